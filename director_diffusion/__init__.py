@@ -1,0 +1,7 @@
+"""director-diffusion's library: from film stills to an evaluated style adapter, with no orchestrator in sight.
+
+Belongs here: the science, typed and usable from a notebook. Does not: Dagster, environment variables, knowledge of
+where `configs/` lies, or global state; those live on the floors above (`resources`, `assets_defs`, `pipelines`).
+"""
+
+__version__ = "0.1.0"

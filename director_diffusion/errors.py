@@ -1,0 +1,55 @@
+"""Errors that a person can act on.
+
+Belongs here: the exception types that cross a module's edge. Each names the thing, the problem and the way out.
+"""
+
+
+class DirectorError(Exception):
+    """Something a person can mend.  `str()` reads as: thing: problem. way out."""
+
+    def __init__(self, thing: str, problem: str, way_out: str):
+        self.thing, self.problem, self.way_out = thing, problem.rstrip("."), way_out
+        super().__init__(thing, problem, way_out)
+
+    def __str__(self) -> str:
+        return f"{self.thing}: {self.problem}. {self.way_out}"
+
+
+class SpecError(DirectorError):
+    """A configuration file that cannot be read as what it should be."""
+
+
+class StoreError(DirectorError):
+    """The store lacks, refuses or cannot hold something."""
+
+
+class BusyError(DirectorError):
+    """Somebody else is writing this very thing."""
+
+
+class StillsError(DirectorError):
+    """A director's stills cannot be used as they are."""
+
+
+class CaptionError(DirectorError):
+    """Captions cannot be made or joined to a trigger."""
+
+
+class ModelError(DirectorError):
+    """A model's files are absent, gated, incomplete or of another kind."""
+
+
+class TrainingError(DirectorError):
+    """A training cannot start or go on."""
+
+
+class EvaluationError(DirectorError):
+    """Samples or scores cannot be made or judged."""
+
+
+class PublishError(DirectorError):
+    """A model card or repository cannot be written."""
+
+
+class TransientError(DirectorError):
+    """Likely to pass by itself (a network fault, a rate limit); the orchestrator may try again."""

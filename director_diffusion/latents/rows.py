@@ -1,0 +1,20 @@
+"""Rows of the latents' table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class LatentRow:
+    """The VAE posterior of one still, in the bucket chosen for it."""
+
+    still: str
+    film: str
+    split: Literal["train", "held_out", "none"]
+    width: int  # of the bucket, pixels
+    height: int
+    cropped: float  # share of the still's area that was cut away
+    scale: float  # bucket pixels per still pixel, at most 1
+    item: str  # name in the item cache
+    reference: str  # the store's name of that item: a safetensors file with mean and std, (C, h, w) each
+    psnr: float  # dB, of the decoded mean against the encoded pixels

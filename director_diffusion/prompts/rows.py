@@ -1,0 +1,15 @@
+"""Rows of the prompt embeddings' table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """A prompt that training may ask for.  `still` is "" for the empty prompt."""
+
+    still: str
+    split: Literal["train", "held_out", "none"]
+    prompt: str
+    item: str
+    reference: str  # the store's name: a safetensors file of the encoders' outputs for this prompt, no batch dimension

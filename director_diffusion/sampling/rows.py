@@ -1,0 +1,22 @@
+"""Rows of the samples' table."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Arm = Literal["base", "base_in_style", "adapter"]
+ARMS: tuple[Arm, ...] = ("base", "base_in_style", "adapter")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One drawn image.  Samples of one prompt and seed start from the same noise in every arm."""
+
+    arm: Arm
+    prompt_index: int
+    prompt: str  # the plan's words
+    full_prompt: str  # what the model was given
+    subject: str
+    seed: int
+    item: str
+    reference: str  # the store's name of the PNG
+    sha256: str

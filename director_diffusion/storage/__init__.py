@@ -1,0 +1,7 @@
+"""Storage: files of a store, immutable artifacts, content-addressed items and the locks that keep writers apart."""
+
+from director_diffusion.storage.artifact import Artifact, CheckOutcome, Manifest, MetadataEntry
+from director_diffusion.storage.items import ItemCache
+from director_diffusion.storage.store import Store
+
+__all__ = ["Artifact", "CheckOutcome", "ItemCache", "Manifest", "MetadataEntry", "Store"]

@@ -1,0 +1,62 @@
+"""Locks: one writer per asset and partition.
+
+Belongs here: a lock that the operating system drops when its holder dies, and that names the holder to others.
+It guards the processes of one machine; writers on several machines are kept apart by the orchestrator's runs.
+"""
+
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from director_diffusion.errors import BusyError
+from director_diffusion.hashing import hash_bytes, short
+from director_diffusion.storage.store import Store
+
+
+@contextmanager
+def writer_lock(store: Store, name: str, holder: str, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock `name` of this store.  Raises BusyError, naming the holder, where another has it."""
+    path = _folder(store) / f"{short(hash_bytes(name.encode()))}.lock"
+    note = path.with_suffix(".holder")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout as timeout:
+        raise BusyError(
+            name,
+            f"is being written by {_holder(note)}",
+            "Wait for it to end, or terminate it in the UI, then run again.",
+        ) from timeout
+    try:
+        note.write_text(
+            json.dumps({"holder": holder, "host": socket.gethostname(), "pid": os.getpid(), "since": time.time()})
+        )
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(note: Path) -> str:
+    try:
+        held = json.loads(note.read_text())
+    except (FileNotFoundError, ValueError):  # the holder is between taking the lock and writing its note
+        return "another process"
+    return f"{held['holder']} (process {held['pid']} on {held['host']})"
+
+
+def _folder(store: Store) -> Path:
+    """Where lock files lie: inside a local store, else beside it on this machine."""
+    if store.local_root is not None:
+        folder = store.local_root / "locks"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"director-locks-{short(hash_bytes(store.url.encode()))}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,135 @@
+"""The store: one folder of files, local or on an object store, reached through fsspec.
+
+Belongs here: reading, listing and replacing single files whole.  What the files mean is said elsewhere.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from director_diffusion.errors import StoreError
+
+TEMPORARY = ".part-"  # prefix of files that are still being written; nothing reads them
+
+
+class Store:
+    """Files under a root.  Names are relative, with `/`; a name that would leave the root raises StoreError."""
+
+    def __init__(self, url: str, **options: Any):
+        self.url = url
+        self.fs, self.root = fsspec.core.url_to_fs(url, **options)
+        self.local_root = Path(self.root) if isinstance(self.fs, LocalFileSystem) else None
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
+
+    def full(self, name: str) -> str:
+        """The file system's own path of `name`."""
+        parts = PurePosixPath(name).parts
+        if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\0" in name:
+            raise StoreError(repr(name), "is not a name inside the store", "Use a relative name without '..'.")
+        return f"{self.root.rstrip('/')}/{PurePosixPath(name).as_posix()}"
+
+    def exists(self, name: str) -> bool:
+        return bool(self.fs.exists(self.full(name)))
+
+    def read(self, name: str) -> bytes:
+        try:
+            return bytes(self.fs.cat_file(self.full(name)))
+        except FileNotFoundError as error:
+            raise StoreError(name, f"is not in the store {self.url}", "Materialize the asset that makes it.") from error
+        except PermissionError as error:
+            raise StoreError(name, "may not be read", f"Give this user read access to it in {self.url}.") from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace `name` as a whole: readers see the old content or the new, never a part."""
+        with _explained(name, self.url):
+            if self.local_root is None:
+                self.fs.pipe_file(self.full(name), data)
+                return
+            target = Path(self.full(name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+            try:
+                with partial.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def put(self, source: Path, name: str) -> None:
+        """Copy a local file to `name`, visible only when whole."""
+        with _explained(name, self.url):
+            if self.local_root is None:
+                self.fs.put_file(str(source), self.full(name))
+                return
+            target = Path(self.full(name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+            try:
+                shutil.copyfile(source, partial)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def delete(self, name: str) -> None:
+        if self.exists(name):
+            self.fs.rm(self.full(name), recursive=True)
+
+    def names(self, folder: str) -> list[str]:
+        """Names (relative to `folder`, sorted) of the files and folders directly in it; empty where it is absent."""
+        try:
+            entries = self.fs.ls(self.full(folder), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        found = (PurePosixPath(str(entry)).name for entry in entries)
+        return sorted(name for name in found if not name.startswith(TEMPORARY))
+
+    def is_folder(self, name: str) -> bool:
+        return bool(self.fs.isdir(self.full(name)))
+
+    @contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        """A local path with the file's content, for libraries that want one; read it, do not write to it."""
+        if self.local_root is not None:
+            path = Path(self.full(name))
+            if not path.exists():
+                raise StoreError(name, f"is not in the store {self.url}", "Materialize the asset that makes it.")
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="director-") as folder:
+            path = Path(folder) / PurePosixPath(name).name
+            path.write_bytes(self.read(name))
+            yield path
+
+
+@contextmanager
+def _explained(name: str, url: str) -> Iterator[None]:
+    """Say what a full or read-only disk means for whoever runs this."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                name,
+                f"could not be written: no space left in {url}",
+                "Free some space and run again; nothing was lost.",
+            ) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StoreError(
+                name, f"could not be written: {url} is read-only for this user", "Make it writable and run again."
+            ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise StoreError(name, "has too long a name for this file system", "Use a shorter name.") from error
+        raise
