@@ -78,7 +78,7 @@ class Family(Protocol):
         """The VAE's latents → what the denoiser works on (shifted and scaled).  Same shape."""
 
     def sigma_shift(self, folder: Path, *, height: int, width: int) -> float:
-        """exp(mu) of the sampling schedule for latents of (height, width) cells: sigma' = s·sigma / (1 + (s-1)·sigma)."""
+        """exp(mu) of the sampling schedule for (height, width) latent cells: sigma' = s·sigma / (1 + (s-1)·sigma)."""
 
     def predict(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompt: Prompt, guidance: float) -> Tensor:
         """Velocity (B, C, h, w) at noise levels sigma (B,) in (0, 1], for a batch of prompts."""
