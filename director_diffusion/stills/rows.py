@@ -36,8 +36,8 @@ class Still:
     """One raw file and what became of it.
 
     `still` is the still's id: it says the file's content, its crop and the normaliser's version, so equal ids hold
-    equal pixels.  A kept still is stored by `reference` (a store name, to be opened with `crop`), or as `file` (a name inside
-    the stills artifact, already upright, sRGB and cropped).
+    equal pixels.  A kept still is stored by `reference` (a store name, to be opened with `crop`), or as `file` (a name
+    inside the stills artifact, already upright, sRGB and cropped).
     """
 
     still: str
