@@ -75,7 +75,9 @@ class HubSource(Spec):
 
     kind: Literal["hub"]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] = Field(description="A commit, not a branch.")
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = Field(
+        None, description="A commit, not a branch. `director pin` asks the Hub for it; without one nothing is loaded."
+    )
     weights: Text | None = Field(None, description="A single weights file in it, for open_clip models.")
 
 

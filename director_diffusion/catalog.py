@@ -1,0 +1,160 @@
+"""The catalog: every spec under a configs folder, read once and checked against each other.
+
+Belongs here: reading YAML into specs, errors that name file, key and value, and the JSON Schemas for editors.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from director_diffusion.errors import SpecError
+from director_diffusion.specs import Base, Deployment, Director, EvaluationPlan, Project, Recipe
+
+Model = TypeVar("Model", bound=BaseModel)
+
+KINDS: dict[str, type[BaseModel]] = {
+    "directors": Director,
+    "bases": Base,
+    "recipes": Recipe,
+    "evaluations": EvaluationPlan,
+    "projects": Project,
+    "deployments": Deployment,
+}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All specs of a configs folder, by slug."""
+
+    folder: Path
+    directors: Mapping[str, Director]
+    bases: Mapping[str, Base]
+    recipes: Mapping[str, Recipe]
+    evaluations: Mapping[str, EvaluationPlan]
+    projects: Mapping[str, Project]
+    deployments: Mapping[str, Deployment]
+
+    def project(self, slug: str) -> Project:
+        return _pick(self.projects, slug, self.folder / "projects")
+
+    def deployment(self, slug: str) -> Deployment:
+        return _pick(self.deployments, slug, self.folder / "deployments")
+
+    def project_directors(self, project: Project) -> list[Director]:
+        """The directors of a project, in the order of their slugs (or as its list says)."""
+        if project.directors == "all":
+            return list(self.directors.values())
+        return [self.directors[slug] for slug in project.directors]
+
+    def project_recipes(self, project: Project) -> list[Recipe]:
+        return [self.recipes[slug] for slug in project.recipes]
+
+    def project_bases(self, project: Project) -> list[Base]:
+        """The bases that a project's recipes use, each once."""
+        return [self.bases[slug] for slug in dict.fromkeys(recipe.base for recipe in self.project_recipes(project))]
+
+
+def load_catalog(folder: Path) -> Catalog:
+    """Read every file below `folder`.  Raises SpecError naming file, key, value and what is allowed."""
+    if not folder.is_dir():
+        raise SpecError(str(folder), "is not a folder of configs", "Point DIRECTOR_CONFIGS at one.")
+    specs: dict[str, dict[str, Any]] = {kind: _load_kind(folder / kind, model) for kind, model in KINDS.items()}
+    catalog = Catalog(folder=folder, **specs)
+    _check_references(catalog)
+    return catalog
+
+
+def load_spec(path: Path, model: type[Model]) -> Model:
+    """Read one YAML file as `model`; its slug is the file's name."""
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(str(path), f"is not YAML: {error}", "Mend the file.") from error
+    except OSError as error:
+        raise SpecError(str(path), f"cannot be read: {error.strerror}", "Give this user read access to it.") from error
+    if not isinstance(data, dict):
+        raise SpecError(str(path), "holds no mapping of keys to values", "Start it with lines such as `name: ...`.")
+    if "slug" in data:
+        raise SpecError(str(path), "key slug is not allowed", "The slug is the file's name: remove the key.")
+    try:
+        return model.model_validate({**data, "slug": path.stem})
+    except ValidationError as error:
+        raise SpecError(str(path), _explain(error, model), "Mend the keys named and load again.") from error
+
+
+def json_schemas() -> dict[str, str]:
+    """JSON Schema text by kind, as kept in `configs/schemas/`."""
+    return {kind: json.dumps(_editor_schema(model), indent=2) + "\n" for kind, model in KINDS.items()}
+
+
+def write_schemas(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, text in json_schemas().items():
+        (folder / f"{kind}.json").write_text(text, encoding="utf-8")
+
+
+def _load_kind(folder: Path, model: type[Model]) -> dict[str, Model]:
+    return {path.stem: load_spec(path, model) for path in sorted(folder.glob("*.yaml"))}
+
+
+def _pick(specs: Mapping[str, Model], slug: str, folder: Path) -> Model:
+    if slug not in specs:
+        raise SpecError(
+            str(folder / f"{slug}.yaml"), "does not exist", f"Choose one of {', '.join(specs) or 'none'}, or write it."
+        )
+    return specs[slug]
+
+
+def _check_references(catalog: Catalog) -> None:
+    both = sorted(set(catalog.bases) & set(catalog.recipes))
+    if both:
+        raise SpecError(
+            str(catalog.folder),
+            f"{both[0]!r} names both a base and a recipe",
+            "Rename one: asset keys start with them.",
+        )
+    for recipe in catalog.recipes.values():
+        _must_exist(catalog, "recipes", recipe.slug, "base", recipe.base, catalog.bases)
+    for project in catalog.projects.values():
+        for slug in project.recipes:
+            _must_exist(catalog, "projects", project.slug, "recipes", slug, catalog.recipes)
+        _must_exist(catalog, "projects", project.slug, "evaluation", project.evaluation, catalog.evaluations)
+        for slug in () if project.directors == "all" else project.directors:
+            _must_exist(catalog, "projects", project.slug, "directors", slug, catalog.directors)
+
+
+def _must_exist(catalog: Catalog, kind: str, owner: str, key: str, slug: str, allowed: Mapping[str, BaseModel]) -> None:
+    if slug not in allowed:
+        raise SpecError(
+            str(catalog.folder / kind / f"{owner}.yaml"),
+            f"{key}: {slug!r} is not known",
+            f"Allowed are {', '.join(allowed) or 'none yet'}.",
+        )
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "the file"
+        if problem["type"] == "extra_forbidden":
+            allowed = ", ".join(name for name in model.model_fields if name != "slug")
+            lines.append(f"key {key} is not known (at the top level, allowed are {allowed})")
+        elif problem["type"] == "missing":
+            lines.append(f"key {key} is missing")
+        else:
+            lines.append(f"key {key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)
+
+
+def _editor_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a file: the model's, less the slug, which is the file's name."""
+    schema = model.model_json_schema()
+    schema["properties"].pop("slug")
+    schema["required"] = [name for name in schema.get("required", []) if name != "slug"]
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema
