@@ -62,8 +62,8 @@ class Director(Spec):
         description="The words that call the style; put in front of every caption."
     )
     stills_licence: Text = Field(description="Where the stills come from and what may be done with them.")
-    captions: CaptionRules = CaptionRules()  # type: ignore[call-arg]
-    stills: StillsRules = StillsRules()  # type: ignore[call-arg]
+    captions: CaptionRules = CaptionRules()
+    stills: StillsRules = StillsRules()
     min_captioned: Share | None = Field(None, description="If set, a smaller captioned share blocks what follows.")
 
 
@@ -211,9 +211,9 @@ class Recipe(Spec):
     base: Slug
     adapter: LoraAdapter
     optimizer: AdamW
-    schedule: Schedule = Schedule()  # type: ignore[call-arg]
-    timesteps: Timesteps = Timesteps()  # type: ignore[call-arg]
-    held_out: HeldOut = HeldOut()  # type: ignore[call-arg]
+    schedule: Schedule = Schedule()
+    timesteps: Timesteps = Timesteps()
+    held_out: HeldOut = HeldOut()
     steps: PositiveInt = Field(description="Optimizer steps.")
     batch_size: PositiveInt = 1
     gradient_accumulation: PositiveInt = 1
@@ -276,9 +276,9 @@ class EvaluationPlan(Spec):
     slug: Slug
     prompts: tuple[Prompt, ...] = Field(min_length=4)
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    sampling: Sampling = Sampling()  # type: ignore[call-arg]
+    sampling: Sampling = Sampling()
     embedder: Embedder
-    margins: Margins = Margins()  # type: ignore[call-arg]
+    margins: Margins = Margins()
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=200, le=100_000)] = Field(4000, description="Bootstrap resamples.")
     bootstrap_seed: int = 0

@@ -45,7 +45,7 @@ class MetadataEntry(_Strict):
     """A fact for the UI: its label, how to show it, and the value in plain JSON."""
 
     label: str
-    kind: Literal["int", "float", "text", "markdown", "path", "url", "json", "table"]
+    kind: Literal["int", "float", "text", "markdown"]
     value: Any
 
 
@@ -61,6 +61,7 @@ class Manifest(_Strict):
     asset: tuple[str, ...]
     partition: str | None
     key: str
+    plain_key: str  # the key without a `fresh` label: what a re-evaluation shares with the run it repeats
     version: str
     files: tuple[StoredFile, ...]
     references: tuple[str, ...] = ()
@@ -136,13 +137,9 @@ def describe_files(folder: Path) -> tuple[StoredFile, ...]:
     )
 
 
-def content_version(
-    files: tuple[StoredFile, ...], references: tuple[str, ...], *, volatile: tuple[str, ...] = ()
-) -> str:
-    """Version of a content: its files' names and hashes and what they refer to, less files that tell of the making."""
-    return hash_data(
-        {"files": {f.name: f.sha256 for f in files if f.name not in volatile}, "references": sorted(references)}
-    )
+def content_version(files: tuple[StoredFile, ...], references: tuple[str, ...]) -> str:
+    """Version of a content: its files' names and hashes, and the content-addressed items it refers to."""
+    return hash_data({"files": {file.name: file.sha256 for file in files}, "references": sorted(references)})
 
 
 def write_artifact(store: Store, folder: Path, manifest: Manifest) -> Artifact:

@@ -1,0 +1,260 @@
+"""`@stage`: an asset that never does the same work twice.
+
+Belongs here: the key, the look-up, the lock, the commit, and what Dagster is told.  A body makes files and describes
+them; everything else about being an asset happens here, once.
+
+    key     = inputs' versions + spec + stage version + runtime fingerprints (+ fresh label): known before any work
+    version = hash of the content: Dagster's data version, so an identical output stops the ripple
+"""
+
+import inspect
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from director_diffusion.checks import Check
+from director_diffusion.errors import DirectorError, StoreError, TransientError
+from director_diffusion.hashing import hash_data, short
+from director_diffusion.storage import Artifact, Manifest, Store
+from director_diffusion.storage.artifact import (
+    content_version,
+    describe_files,
+    find_artifact,
+    latest_artifact,
+    partition_folder,
+    set_latest,
+    write_artifact,
+)
+from director_diffusion.storage.lock import writer_lock
+from resources.process_tags import tag_run_with_process
+from resources.stage_run import Resources, StageResult, StageRun, dagster_metadata
+
+FRESH_TAG = "director/fresh"
+RETRIES, RETRY_WAIT_S = 3, 20.0
+
+Body = Callable[..., StageResult]
+Fingerprints = Callable[[Resources], Mapping[str, str]]
+
+
+def stage(
+    *,
+    partitions: dg.PartitionsDefinition,
+    group: str,
+    version: str,
+    prefix: str | None = None,
+    reads: Mapping[str, dg.AssetKey] | None = None,
+    spec: Any = None,
+    fingerprints: Fingerprints | None = None,
+    checks: Sequence[Check] = (),
+    pool: str | None = None,
+    kinds: frozenset[str] | set[str] = frozenset(),
+    root: bool = False,
+    fresh: bool = False,
+) -> Callable[[Body], dg.AssetsDefinition]:
+    """Make an asset of a body `(run: StageRun, <input>: Artifact, ...) -> StageResult`.
+
+    `version` is raised by hand when the body's results change; with `spec` it is Dagster's code version.  `reads` gives
+    the asset key of an input whose name is not its key.  `fingerprints` are further parts of the key, known at run time
+    only (a local model folder's content).  A `root` always looks at the outside world; its key is its content.  With
+    `fresh`, the run tag `director/fresh` enters the key.
+    """
+    code_version = short(hash_data({"version": version, "spec": spec}))
+
+    def decorate(body: Body) -> dg.AssetsDefinition:
+        key = dg.AssetKey([prefix, body.__name__] if prefix else [body.__name__])
+        names = list(inspect.signature(body).parameters)[1:]
+        inputs = {name: (reads or {}).get(name, dg.AssetKey([name])) for name in names}
+
+        def compute(context: dg.AssetExecutionContext, **artifacts: Artifact) -> dg.MaterializeResult[Artifact]:
+            tag_run_with_process(context)
+            maker = _Maker(context, key, code_version, root=root, fresh=fresh, fingerprints=fingerprints)
+            return _as_failures(lambda: maker.make(body, artifacts))
+
+        # Dagster reads a MaterializeResult annotation as "returns no value"; without one it passes the handle on.
+        del compute.__annotations__["return"]
+        return dg.asset(
+            key=key,
+            ins={name: dg.AssetIn(key=asset_key) for name, asset_key in inputs.items()},
+            partitions_def=partitions,
+            group_name=group,
+            code_version=code_version,
+            description=inspect.getdoc(body),
+            pool=pool,
+            kinds=set(kinds),
+            owners=["team:director-diffusion"],
+            check_specs=[_check_spec(check, key, partitions) for check in checks],
+            required_resource_keys={"store", "models", "machine", "hub", "configs", "progress"},
+            io_manager_key="artifacts",
+        )(compute)
+
+    return decorate
+
+
+def _check_spec(check: Check, key: dg.AssetKey, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
+    with warnings.catch_warnings():
+        # Partitioned checks are a preview in Dagster 1.13; our pin (<1.14) is what makes them safe to use.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.AssetCheckSpec(
+            check.name,
+            asset=key,
+            description=check.description,
+            blocking=check.blocking,
+            partitions_def=partitions,
+        )
+
+
+class _Maker:
+    """Makes, or finds, one artifact for one step."""
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        key: dg.AssetKey,
+        code_version: str,
+        *,
+        root: bool,
+        fresh: bool,
+        fingerprints: Fingerprints | None,
+    ):
+        self.context, self.asset, self.code_version, self.root = context, tuple(key.path), code_version, root
+        self.partition = context.partition_key
+        self.store: Store = context.resources.store.get()
+        self.fresh = context.run.tags.get(FRESH_TAG, "") if fresh else ""
+        self.resources = Resources(
+            models=context.resources.models,
+            machine=context.resources.machine,
+            hub=context.resources.hub,
+            configs=context.resources.configs,
+        )
+        self.fingerprints = fingerprints
+
+    def make(self, body: Body, artifacts: Mapping[str, Artifact]) -> dg.MaterializeResult[Artifact]:
+        started = time.monotonic()
+        versions = {"/".join(artifact.manifest.asset): artifact.version for artifact in artifacts.values()}
+        if self.root:
+            artifact, reused = self._write(body, artifacts, versions, plain_key="", started=started)
+            return self._report(artifact, reused=reused, started=started)
+        plain_key = self._plain_key(versions)
+        found = self._find(plain_key)
+        if found is not None:
+            self.context.log.info(f"Reusing {found.folder}")
+            set_latest(found)
+            return self._report(found, reused=True, started=started)
+        artifact, reused = self._write(body, artifacts, versions, plain_key=plain_key, started=started)
+        return self._report(artifact, reused=reused, started=started)
+
+    def _plain_key(self, versions: Mapping[str, str]) -> str:
+        fingerprints = dict(self.fingerprints(self.resources)) if self.fingerprints else {}
+        return short(hash_data({"code": self.code_version, "inputs": versions, "fingerprints": fingerprints}))
+
+    def _key(self, plain_key: str) -> str:
+        return short(hash_data({"plain": plain_key, "fresh": self.fresh})) if self.fresh else plain_key
+
+    def _find(self, plain_key: str) -> Artifact | None:
+        """What exists already: without a fresh label, the newest re-evaluation of the same work serves too."""
+        if not self.fresh:
+            try:
+                latest = latest_artifact(self.store, self.asset, self.partition)
+            except StoreError:
+                latest = None  # nothing made yet, or its files are gone: the look-up by key decides
+            if latest is not None and latest.manifest.plain_key == plain_key:
+                return latest
+        return find_artifact(self.store, self.asset, self.partition, self._key(plain_key))
+
+    def _write(
+        self, body: Body, artifacts: Mapping[str, Artifact], versions: dict[str, str], *, plain_key: str, started: float
+    ) -> tuple[Artifact, bool]:
+        name = f"{'/'.join(self.asset)}/{self.partition}"
+        with (
+            writer_lock(self.store, name, f"run {self.context.run.run_id}"),
+            tempfile.TemporaryDirectory(prefix="director-out-") as out,
+        ):
+            work = self._work_folder(self._key(plain_key) if plain_key else "root")
+            run = StageRun(
+                context=self.context,
+                partition=self.partition,
+                store=self.store,
+                out=Path(out),
+                work=work,
+                progress=self.context.resources.progress.of(self.context),
+                resources=self.resources,
+                fresh=self.fresh,
+                versions=versions,
+            )
+            result = body(run, **artifacts)
+            files = describe_files(run.out)
+            version = content_version(files, result.references)
+            if self.root:
+                plain_key = short(version)
+                found = find_artifact(self.store, self.asset, self.partition, plain_key)
+                if found is not None:
+                    set_latest(found)
+                    return found, True
+            manifest = Manifest(
+                asset=self.asset,
+                partition=self.partition,
+                key=self._key(plain_key),
+                plain_key=plain_key,
+                version=version,
+                files=files,
+                references=result.references,
+                metadata=result.metadata,
+                checks=result.checks,
+                inputs=versions,
+                code_version=self.code_version,
+                seconds=round(time.monotonic() - started, 3),
+            )
+            artifact = write_artifact(self.store, run.out, manifest)
+            set_latest(artifact)
+            shutil.rmtree(work, ignore_errors=True)
+            return artifact, False
+
+    def _work_folder(self, key: str) -> Path:
+        """Unfinished work of this key, on this machine's disk so that a later attempt finds it."""
+        name = f"work/{partition_folder(self.asset, self.partition)}/{key}"
+        root = self.store.local_root or Path(tempfile.gettempdir()) / f"director-{short(hash_data(self.store.url))}"
+        return root / name
+
+    def _report(self, artifact: Artifact, *, reused: bool, started: float) -> dg.MaterializeResult[Artifact]:
+        manifest = artifact.manifest
+        metadata = dagster_metadata(manifest.metadata)
+        metadata["reused"] = dg.MetadataValue.bool(reused)
+        metadata["seconds"] = dg.MetadataValue.float(round(time.monotonic() - started, 3))
+        metadata["seconds when made"] = dg.MetadataValue.float(manifest.seconds)
+        metadata["folder"] = dg.MetadataValue.path(self.store.full(artifact.folder))
+        metadata["key"] = dg.MetadataValue.text(manifest.key)
+        return dg.MaterializeResult(
+            value=artifact,
+            data_version=dg.DataVersion(manifest.version),
+            metadata=metadata,
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=check.name,
+                    passed=check.passed,
+                    description=check.description,
+                    severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+                    metadata=check.metadata,
+                )
+                for check in manifest.checks
+            ],
+        )
+
+
+def _as_failures(make: Callable[[], dg.MaterializeResult[Artifact]]) -> dg.MaterializeResult[Artifact]:
+    """Run `make`; say to Dagster which errors are worth another try and which a person must mend."""
+    try:
+        return make()
+    except TransientError as error:
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_WAIT_S) from error
+    except DirectorError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={"thing": error.thing, "problem": error.problem, "way out": error.way_out},
+            allow_retries=False,
+        ) from error

@@ -1,0 +1,88 @@
+"""What a stage's body is given, and what it gives back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from director_diffusion.progress import Progress
+from director_diffusion.storage import CheckOutcome, MetadataEntry, Store
+from resources.configs import ConfigsResource
+from resources.hub import HubResource
+from resources.machine import MachineResource
+from resources.models import ModelsResource
+from resources.previews import image_markdown
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Fact = int | float | str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The outside world, as a body sees it."""
+
+    models: ModelsResource
+    machine: MachineResource
+    hub: HubResource
+    configs: ConfigsResource
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a body made, beside the files it left in `StageRun.out`."""
+
+    metadata: tuple[MetadataEntry, ...]
+    checks: tuple[CheckOutcome, ...]
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One making of one artifact."""
+
+    context: dg.AssetExecutionContext
+    partition: str
+    store: Store
+    out: Path  # files left here become the artifact
+    work: Path  # survives a kill: unfinished work of this very key, deleted once it is done
+    progress: Progress
+    resources: Resources
+    fresh: str  # label of a re-evaluation, or ""
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the inputs, by asset
+
+    def result(
+        self,
+        *,
+        facts: Mapping[str, Fact] | None = None,
+        previews: Mapping[str, "Image | str"] | None = None,
+        checks: Sequence[CheckOutcome] = (),
+        references: Sequence[str] = (),
+    ) -> StageResult:
+        """Describe the artifact: facts for the UI, pictures (or Markdown), checks, and the cached items it needs."""
+        entries = [_fact(label, value) for label, value in (facts or {}).items()]
+        for label, preview in (previews or {}).items():
+            text = preview if isinstance(preview, str) else image_markdown(preview, label)
+            entries.append(MetadataEntry(label=label, kind="markdown", value=text))
+        return StageResult(tuple(entries), tuple(checks), tuple(references))
+
+
+def _fact(label: str, value: Fact) -> MetadataEntry:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError(f"fact {label!r} is a {type(value).__name__}; give a number or words")
+    kind = "int" if isinstance(value, int) else "float" if isinstance(value, float) else "text"
+    return MetadataEntry(label=label, kind=kind, value=value)
+
+
+def dagster_metadata(entries: Sequence[MetadataEntry]) -> dict[str, dg.MetadataValue[Any]]:
+    """Entries as Dagster shows them."""
+    makers: dict[str, Callable[[Any], dg.MetadataValue[Any]]] = {
+        "int": dg.MetadataValue.int,
+        "float": dg.MetadataValue.float,
+        "text": dg.MetadataValue.text,
+        "markdown": dg.MetadataValue.md,
+    }
+    return {entry.label: makers[entry.kind](entry.value) for entry in entries}

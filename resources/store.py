@@ -1,0 +1,42 @@
+"""The store and the IO manager: where artifacts are, and how a step gets at those it reads."""
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from director_diffusion.errors import StoreError
+from director_diffusion.storage import Artifact, Store
+from director_diffusion.storage.artifact import latest_artifact
+
+
+class StoreResource(dg.ConfigurableResource):
+    """The folder or bucket that holds stills, artifacts and caches."""
+
+    url: str
+    _store: Store | None = PrivateAttr(default=None)
+
+    def get(self) -> Store:
+        if self._store is None:
+            self._store = Store(self.url)
+        return self._store
+
+
+class ArtifactIOManager(dg.ConfigurableIOManager):
+    """Hands lazy handles from stage to stage; the artifacts themselves are written by `@stage`."""
+
+    store: dg.ResourceDependency[StoreResource]
+
+    def handle_output(self, context: dg.OutputContext, obj: Artifact) -> None:
+        """Nothing is left to write: `@stage` has made the artifact and switched `latest.json` to it."""
+
+    def load_input(self, context: dg.InputContext) -> Artifact:
+        partition = context.asset_partition_key if context.has_asset_partitions else None
+        artifact = latest_artifact(self.store.get(), tuple(context.asset_key.path), partition)
+        failed = artifact.failed_blocking_check()
+        if failed is not None:
+            name = context.asset_key.to_user_string()
+            raise StoreError(
+                f"{name} of {partition}",
+                f"may not be used: its check {failed.name} failed ({failed.description})",
+                f"Mend the cause, then materialize {name} again.",
+            )
+        return artifact

@@ -1,0 +1,232 @@
+"""What `@stage` promises: reuse by key, versions by content, one writer, checks replayed, failures explained."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from director_diffusion.checks import Check
+from director_diffusion.errors import StillsError, TransientError
+from director_diffusion.storage import Artifact, Store
+from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.storage.lock import writer_lock
+from resources.configs import ConfigsResource
+from resources.hub import HubResource
+from resources.machine import MachineResource, ProgressResource
+from resources.models import ModelsResource
+from resources.stage import FRESH_TAG, stage
+from resources.stage_run import StageResult, StageRun
+from resources.store import ArtifactIOManager, StoreResource
+
+PARTITIONS = dg.StaticPartitionsDefinition(["nolan", "fincher"])
+LONG = Check("long_enough", "The text has five letters or more.", blocking=True)
+NICE = Check("nice", "The text says please.", blocking=False)
+
+
+class World:
+    """Two toy stages over one input file, on an ephemeral instance."""
+
+    def __init__(self, folder: Path, *, spec: object = None):
+        self.folder, self.calls = folder, []
+        self.source = folder / "source.txt"
+        self.source.write_text("hello please")
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.store = Store(str(folder / "store"))
+        self.failure: Exception | None = None
+        self.assets = self.define(spec)
+
+    def define(self, spec: object) -> list[dg.AssetsDefinition]:
+        @stage(partitions=PARTITIONS, group="toy", version="1", root=True)
+        def source(run: StageRun) -> StageResult:
+            """The file as it is."""
+            self.calls.append("source")
+            (run.out / "text.txt").write_text(self.source.read_text())
+            return run.result()
+
+        @stage(partitions=PARTITIONS, group="toy", version="1", spec=spec, checks=[LONG, NICE], fresh=True)
+        def loud(run: StageRun, source: Artifact) -> StageResult:
+            """The file in capitals."""
+            self.calls.append("loud")
+            if self.failure:
+                raise self.failure
+            text = source.read("text.txt").decode().strip()
+            (run.out / "loud.txt").write_text(text.upper())
+            checks = [
+                LONG.outcome(len(text) >= 5, f"{len(text)} letters", letters=len(text)),
+                NICE.outcome("please" in text, "said please" if "please" in text else "rude"),
+            ]
+            return run.result(facts={"letters": len(text)}, checks=checks)
+
+        @stage(partitions=PARTITIONS, group="toy", version="1", prefix="late")
+        def louder(run: StageRun, loud: Artifact) -> StageResult:
+            """The capitals with a mark."""
+            self.calls.append("louder")
+            (run.out / "louder.txt").write_text(loud.read("loud.txt").decode() + "!")
+            return run.result()
+
+        return [source, loud, louder]
+
+    def run(self, partition: str = "nolan", **options: object) -> dg.ExecuteInProcessResult:
+        self.calls.clear()
+        store = StoreResource(url=str(self.folder / "store"))
+        return dg.materialize(
+            self.assets,
+            instance=self.instance,
+            partition_key=partition,
+            raise_on_error=False,
+            resources={
+                "store": store,
+                "artifacts": ArtifactIOManager(store=store),
+                "models": ModelsResource(root=str(self.folder), cache=str(self.folder / "models")),
+                "machine": MachineResource(device="cpu", captioning_batch=1),
+                "hub": HubResource(folder=str(self.folder / "hub")),
+                "configs": ConfigsResource(folder=str(self.folder)),
+                "progress": ProgressResource(),
+            },
+            **options,
+        )
+
+    def latest(self, name: str, partition: str = "nolan") -> Artifact:
+        return latest_artifact(self.store, (name,), partition)
+
+
+@pytest.fixture()
+def world(tmp_path: Path) -> Iterator[World]:
+    yield World(tmp_path)
+
+
+def data_versions(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    return {
+        event.asset_key.to_user_string(): event.materialization.tags["dagster/data_version"]
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+
+
+def test_second_run_reuses_everything_and_keeps_the_versions(world: World) -> None:
+    first = world.run()
+    assert first.success
+    assert world.calls == ["source", "loud", "louder"]
+    second = world.run()
+    assert second.success
+    assert world.calls == ["source"], "only the root looks again"
+    assert data_versions(first) == data_versions(second)
+    reused = [event.materialization.metadata["reused"].value for event in second.get_asset_materialization_events()]
+    assert reused == [True, True, True]
+
+
+def test_a_changed_input_runs_what_depends_on_it_in_its_partition_alone(world: World) -> None:
+    world.run("nolan")
+    world.run("fincher")
+    before = world.latest("loud", "fincher").manifest.key
+    world.source.write_text("goodbye please")
+    world.run("nolan")
+    assert world.calls == ["source", "loud", "louder"]
+    assert world.latest("loud", "fincher").manifest.key == before
+
+
+def test_equal_content_under_a_new_key_stops_the_ripple(world: World) -> None:
+    world.run()
+    world.source.write_text("hello please\n")  # another input, the same capitals
+    world.run()
+    assert world.calls == ["source", "loud"], "louder is reused: its input's version did not change"
+
+
+def test_switching_back_reuses_the_older_artifact(world: World) -> None:
+    world.run()
+    first = world.latest("loud").manifest.key
+    world.source.write_text("goodbye please")
+    world.run()
+    world.source.write_text("hello please")
+    world.run()
+    assert world.calls == ["source"]
+    assert world.latest("loud").manifest.key == first
+
+
+def test_another_spec_is_another_key(tmp_path: Path) -> None:
+    world = World(tmp_path, spec={"rank": 4})
+    world.run()
+    world.assets = world.define({"rank": 8})
+    world.run()
+    assert world.calls == ["source", "loud"]
+
+
+def test_a_fresh_label_does_the_work_again_and_stays_the_latest(world: World) -> None:
+    world.run()
+    fresh = world.run(tags={FRESH_TAG: "2026-w47"})
+    assert fresh.success
+    assert world.calls == ["source", "loud"]
+    labelled = world.latest("loud").manifest.key
+    world.run(tags={FRESH_TAG: "2026-w47"})
+    assert world.calls == ["source"], "the same label is the same work"
+    world.run()
+    assert world.calls == ["source"]
+    assert world.latest("loud").manifest.key == labelled
+
+
+def test_checks_are_recorded_and_replayed_on_reuse(world: World) -> None:
+    world.source.write_text("hello")
+    for run in (world.run(), world.run()):
+        outcomes = {check.check_name: check for check in run.get_asset_check_evaluations()}
+        assert outcomes["long_enough"].passed
+        assert not outcomes["nice"].passed
+        assert outcomes["nice"].severity == dg.AssetCheckSeverity.WARN
+        assert outcomes["nice"].description == "rude"
+        assert outcomes["nice"].partition == "nolan"
+
+
+def test_a_failed_blocking_check_stops_what_follows_and_says_why(world: World) -> None:
+    world.source.write_text("hi")
+    result = world.run()
+    assert not result.success
+    assert world.calls == ["source", "loud"]
+    later = world.run(selection=[dg.AssetKey(["late", "louder"])])
+    assert not later.success
+    errors = " ".join(str(event.step_failure_data.error) for event in later.get_step_failure_events())
+    assert "long_enough" in errors
+    assert "2 letters" in errors
+
+
+def test_an_error_a_person_can_mend_is_a_failure_without_retries(world: World) -> None:
+    world.failure = StillsError("stills/nolan", "is empty", "Put stills there.")
+    result = world.run()
+    (failure,) = result.get_step_failure_events()
+    assert failure.step_failure_data.user_failure_data.description == "stills/nolan: is empty. Put stills there."
+    assert world.calls == ["source", "loud"]
+
+
+def test_a_transient_error_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.stage.RETRY_WAIT_S", 0)
+    world.failure = TransientError("the Hub", "answered 503", "Wait.")
+    result = world.run()
+    assert not result.success
+    assert world.calls == ["source"] + ["loud"] * 4, "one try and three more"
+
+
+def test_a_failure_leaves_what_was_there_whole(world: World) -> None:
+    world.run()
+    before = world.latest("loud")
+    world.source.write_text("other please")
+    world.failure = RuntimeError("power cut")
+    assert not world.run().success
+    assert world.latest("loud").manifest == before.manifest
+    assert before.read("loud.txt") == b"HELLO PLEASE"
+    world.failure = None
+    assert world.run().success
+    assert world.latest("loud").read("loud.txt") == b"OTHER PLEASE"
+
+
+def test_two_writers_are_kept_apart_and_the_holder_is_named(world: World) -> None:
+    with writer_lock(world.store, "loud/nolan", "run 1234"):
+        result = world.run()
+    (failure,) = result.get_step_failure_events()
+    assert "is being written by run 1234" in failure.step_failure_data.user_failure_data.description
+    assert world.run().success
+
+
+def test_an_artifact_whose_files_were_deleted_is_made_again(world: World) -> None:
+    world.run()
+    world.store.delete(world.latest("loud").folder)
+    assert world.run().success
+    assert world.calls == ["source", "loud"]
