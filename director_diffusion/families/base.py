@@ -69,7 +69,10 @@ class Family(Protocol):
 
     def load_denoiser(self, folder: Path, *, device: str, dtype: torch.dtype) -> nn.Module: ...
 
-    def load_painter(self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str) -> Painter: ...
+    def load_painter(
+        self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int
+    ) -> Painter:
+        """`max_tokens` as for the prompt encoder: prompts are drawn with the padding they were trained with."""
 
     def target_modules(self, denoiser: nn.Module, preset: str) -> list[str]:
         """Full names of the linears that a preset adapts.  Raises ModelError where a pattern of it matches none."""

@@ -40,8 +40,12 @@ class FluxFamily:
     def load_denoiser(self, folder: Path, *, device: str, dtype: torch.dtype) -> nn.Module:
         return denoising.load_denoiser(folder, device=device, dtype=dtype)
 
-    def load_painter(self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str) -> drawing.FluxPainter:
-        return drawing.FluxPainter(folder, device=device, dtype=dtype, guidance_kind=guidance_kind)
+    def load_painter(
+        self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int
+    ) -> drawing.FluxPainter:
+        return drawing.FluxPainter(
+            folder, device=device, dtype=dtype, guidance_kind=guidance_kind, max_tokens=max_tokens
+        )
 
     def target_modules(self, denoiser: nn.Module, preset: str) -> list[str]:
         return denoising.target_modules(denoiser, preset)
