@@ -1,0 +1,199 @@
+"""Drawing: all images of an evaluation plan for one adapter, each drawn once and kept.
+
+Belongs here: which images are asked for, how they are named in the cache, and drawing those that are missing.  How a
+model draws is its family's matter (`families.base.Painter`).
+"""
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from director_diffusion.families import get_family
+from director_diffusion.families.base import Painter
+from director_diffusion.hashing import hash_bytes, hash_data, short
+from director_diffusion.latents.buckets import buckets
+from director_diffusion.progress import Progress, Task
+from director_diffusion.sampling.prompts import arm_prompt
+from director_diffusion.sampling.rows import ARMS, Arm, Sample
+from director_diffusion.specs import Base, Director, EvaluationPlan
+from director_diffusion.storage import ItemCache, Store
+from director_diffusion.tables import write_table
+
+DRAWING_VERSION = 1
+"""Raise it when the same request would give other pixels: it enters every image's name."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Settings that, with model, prompt and seed, decide every pixel."""
+
+    width: int
+    height: int
+    steps: int
+    guidance: float
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An image that the plan asks for."""
+
+    arm: Arm
+    prompt_index: int
+    prompt: str
+    full_prompt: str
+    subject: str
+    seed: int
+
+    @property
+    def item(self) -> str:
+        return short(hash_data({"prompt": self.full_prompt, "seed": self.seed}))
+
+
+def draw_samples(
+    plan: EvaluationPlan,
+    base: Base,
+    director: Director,
+    folder: Path,
+    adapter: Path,
+    *,
+    adapter_version: str,
+    base_fingerprint: str,
+    store: Store,
+    fresh: str = "",
+    device: str,
+    out: Path,
+    progress: Progress,
+) -> list[Sample]:
+    """Draw what is missing of the plan's images in all arms; write `out/samples.parquet` and return its rows.
+
+    Rows come arm by arm, then prompt by prompt, then seed by seed.  Images are cached by model, full prompt, seed and
+    sampler, so the `base` arm is drawn once for all directors and recipes, `base_in_style` once for all recipes of a director.
+    A `fresh` label asks for images of its own: everything is drawn anew under each label once.
+
+    `folder` holds the base in its family's layout and `base_fingerprint` says its content; `adapter` is the adapter's
+    file and `adapter_version` says its content.  Nothing is loaded where nothing is missing.
+    """
+    sampler = plan_sampler(plan, base)
+    painter = _LazyPainter(base, folder, device)
+    samples: list[Sample] = []
+    with progress.task("Drawing samples", len(ARMS) * len(plan.prompts) * len(plan.seeds)) as task:
+        for arm in ARMS:
+            version = adapter_version if arm == "adapter" else ""
+            images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, fresh=fresh)
+            wanted = _wanted(plan, arm, director)
+            painter.use(adapter if arm == "adapter" else None)
+            _draw_missing(wanted, images, sampler, plan.sampling.batch_size, painter.get, task)
+            samples += [_sample(one, images) for one in wanted]
+    write_table(out / "samples.parquet", Sample, samples)
+    return samples
+
+
+def plan_sampler(plan: EvaluationPlan, base: Base) -> Sampler:
+    """The plan's settings on this base: its bucket nearest to the plan's aspect, and its guidance where none is set."""
+    resolution, aspect = base.resolution, plan.sampling.aspect
+    candidates = buckets(resolution.side, resolution.multiple, resolution.aspects)
+    bucket = min(candidates, key=lambda candidate: abs(math.log(candidate.aspect / aspect)))
+    guidance = base.guidance.sample if plan.sampling.guidance is None else plan.sampling.guidance
+    return Sampler(width=bucket.width, height=bucket.height, steps=plan.sampling.steps, guidance=guidance)
+
+
+def image_cache(
+    store: Store, base: Base, sampler: Sampler, base_fingerprint: str, *, adapter_version: str = "", fresh: str = ""
+) -> ItemCache:
+    """The images of one model under one sampler; `adapter_version` is "" for the bare base."""
+    fingerprint = hash_data(
+        {
+            "drawing": DRAWING_VERSION,
+            "base": base_fingerprint,
+            "adapter": adapter_version,
+            "sampler": vars(sampler),
+            "guidance": base.guidance.kind,
+            "max_prompt_tokens": base.max_prompt_tokens,
+            "dtype": base.dtype,
+            "fresh": fresh,
+        }
+    )
+    return ItemCache(store, "images", short(fingerprint), ".png")
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """A PNG without metadata: equal pixels give equal bytes."""
+    buffer = io.BytesIO()
+    plain = Image.frombytes(image.mode, image.size, image.tobytes())  # leaves `image.info` behind
+    plain.save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+class _LazyPainter:
+    """A painter that is loaded by the first image that needs it, with the adapter that was asked for last."""
+
+    def __init__(self, base: Base, folder: Path, device: str):
+        self._base, self._folder, self._device = base, folder, device
+        self._painter: Painter | None = None
+        self._wanted: Path | None = None
+        self._attached: Path | None = None
+
+    def use(self, adapter: Path | None) -> None:
+        self._wanted = adapter
+
+    def get(self) -> Painter:
+        if self._painter is None:
+            self._painter = get_family(self._base.family).load_painter(
+                self._folder,
+                device=self._device,
+                dtype=getattr(torch, self._base.dtype),
+                guidance_kind=self._base.guidance.kind,
+                max_tokens=self._base.max_prompt_tokens,
+            )
+        if self._attached != self._wanted:
+            self._painter.detach()
+            if self._wanted is not None:
+                self._painter.attach(self._wanted)
+            self._attached = self._wanted
+        return self._painter
+
+
+def _wanted(plan: EvaluationPlan, arm: Arm, director: Director) -> list[_Wanted]:
+    return [
+        _Wanted(arm, index, prompt.text, arm_prompt(arm, prompt.text, director), prompt.subject, seed)
+        for index, prompt in enumerate(plan.prompts)
+        for seed in plan.seeds
+    ]
+
+
+def _draw_missing(
+    wanted: Sequence[_Wanted],
+    images: ItemCache,
+    sampler: Sampler,
+    batch_size: int,
+    painter: Callable[[], Painter],
+    task: Task,
+) -> None:
+    """Draw the batches in which something is missing.
+
+    Batches are cut from all that is wanted, not from what is missing: low-order bits may depend on a batch's size, so a
+    run that goes on after a kill draws each image in the company it would have had.
+    """
+    missing = set(images.missing(one.item for one in wanted))
+    for start in range(0, len(wanted), batch_size):
+        batch = wanted[start : start + batch_size]
+        if not missing.isdisjoint(one.item for one in batch):
+            drawn = painter().draw([one.full_prompt for one in batch], [one.seed for one in batch], **vars(sampler))
+            for one, image in zip(batch, drawn, strict=True):
+                if one.item in missing:
+                    images.write(one.item, png_bytes(image))
+        task.advance(len(batch))
+
+
+def _sample(wanted: _Wanted, images: ItemCache) -> Sample:
+    return Sample(
+        **vars(wanted),
+        item=wanted.item,
+        reference=images.name(wanted.item),
+        sha256=hash_bytes(images.read(wanted.item)),
+    )
