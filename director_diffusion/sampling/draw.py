@@ -72,8 +72,8 @@ def draw_samples(
     """Draw what is missing of the plan's images in all arms; write `out/samples.parquet` and return its rows.
 
     Rows come arm by arm, then prompt by prompt, then seed by seed.  Images are cached by model, full prompt, seed and
-    sampler, so the `base` arm is drawn once for all directors and recipes, `base_in_style` once for all recipes of a director.
-    A `fresh` label asks for images of its own: everything is drawn anew under each label once.
+    sampler: the `base` arm is drawn once for all directors and recipes, `base_in_style` once for all recipes of a
+    director.  A `fresh` label asks for images of its own: everything is drawn anew under each label once.
 
     `folder` holds the base in its family's layout and `base_fingerprint` says its content; `adapter` is the adapter's
     file and `adapter_version` says its content.  Nothing is loaded where nothing is missing.
