@@ -1,1 +1,4 @@
-"""prompts"""
+"""Prompts: the text encoders' outputs for every prompt that training may ask for.
+
+Belongs here: encoding, the table of it, and reading embeddings back for training.
+"""

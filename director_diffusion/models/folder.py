@@ -1,0 +1,61 @@
+"""Folders: a fingerprint of names and contents, each file read once.
+
+Belongs here: hashing of model folders, with a memo, since such folders hold tens of gigabytes and keys are asked
+for often.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from director_diffusion.errors import ModelError
+from director_diffusion.hashing import hash_data, hash_file
+from director_diffusion.models.disk import explain_disk
+
+Memo = dict[str, list[str | int]]  # absolute path → [size, mtime in ns, SHA-256]
+
+
+def fingerprint_folder(folder: Path, *, memo: Path) -> str:
+    """SHA-256 of the names and contents of the files below `folder`, hidden ones left out.
+
+    A file whose size and time are as `memo` (a JSON file, made as needed) has them is not read again.
+    """
+    known = _read_memo(memo)
+    found: Memo = {}
+    hashes = {}
+    try:
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder)
+            if any(part.startswith(".") for part in name.parts) or not path.is_file():
+                continue
+            place, stat = str(path.absolute()), path.stat()
+            entry = known.get(place)
+            if entry is None or entry[:2] != [stat.st_size, stat.st_mtime_ns]:
+                entry = [stat.st_size, stat.st_mtime_ns, hash_file(path)]
+            found[place] = entry
+            hashes[name.as_posix()] = entry[2]
+    except PermissionError as error:
+        raise ModelError(
+            str(error.filename or folder), "may not be read", "Give this user read access to the model's files."
+        ) from error
+    if not hashes:
+        raise ModelError(str(folder), "holds no files", "Put the model there, or mend `folder` in its spec.")
+    if any(known.get(place) != entry for place, entry in found.items()):
+        _write_memo(memo, known | found)
+    return hash_data(hashes)
+
+
+def _read_memo(memo: Path) -> Memo:
+    try:
+        entries = json.loads(memo.read_bytes())
+    except (FileNotFoundError, ValueError):  # a memo is only ever a saving: an unreadable one is made anew
+        return {}
+    return entries if isinstance(entries, dict) else {}
+
+
+def _write_memo(memo: Path, entries: Memo) -> None:
+    with explain_disk(memo.parent):
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        partial = memo.with_name(f".{memo.name}.{os.getpid()}")
+        partial.write_text(json.dumps(entries))
+        partial.replace(memo)

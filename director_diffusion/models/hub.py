@@ -1,0 +1,168 @@
+"""The Hub: snapshots of pinned revisions, and what its refusals mean.
+
+Belongs here: downloading from the Hugging Face Hub.  Publishing to it does not.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from director_diffusion.errors import DirectorError, ModelError, TransientError
+from director_diffusion.specs import HubSource
+
+TIMEOUT_S = 30.0  # for each connection and each read; huggingface_hub itself sets none for most requests
+
+_ONE_FILE_COMPANIONS = ("*.json", "*.txt", "*.model")  # configs and tokenizers beside a single weights file
+
+
+def download(source: HubSource, *, cache: Path, token: str | None) -> Path:
+    """The folder of a repository's snapshot, downloaded as far as it is not in `cache` yet; resumes where it stopped.
+
+    Without a token, huggingface_hub's own login is used. A whole snapshot is found again without any request, so pinned
+    models work offline. Raises ModelError or TransientError; the token stands in no message.
+    """
+    from huggingface_hub import snapshot_download
+
+    revision = pinned(source)
+    bound_requests()
+    place: dict[str, Any] = {
+        "revision": revision,
+        "cache_dir": cache,
+        "token": _checked(token),
+        "etag_timeout": TIMEOUT_S,
+    }
+    with _explained(source.repo, revision):
+        if source.weights:
+            wanted = [source.weights, *_ONE_FILE_COMPANIONS]
+        else:  # a pipeline's repository holds its weights twice: in parts, and as one file at the top that none loads
+            top = Path(snapshot_download(source.repo, allow_patterns=["model_index.json"], **place))
+            wanted = ["model_index.json", "*/*"] if (top / "model_index.json").exists() else ["*"]
+        folder = Path(snapshot_download(source.repo, allow_patterns=wanted, **place))
+    if source.weights and not (folder / source.weights).is_file():
+        raise ModelError(
+            f"{source.repo}@{revision[:8]}", f"has no file {source.weights!r}", "Mend `weights` in its spec."
+        )
+    return folder
+
+
+def is_begun(source: HubSource, *, cache: Path) -> bool:
+    """Whether a snapshot of that revision was begun here; only `download` can say that it is whole."""
+    owner, name = source.repo.split("/")
+    return (cache / f"models--{owner}--{name}" / "snapshots" / pinned(source)).is_dir()
+
+
+def pinned(source: HubSource) -> str:
+    """The revision of a source.  Raises ModelError where its spec has none."""
+    if source.revision is None:
+        raise ModelError(
+            source.repo,
+            "has no pinned revision, so what it holds may change unseen",
+            "Run `director pin`, or set `revision` to a commit.",
+        )
+    return source.revision
+
+
+def newest_revision(repo: str, *, token: str | None) -> str:
+    """The commit that a repository's main branch is at.  Raises as `download` does."""
+    from huggingface_hub import HfApi
+
+    bound_requests()
+    with _explained(repo, "main"):
+        return str(HfApi(token=_checked(token)).model_info(repo, timeout=TIMEOUT_S).sha)
+
+
+def bound_requests() -> None:
+    """Give every request of huggingface_hub in this process a timeout where it has none.
+
+    A hook is needed: its paginated listings pass `timeout=None`, which overrules a default of the session's.
+    """
+    from huggingface_hub import get_session
+
+    session = get_session()
+    hooks = session.event_hooks
+    if _bound_request not in hooks["request"]:
+        hooks["request"].append(_bound_request)
+        session.event_hooks = hooks
+
+
+@contextmanager
+def _explained(repo: str, revision: str) -> Iterator[None]:
+    """Say what a failed request means for whoever asked."""
+    from httpx2 import HTTPError
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled, XetDownloadError
+
+    try:
+        yield
+    except (HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, XetDownloadError) as error:
+        raise _meaning(error, repo, revision) from error
+
+
+def _meaning(error: Exception, repo: str, revision: str) -> DirectorError:
+    from huggingface_hub.errors import (
+        DisabledRepoError,
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name, page = f"{repo}@{revision[:8]}", f"https://huggingface.co/{repo}"
+    cause = _root(error)
+    if isinstance(cause, GatedRepoError):
+        return ModelError(
+            name,
+            "is gated: its licence has not been accepted by this user",
+            f"Accept it at {page}, then set HF_TOKEN to a token of that account that may read gated repositories.",
+        )
+    if isinstance(cause, RevisionNotFoundError):
+        return ModelError(name, "has no such revision", f"Take a commit from {page}/commits/main into `revision`.")
+    if isinstance(cause, DisabledRepoError):
+        return ModelError(name, "has been disabled by the Hub", "Choose another model.")
+    if isinstance(cause, OfflineModeIsEnabled):
+        return ModelError(
+            name,
+            "is not wholly in the model cache, and huggingface_hub is in offline mode",
+            "Unset HF_HUB_OFFLINE, or give a folder that holds the model.",
+        )
+    status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
+    if isinstance(cause, RepositoryNotFoundError) or status in (401, 403, 404):
+        return ModelError(
+            name,
+            f"was not found, or this user may not read it (HTTP {status})",
+            f"Check the name at {page}; for a private or gated one set HF_TOKEN to a valid token that may read it.",
+        )
+    if status is not None and status < 500 and status not in (408, 429):
+        return ModelError(name, f"was refused by the Hub (HTTP {status})", f"Look at {page}.")
+    reason = f"HTTP {status}" if status is not None else type(cause).__name__
+    return TransientError(
+        name,
+        f"could not be downloaded ({reason})",
+        "Check the network and run again (it resumes where it stopped), or give a folder that holds the model.",
+    )
+
+
+def _root(error: BaseException) -> BaseException:
+    """The refusal itself: huggingface_hub wraps it into 'not in the cache either', with the refusal as its cause."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _bound_request(request: Any) -> None:
+    limits = request.extensions.get("timeout") or {}
+    request.extensions["timeout"] = {
+        kind: limits.get(kind) if limits.get(kind) is not None else TIMEOUT_S
+        for kind in ("connect", "read", "write", "pool")
+    }
+
+
+def _checked(token: str | None) -> str | None:
+    """The token, or None for huggingface_hub's own login; a malformed one would be quoted in HTTP errors."""
+    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise ModelError("HF_TOKEN", "holds white space or special characters", "Set it again, without them.")
+    return token or None

@@ -1,0 +1,89 @@
+"""Encoding: training prompts through the text encoders, each distinct one once.
+
+Belongs here: which prompts training may ask for, one item per prompt, and the stage's file `prompts.parquet`. How
+trigger and caption become a prompt is `captions.prompt`'s.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from director_diffusion.captions.prompt import join_prompt
+from director_diffusion.captions.rows import Caption
+from director_diffusion.families import get_family
+from director_diffusion.hashing import hash_bytes, hash_data, short
+from director_diffusion.progress import Progress
+from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.specs import Base, Director
+from director_diffusion.storage.items import ItemCache
+from director_diffusion.tables import write_table
+from director_diffusion.tensors import read_whole_items, write_item
+
+ENCODING_VERSION = "1"  # of what an item holds; a change gives all items new names
+BATCH = 8  # prompts
+
+
+def prompt_fingerprint(base: Base, source_fingerprint: str) -> str:
+    """Names the cache of embeddings: same fingerprint and prompt, same embeddings."""
+    return short(
+        hash_data(
+            {
+                "encoding": ENCODING_VERSION,
+                "family": base.family,
+                "source": source_fingerprint,
+                "max_tokens": base.max_prompt_tokens,
+                "dtype": base.dtype,
+            }
+        )
+    )
+
+
+def encode_prompts(
+    captions: Sequence[Caption],
+    director: Director,
+    base: Base,
+    folder: Path,
+    *,
+    cache: ItemCache,
+    device: str,
+    out: Path,
+    progress: Progress,
+) -> list[PromptRow]:
+    """A row per caption (every kept still has one; an empty text leaves the trigger alone), then the empty prompt's.
+
+    The base's `folder` is read only if an item is missing or damaged. Items hold the encoders' outputs in the
+    dtype they were computed in.
+    """
+    prompts = [(caption.still, caption.split, join_prompt(director.trigger, caption.text)) for caption in captions]
+    rows = [
+        PromptRow(still=still, split=split, prompt=prompt, item=item_of(prompt), reference=cache.name(item_of(prompt)))
+        for still, split, prompt in [*prompts, ("", "none", "")]
+    ]
+    present = {item for item, _ in read_whole_items(cache, [row.item for row in rows])}
+    missing = {row.item: row.prompt for row in rows if row.item not in present}
+    if missing:
+        _encode(missing, base, folder, cache=cache, device=device, progress=progress)
+    write_table(out / "prompts.parquet", PromptRow, rows)
+    return rows
+
+
+def item_of(prompt: str) -> str:
+    """The item's name of a prompt."""
+    return short(hash_bytes(prompt.encode()))
+
+
+def _encode(
+    missing: dict[str, str], base: Base, folder: Path, *, cache: ItemCache, device: str, progress: Progress
+) -> None:
+    dtype = getattr(torch, base.dtype)
+    encoder = get_family(base.family).load_prompt_encoder(
+        folder, device=device, dtype=dtype, max_tokens=base.max_prompt_tokens
+    )
+    items = list(missing)
+    with progress.task("prompt embeddings", total=len(items)) as task:
+        for start in range(0, len(items), BATCH):
+            batch = items[start : start + BATCH]
+            for item, outputs in zip(batch, encoder.encode([missing[item] for item in batch]), strict=True):
+                write_item(cache, item, outputs)
+                task.advance()

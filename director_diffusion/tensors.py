@@ -1,0 +1,42 @@
+"""Tensor files: named tensors as safetensors, in the item cache.
+
+Belongs here: the one conversion between the two, and what a damaged file means.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from director_diffusion.errors import StoreError
+from director_diffusion.storage.items import ItemCache
+from director_diffusion.storage.store import Store
+
+
+def read_tensors(store: Store, name: str) -> dict[str, Tensor]:
+    """The tensors of a file in the store, on the CPU.  Raises StoreError where it is absent or damaged."""
+    try:
+        return safetensors.torch.load(store.read(name))
+    except SafetensorError as error:
+        raise StoreError(
+            name, "is damaged", f"Delete it in {store.url} and run again: it will be computed anew."
+        ) from error
+
+
+def read_whole_items(cache: ItemCache, items: Iterable[str]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Those of `items` that are in the cache and can be read, one after the other; a damaged one counts as absent."""
+    wanted = list(dict.fromkeys(items))
+    absent = set(cache.missing(wanted))
+    for item in wanted:
+        if item in absent:
+            continue
+        try:
+            yield item, safetensors.torch.load(cache.read(item))
+        except SafetensorError:
+            continue
+
+
+def write_item(cache: ItemCache, item: str, tensors: Mapping[str, Tensor]) -> None:
+    """Write one item whole."""
+    cache.write(item, safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
