@@ -37,7 +37,8 @@ class Still:
 
     `still` is the still's id: it says the file's content, its crop and the normaliser's version, so equal ids hold
     equal pixels.  A kept still is stored by `reference` (a store name, to be opened with `crop`), or as `file` (a name
-    inside the stills artifact, already upright, sRGB and cropped).
+    inside the stills artifact, already upright, sRGB and cropped).  A rejected one that shows something keeps its
+    `reference`, to be looked at.
     """
 
     still: str

@@ -1,0 +1,207 @@
+"""Raw files: what a director's folder holds, before any of it is decoded.
+
+The layout is `stills/<director>/<film>/<file>`; files that lie directly in `stills/<director>/` are one film, named
+after the director.  What a file is, its name says:
+
+    *.txt               a person's caption of the still with the same stem
+    <stem>.mask.<ext>   a mask of the still with that stem
+    .*                  skipped (hidden files, and files that are still being written)
+    everything else     an image; decoding decides whether it is one
+
+Folders inside a film are not searched: each becomes a row whose problem says to move its files up.
+
+Belongs here: listing, hashing and reading captions.  Does not: anything that decodes an image.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from director_diffusion.errors import StillsError, StoreError
+from director_diffusion.hashing import hash_bytes
+from director_diffusion.stills.rows import RawFile, WrittenCaption
+from director_diffusion.storage.store import Store
+
+FOLDER = "stills"  # of the store
+MAX_FILE_BYTES = 1 << 30  # a still of a gibibyte is something else
+MAX_CAPTION_BYTES = 20_000  # about ten times what the longest prompt of any base holds
+_CHUNK = 1 << 20
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A name found in a film's folder; `path` is the store's name of it as the file system spells it."""
+
+    path: str
+    film: str
+
+    @property
+    def file(self) -> str:
+        return _readable(PurePosixPath(self.path).name)
+
+    @property
+    def is_caption(self) -> bool:
+        return self.file.lower().endswith(".txt")
+
+    @property
+    def role(self) -> Literal["image", "mask"]:
+        return "mask" if PurePosixPath(self.file).stem.lower().endswith(".mask") else "image"
+
+
+class _UnusableFileError(Exception):
+    """Why a file cannot be read, in words for its row."""
+
+
+def list_raw_files(store: Store, director: str) -> list[RawFile]:
+    """A row for every image and mask of `director`, sorted by film and file; unusable ones with a problem.
+
+    Raises StillsError where the director has no folder, or one without any image.
+    """
+    entries = [entry for entry in _entries(store, director) if not entry.is_caption]
+    if not entries:
+        raise _nothing_to_use(store, director, "holds no stills")
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
+        return list(pool.map(lambda entry: _raw_file(store, entry), entries))
+
+
+def list_written_captions(store: Store, director: str) -> list[WrittenCaption]:
+    """A row for every `.txt` file beside the stills of `director`; those without usable text have a problem.
+
+    Raises StillsError where the director has no folder.
+    """
+    return [_written_caption(store, entry) for entry in _entries(store, director) if entry.is_caption]
+
+
+def _raw_file(store: Store, entry: _Entry) -> RawFile:
+    size, digest, problem = 0, "", ""
+    try:
+        size = _check_readable(store, entry.path, MAX_FILE_BYTES)
+        digest = _hash(store, entry.path)
+    except _UnusableFileError as error:
+        problem = str(error)
+    return RawFile(
+        name=_readable(entry.path),
+        film=entry.film,
+        file=entry.file,
+        role=entry.role,
+        size=size,
+        sha256=digest,
+        problem=problem,
+    )
+
+
+def _written_caption(store: Store, entry: _Entry) -> WrittenCaption:
+    text, digest, problem = "", "", ""
+    try:
+        _check_readable(store, entry.path, MAX_CAPTION_BYTES)
+        data = _read(store, entry.path)
+        digest = hash_bytes(data)
+        text = _caption_text(data)
+    except _UnusableFileError as error:
+        problem = str(error)
+    return WrittenCaption(
+        film=entry.film, stem=PurePosixPath(entry.file).stem, text=text, sha256=digest, problem=problem
+    )
+
+
+def _caption_text(data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise _UnusableFileError("is not UTF-8 text; save it as UTF-8") from error
+    if not text:
+        raise _UnusableFileError("is empty; write the caption or remove the file")
+    if any(not character.isprintable() and not character.isspace() for character in text):
+        raise _UnusableFileError("holds control characters; save it as plain text")
+    return text
+
+
+def _entries(store: Store, director: str) -> list[_Entry]:
+    """Files (and what is not one) of all films, sorted by film and name."""
+    folder = f"{FOLDER}/{director}"
+    if _leads_out(store, folder):
+        raise _nothing_to_use(store, director, "is a link that leads out of the store")
+    if not store.is_folder(folder):
+        raise _nothing_to_use(store, director, "does not exist" if not store.exists(folder) else "is not a folder")
+    found: list[_Entry] = []
+    for name in _visible(store, folder):
+        path = f"{folder}/{name}"
+        if store.is_folder(path) and not _leads_out(store, path):
+            found += [_Entry(f"{path}/{file}", film=_readable(name)) for file in _visible(store, path)]
+        else:
+            found.append(_Entry(path, film=director))
+    return sorted(found, key=lambda entry: (entry.film, entry.file, entry.path))
+
+
+def _visible(store: Store, folder: str) -> list[str]:
+    return [name for name in store.names(folder) if not name.startswith(".")]
+
+
+def _check_readable(store: Store, path: str, max_bytes: int) -> int:
+    """Size in bytes of a regular file inside the store.  Raises _UnusableFileError for all else."""
+    if path != _readable(path):
+        raise _UnusableFileError("has a name that is not UTF-8; rename it")
+    if _leads_out(store, path):
+        raise _UnusableFileError("is a link that leads out of the store; copy the file itself into the folder")
+    try:
+        info = store.fs.info(store.full(path))
+    except FileNotFoundError as error:
+        raise _UnusableFileError("is a link to a file that does not exist; copy the file itself here") from error
+    except OSError as error:
+        raise _UnusableFileError(_why_unreadable(error)) from error
+    if info["type"] == "directory":
+        raise _UnusableFileError("is a folder inside a film; move its files up into the film's own folder")
+    if info["type"] != "file":
+        raise _UnusableFileError("is not a regular file; remove it")
+    size = int(info["size"])
+    if size > max_bytes:
+        raise _UnusableFileError(f"is {size:,} bytes large, over the limit of {max_bytes:,}; use a smaller file")
+    return size
+
+
+def _hash(store: Store, path: str) -> str:
+    digest = sha256()
+    try:
+        with store.fs.open(store.full(path), "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise _UnusableFileError(_why_unreadable(error)) from error
+    return digest.hexdigest()
+
+
+def _read(store: Store, path: str) -> bytes:
+    try:
+        return store.read(path)
+    except StoreError as error:
+        raise _UnusableFileError(f"{error.problem}; {error.way_out}") from error
+    except OSError as error:
+        raise _UnusableFileError(_why_unreadable(error)) from error
+
+
+def _why_unreadable(error: OSError) -> str:
+    return f"cannot be read ({error.strerror or error}); give this user read access to it, or copy it here again"
+
+
+def _leads_out(store: Store, path: str) -> bool:
+    """Whether links take `path` out of a local store (other stores have no links)."""
+    if store.local_root is None:
+        return False
+    return not Path(os.path.realpath(store.full(path))).is_relative_to(os.path.realpath(store.local_root))
+
+
+def _readable(name: str) -> str:
+    """`name` as text that any table can hold: bytes that are no UTF-8 (surrogates in Python) are spelt out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _nothing_to_use(store: Store, director: str, problem: str) -> StillsError:
+    return StillsError(
+        f"{FOLDER}/{director}",
+        f"{problem} (store {store.url})",
+        f"Put stills into {FOLDER}/{director}/<film>/, or run `director add {director} --stills FOLDER`.",
+    )

@@ -1,0 +1,87 @@
+"""Split: which stills the adapter never sees, so that it can be judged by them.
+
+Whole films are held out where there are several; of a single film, whole clusters of similar stills.  Films that share
+similar stills stay together; where that would hold out more than half, clusters are held out instead of films.  The
+choice is by hash of names and contents, so it is the same on every machine, and a new still moves few others.
+
+Belongs here: that choice.  Does not: what is similar (`similarity`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from director_diffusion.hashing import hash_bytes
+from director_diffusion.stills.similarity import linked
+
+MIN_HELD_OUT = 2
+
+
+@dataclass(frozen=True)
+class Member:
+    """What the split needs of a kept still."""
+
+    film: str
+    cluster: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Stills that stay on one side."""
+
+    order: str  # a hash: units are taken in this order
+    members: tuple[int, ...]
+
+
+def held_out(stills: Sequence[Member], share: float) -> set[int]:
+    """Indices of the stills to hold out: near `share` of them, at least two, and never all.
+
+    Empty where that is impossible (fewer than three stills, or all alike): the checks say so.
+    """
+    target = max(share * len(stills), float(MIN_HELD_OUT))
+    films = {still.film for still in stills}
+    if len(films) > 1:
+        chosen = _choose(_film_units(stills), target, limit=len(stills) / 2)
+        if chosen:
+            return chosen
+    return _choose(_cluster_units(stills), target, limit=len(stills) - 1)
+
+
+def _choose(units: list[_Unit], target: float, limit: float) -> set[int]:
+    """Take units in order wherever that brings the number of stills nearer to `target`; never more than `limit`.
+
+    Empty where no choice within `limit` holds at least MIN_HELD_OUT.
+    """
+    chosen: set[int] = set()
+    for unit in units:
+        more = len(chosen) + len(unit.members)
+        if more <= limit and abs(more - target) < abs(len(chosen) - target):
+            chosen |= set(unit.members)
+    if len(chosen) >= MIN_HELD_OUT:
+        return chosen
+    # Every unit is much larger than the target: take the one that overshoots least.
+    fitting = [unit for unit in units if MIN_HELD_OUT <= len(unit.members) <= limit]
+    return set(min(fitting, key=lambda unit: len(unit.members)).members) if fitting else set()
+
+
+def _film_units(stills: Sequence[Member]) -> list[_Unit]:
+    """Films, those with similar stills joined, ordered by name."""
+    nodes: dict[tuple[str, str | int], int] = {}
+    for still in stills:
+        nodes.setdefault(("film", still.film), len(nodes))
+        nodes.setdefault(("cluster", still.cluster), len(nodes))
+    pairs = [(nodes["film", still.film], nodes["cluster", still.cluster]) for still in stills]
+    groups = linked(len(nodes), pairs)
+    return _units([groups[film] for film, _ in pairs], [hash_bytes(still.film.encode()) for still in stills])
+
+
+def _cluster_units(stills: Sequence[Member]) -> list[_Unit]:
+    return _units([still.cluster for still in stills], [hash_bytes(still.sha256.encode()) for still in stills])
+
+
+def _units(groups: Sequence[int], orders: Sequence[str]) -> list[_Unit]:
+    members: dict[int, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    units = [_Unit(min(orders[index] for index in inside), tuple(inside)) for inside in members.values()]
+    return sorted(units, key=lambda unit: unit.order)
