@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from director_diffusion.progress import Progress, Task
 
@@ -45,14 +44,7 @@ class _LogTask:
 
 
 class ProgressResource(dg.ConfigurableResource):
-    """Where progress goes: the run's log, or whatever a command in this process shows beside it."""
-
-    _beside: Callable[[dg.AssetExecutionContext], Progress] | None = PrivateAttr(default=None)
-
-    def shown_by(self, beside: Callable[[dg.AssetExecutionContext], Progress]) -> "ProgressResource":
-        """Progress of every step goes to what `beside` returns for it."""
-        self._beside = beside
-        return self
+    """Progress in the run's log; a command may put its own resource in this place."""
 
     def of(self, context: dg.AssetExecutionContext) -> Progress:
-        return self._beside(context) if self._beside else LogProgress(context)
+        return LogProgress(context)

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from director_diffusion.progress import Progress
-from director_diffusion.specs import Source
+from director_diffusion.specs import Base, Source
 
 TOKEN_VARIABLE = "HF_TOKEN"
 
@@ -22,6 +22,18 @@ class ModelsResource(dg.ConfigurableResource):
 
         return resolve(
             source,
+            root=Path(self.root),
+            cache=Path(self.cache),
+            token=os.environ.get(TOKEN_VARIABLE),
+            progress=progress,
+        )
+
+    def base_folder(self, base: Base, progress: Progress) -> Path:
+        """The folder of a base, known to be whole."""
+        from director_diffusion.models.source import resolve_base
+
+        return resolve_base(
+            base,
             root=Path(self.root),
             cache=Path(self.cache),
             token=os.environ.get(TOKEN_VARIABLE),

@@ -1,6 +1,5 @@
 """What `@stage` promises: reuse by key, versions by content, one writer, checks replayed, failures explained."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -91,9 +90,9 @@ class World:
         return latest_artifact(self.store, (name,), partition)
 
 
-@pytest.fixture()
-def world(tmp_path: Path) -> Iterator[World]:
-    yield World(tmp_path)
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
 
 
 def data_versions(result: dg.ExecuteInProcessResult) -> dict[str, str]:

@@ -1,0 +1,58 @@
+# What people type.  Everything runs in .venv, with exactly the versions of requirements.lock.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
+DIRECTORS ?=
+export PYTHONWARNINGS ?= ignore
+# One model process uses the cores it has; more threads than cores only wait for each other.
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: demo dev test lint format schemas lock install install-dev
+
+demo: install            ## the whole graph for the demo directors, or DIRECTORS="nolan"
+	@$(BIN)/director run $(DIRECTORS)
+
+dev: install             ## Dagster UI and daemon on http://127.0.0.1:3000
+	@$(BIN)/director dev
+
+test: install-dev        ## every test
+	@$(BIN)/python -m pytest
+
+lint: install-dev        ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install-dev      ## rewrite files as the linter wants them
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+schemas: install         ## configs/schemas from the specs
+	@$(BIN)/python -c "from pathlib import Path; from director_diffusion.catalog import write_schemas; write_schemas(Path('configs/schemas'))"
+
+lock: $(VENV)/.uv        ## requirements.lock from pyproject.toml
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \
+		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed $(VENV)/.browser
+
+$(VENV)/.uv:
+	@command -v uv >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null 2>&1 || $(VENV)/bin/pip install -q uv
+	@test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.uv
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The UI tests drive Debian's Chromium; where it cannot be installed they skip and say so.
+$(VENV)/.browser:
+	@command -v chromium >/dev/null 2>&1 || { command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] \
+		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || true
+	@touch $@

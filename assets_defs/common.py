@@ -1,0 +1,33 @@
+"""What the stages share: pools, groups, and the director's spec as it comes down the lineage."""
+
+from typing import Any
+
+import dagster as dg
+
+from director_diffusion.specs import Base, Director, Recipe
+from director_diffusion.storage import Artifact
+
+GPU = "gpu"  # the pool of steps that want an accelerator; it has a limit only where there are some
+DATASET = "dataset"  # the group of what belongs to a director whatever the base
+
+DIRECTOR_FILE = "director.json"
+
+
+def director_of(artifact: Artifact) -> Director:
+    """The spec that the `director` asset carries."""
+    return Director.model_validate(artifact.json(DIRECTOR_FILE))
+
+
+def drawing_spec(base: Base) -> dict[str, Any]:
+    """The part of a base's spec that decides pixels and weights; its name and licence do not."""
+    return base.model_dump(
+        mode="json", include={"family", "source", "guidance", "resolution", "max_prompt_tokens", "dtype"}
+    )
+
+
+def of_base(base: Base, name: str) -> dg.AssetKey:
+    return dg.AssetKey([base.slug, name])
+
+
+def of_recipe(recipe: Recipe, name: str) -> dg.AssetKey:
+    return dg.AssetKey([recipe.slug, name])

@@ -1,0 +1,46 @@
+"""The lineage: every asset of a project, as a table of contents.
+
+Belongs here: the order of the stages, and what is built once per project, per base and per recipe.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets_defs.adapter import adapter_asset
+from assets_defs.captions import captions_asset
+from assets_defs.evaluation import evaluation_asset
+from assets_defs.latents import latents_asset
+from assets_defs.model_card import model_card_asset
+from assets_defs.prompt_embeddings import prompt_embeddings_asset
+from assets_defs.published_model import published_model_asset
+from assets_defs.roots import root_assets
+from assets_defs.samples import samples_asset
+from assets_defs.stills import stills_asset
+from director_diffusion.catalog import Catalog
+from director_diffusion.specs import Project
+
+
+def directors_partitions(catalog: Catalog, project: Project) -> dg.StaticPartitionsDefinition:
+    """A partition per director of the project."""
+    return dg.StaticPartitionsDefinition([director.slug for director in catalog.project_directors(project)])
+
+
+def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]:
+    """From raw stills to the published model."""
+    partitions = directors_partitions(catalog, project)
+    plan = catalog.evaluations[project.evaluation]
+    bases = catalog.project_bases(project)
+    assets = [*root_assets(partitions), stills_asset(partitions), captions_asset(partitions, project, bases)]
+    for base in bases:
+        assets += [latents_asset(partitions, base), prompt_embeddings_asset(partitions, base)]
+    for recipe in catalog.project_recipes(project):
+        base = catalog.bases[recipe.base]
+        assets += [
+            adapter_asset(partitions, base, recipe),
+            samples_asset(partitions, base, recipe, plan),
+            evaluation_asset(partitions, recipe, plan),
+            model_card_asset(partitions, project, base, recipe, plan),
+            published_model_asset(partitions, project, recipe),
+        ]
+    return assets

@@ -1,0 +1,53 @@
+"""Prompt embeddings: what the text encoders make of every training prompt, once.
+
+Belongs here: the stage of a base.  Joining trigger and caption, and encoding, live in `director_diffusion`.
+"""
+
+import dagster as dg
+
+from assets_defs.common import GPU, director_of
+from director_diffusion.captions.rows import Caption
+from director_diffusion.specs import Base
+from director_diffusion.storage import Artifact, ItemCache
+from resources.stage import stage
+from resources.stage_run import StageResult, StageRun
+
+
+def prompt_embeddings_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsDefinition:
+    @stage(
+        partitions=partitions,
+        prefix=base.slug,
+        group=base.slug,
+        version="1",
+        spec={
+            "source": base.source,
+            "max_prompt_tokens": base.max_prompt_tokens,
+            "dtype": base.dtype,
+            "family": base.family,
+        },
+        fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
+        pool=GPU,
+        kinds={"pytorch", "safetensors"},
+    )
+    def prompt_embeddings(run: StageRun, captions: Artifact, director: Artifact) -> StageResult:
+        """The text encoders' outputs of every training prompt and of the empty one."""
+        from director_diffusion.prompts.encode import encode_prompts, prompt_fingerprint
+
+        models = run.resources.models
+        fingerprint = prompt_fingerprint(base, models.fingerprint(base.source))
+        rows = encode_prompts(
+            captions.table("captions.parquet", Caption),
+            director_of(director),
+            base,
+            models.base_folder(base, run.progress),
+            cache=ItemCache(run.store, "prompts", fingerprint, ".safetensors"),
+            device=run.resources.machine.device,
+            out=run.out,
+            progress=run.progress,
+        )
+        return run.result(
+            facts={"prompts": len(rows), "distinct": len({row.item for row in rows})},
+            references=sorted({row.reference for row in rows}),
+        )
+
+    return prompt_embeddings

@@ -1,0 +1,56 @@
+"""Roots: what people put into the store and the configs.
+
+Belongs here: looking at the outside world and writing down what is there.  Images and captions are separate roots, so
+that editing a caption never touches stills or latents.
+"""
+
+import dagster as dg
+
+from assets_defs.common import DATASET, DIRECTOR_FILE
+from director_diffusion.stills.rows import RawFile, WrittenCaption
+from resources.stage import stage
+from resources.stage_run import StageResult, StageRun
+
+RAW_FILE, WRITTEN_FILE = "raw_stills.parquet", "written_captions.parquet"
+
+
+def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    @stage(partitions=partitions, group=DATASET, version="1", kinds={"jpeg"}, root=True)
+    def raw_stills(run: StageRun) -> StageResult:
+        """The images and masks under `stills/<director>/<film>/`: name, size and hash of each."""
+        from director_diffusion.stills.raw import list_raw_files
+        from director_diffusion.tables import write_table
+
+        files = list_raw_files(run.store, run.partition)
+        write_table(run.out / RAW_FILE, RawFile, files)
+        return run.result(
+            facts={
+                "files": len(files),
+                "films": len({file.film for file in files}),
+                "bytes": sum(file.size for file in files),
+                "unreadable": sum(bool(file.problem) for file in files),
+            }
+        )
+
+    @stage(partitions=partitions, group=DATASET, version="1", kinds={"text"}, root=True)
+    def written_captions(run: StageRun) -> StageResult:
+        """The `.txt` files that people put beside stills; they win over the captioner's."""
+        from director_diffusion.stills.raw import list_written_captions
+        from director_diffusion.tables import write_table
+
+        captions = list_written_captions(run.store, run.partition)
+        write_table(run.out / WRITTEN_FILE, WrittenCaption, captions)
+        return run.result(
+            facts={"captions": len(captions), "unreadable": sum(bool(caption.problem) for caption in captions)}
+        )
+
+    @stage(partitions=partitions, group=DATASET, version="1", kinds={"yaml"}, root=True)
+    def director(run: StageRun) -> StageResult:
+        """The director's YAML as data, so that an edit of it makes one director stale and not all."""
+        spec = run.resources.configs.director(run.partition)
+        (run.out / DIRECTOR_FILE).write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+        return run.result(
+            facts={"name": spec.name, "trigger": spec.trigger, "licence of the stills": spec.stills_licence}
+        )
+
+    return [raw_stills, written_captions, director]

@@ -1,0 +1,56 @@
+"""Samples: pictures to judge an adapter by.
+
+Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache live in `director_diffusion.sampling`.
+"""
+
+import dagster as dg
+
+from assets_defs.common import GPU, director_of, drawing_spec, of_recipe
+from director_diffusion.specs import Base, EvaluationPlan, Recipe
+from director_diffusion.storage import Artifact
+from resources.stage import stage
+from resources.stage_run import StageResult, StageRun
+
+
+def samples_asset(
+    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, plan: EvaluationPlan
+) -> dg.AssetsDefinition:
+    @stage(
+        partitions=partitions,
+        prefix=recipe.slug,
+        group=recipe.slug,
+        version="1",
+        spec={"base": drawing_spec(base), "prompts": plan.prompts, "seeds": plan.seeds, "sampling": plan.sampling},
+        fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
+        reads={"adapter": of_recipe(recipe, "adapter")},
+        pool=GPU,
+        kinds={"pytorch", "diffusers"},
+        fresh=True,
+    )
+    def samples(run: StageRun, adapter: Artifact, director: Artifact) -> StageResult:
+        """Images of three arms from the same noise: base, base "in the style of", and adapter."""
+        from director_diffusion.sampling.draw import draw_samples
+        from director_diffusion.sampling.grids import comparison_grid
+
+        models = run.resources.models
+        rows = draw_samples(
+            plan,
+            base,
+            director_of(director),
+            models.base_folder(base, run.progress),
+            adapter.path("pytorch_lora_weights.safetensors"),
+            adapter_version=adapter.version,
+            base_fingerprint=models.fingerprint(base.source),
+            store=run.store,
+            fresh=run.fresh,
+            device=run.resources.machine.device,
+            out=run.out,
+            progress=run.progress,
+        )
+        return run.result(
+            facts={"images": len(rows), "prompts": len(plan.prompts), "seeds": len(plan.seeds)},
+            previews={"comparison": comparison_grid(rows, run.store)},
+            references=sorted({row.reference for row in rows}),
+        )
+
+    return samples

@@ -1,0 +1,40 @@
+"""Stills: what a director's files become, and why some do not.
+
+Belongs here: the stills stage and its checks.  Decoding, bars, duplicates and the split live in
+`director_diffusion.stills`.
+"""
+
+import dagster as dg
+
+from assets_defs.common import DATASET, director_of
+from assets_defs.roots import RAW_FILE
+from director_diffusion.stills.checks import CHECKS
+from director_diffusion.stills.rows import RawFile
+from director_diffusion.storage import Artifact
+from resources.stage import stage
+from resources.stage_run import StageResult, StageRun
+
+
+def stills_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    @stage(partitions=partitions, group=DATASET, version="1", kinds={"jpeg", "parquet"}, checks=CHECKS)
+    def stills(run: StageRun, raw_stills: Artifact, director: Artifact) -> StageResult:
+        """Upright sRGB stills with no bars and no near-duplicates, split by film; a row for every file, kept or not."""
+        from director_diffusion.stills.checks import judge
+        from director_diffusion.stills.ingest import ingest_stills
+        from director_diffusion.stills.sheets import contact_sheet
+
+        rules = director_of(director).stills
+        still_set = ingest_stills(run.store, raw_stills.table(RAW_FILE, RawFile), rules, run.out, run.progress)
+        return run.result(
+            facts={
+                "kept": len(still_set.kept),
+                "rejected": len(still_set.rejected),
+                "train": len(still_set.train),
+                "held out": len(still_set.held_out),
+                "films": len({still.film for still in still_set.kept}),
+            },
+            previews={"contact sheet": contact_sheet(still_set)},
+            checks=judge(still_set, rules),
+        )
+
+    return stills

@@ -1,0 +1,63 @@
+"""`build_definitions`: the whole graph of one project on one deployment.
+
+Belongs here: putting assets, resources, jobs, schedules, sensors and policies together, so that tests can build the
+same graph with other resources.
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from assets_defs.lineage import directors_partitions, lineage
+from pipelines.automation import with_automation
+from pipelines.jobs import project_jobs
+from pipelines.schedules import weekly_reevaluations
+from pipelines.sensors import changed_inputs_sensor, dead_runs_sensor
+from pipelines.surroundings import Surroundings
+from resources.configs import ConfigsResource
+from resources.hub import HubResource
+from resources.machine import MachineResource, ProgressResource
+from resources.models import ModelsResource
+from resources.store import ArtifactIOManager, StoreResource
+
+
+def build_definitions(
+    surroundings: Surroundings, resource_overrides: Mapping[str, object] | None = None
+) -> dg.Definitions:
+    """Definitions of `surroundings.project`, run as `surroundings.deployment` says."""
+    catalog, project = surroundings.catalog, surroundings.project
+    partitions = directors_partitions(catalog, project)
+    assets = with_automation(lineage(catalog, project))
+    jobs = project_jobs(project, partitions)
+    return dg.Definitions(
+        assets=assets,
+        resources={**build_resources(surroundings), **(resource_overrides or {})},
+        jobs=jobs,
+        schedules=weekly_reevaluations(project, jobs),
+        sensors=[
+            changed_inputs_sensor(partitions, surroundings.catalog.folder),
+            dead_runs_sensor(),
+            dg.AutomationConditionSensorDefinition("automation", target=dg.AssetSelection.all()),
+        ],
+        executor=_executor(surroundings),
+    )
+
+
+def build_resources(surroundings: Surroundings) -> dict[str, object]:
+    """The outside world of this deployment."""
+    deployment = surroundings.deployment
+    store = StoreResource(url=surroundings.store_url)
+    return {
+        "store": store,
+        "artifacts": ArtifactIOManager(store=store),
+        "models": ModelsResource(root=str(surroundings.root), cache=str(surroundings.model_cache)),
+        "machine": MachineResource(device=deployment.device, captioning_batch=deployment.captioning_batch),
+        "hub": HubResource(folder=surroundings.hub_folder),
+        "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),
+        "progress": ProgressResource(),
+    }
+
+
+def _executor(surroundings: Surroundings) -> dg.ExecutorDefinition:
+    executors = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+    return executors[surroundings.deployment.executor]

@@ -1,0 +1,130 @@
+"""`director run`: the graph for some directors, in this process, on the instance that the UI reads.
+
+Belongs here: choosing what to run and running it.  The table is `report`'s, the bars are `bars`'.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+from rich.console import Console
+
+from director_diffusion.errors import SpecError
+from pipelines.build import build_definitions
+from pipelines.cli.bars import TerminalProgress
+from pipelines.cli.report import Row, print_table, rows_as_json, summarize
+from pipelines.home import prepare_home, prepare_store
+from pipelines.jobs import job_name
+from pipelines.surroundings import Surroundings, read_surroundings
+from pipelines.sweep import sweep_dead_runs
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run_command(directors: Sequence[str], *, recipe: str | None, until: str | None, as_json: bool) -> int:
+    """Run and print.  0 where every stage ran and every blocking check passed, whatever the verdicts say."""
+    surroundings = read_surroundings()
+    console = Console(stderr=True)
+    slugs = _choose_directors(surroundings, directors)
+    recipes = _choose_recipes(surroundings, recipe)
+    terminal = TerminalProgress(console)
+    definitions = build_definitions(surroundings, {"progress": terminal})
+    selections = {name: _selection(definitions, name, until) for name in recipes}
+
+    rows = []
+    with prepare_home(surroundings) as instance, terminal.bars:
+        prepare_store(surroundings, lambda: terminal.plain("placeholder stills"))
+        for run_id in sweep_dead_runs(instance):
+            console.print(f"Run {run_id[:8]} had been killed; it is now marked failed.")
+        for slug in slugs:
+            for name in recipes:
+                rows.append(_run_one(surroundings, definitions, instance, slug, name, selections[name]))
+    if as_json:
+        sys.stdout.write(rows_as_json(rows) + "\n")
+    else:
+        print_table(rows)
+    for row in rows:
+        for error in row.errors:
+            console.print(f"{row.director}: {error}", style="red", markup=False, highlight=False)
+    return 1 if any(row.errors for row in rows) else 0
+
+
+def _run_one(
+    surroundings: Surroundings,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    slug: str,
+    recipe: str,
+    selection: Sequence[dg.AssetKey],
+) -> Row:
+    started = time.monotonic()
+    result = definitions.resolve_job_def(job_name(recipe)).execute_in_process(
+        instance=instance,
+        partition_key=slug,
+        asset_selection=list(selection),
+        run_config=QUIET,
+        raise_on_error=False,
+    )
+    reused = sum(
+        bool(event.materialization.metadata["reused"].value) for event in result.get_asset_materialization_events()
+    )
+    return summarize(
+        surroundings,
+        slug,
+        recipe,
+        reused=reused,
+        seconds=round(time.monotonic() - started, 1),
+        errors=_errors(result),
+    )
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
+    """What went wrong, in the words of the error itself, without the wrapping of those who passed it on."""
+    found = []
+    for event in result.get_step_failure_events():
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            found.append(data.user_failure_data.description)
+            continue
+        error = data.error
+        while error and error.cause:
+            error = error.cause
+        if error:
+            found.append(error.message.strip().splitlines()[0] if error.message else str(error))
+    return tuple(found)
+
+
+def _choose_directors(surroundings: Surroundings, wanted: Sequence[str]) -> list[str]:
+    known = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
+    for slug in wanted:
+        if slug not in known:
+            raise SpecError(
+                slug,
+                f"is no director of project {surroundings.project.slug}",
+                f"Choose of {', '.join(known)}, or add one: director add {slug} --stills FOLDER",
+            )
+    return list(dict.fromkeys(wanted)) or known
+
+
+def _choose_recipes(surroundings: Surroundings, wanted: str | None) -> list[str]:
+    known = list(surroundings.project.recipes)
+    if wanted is None:
+        return known
+    if wanted not in known:
+        raise SpecError(
+            wanted, f"is no recipe of project {surroundings.project.slug}", f"Choose of {', '.join(known)}."
+        )
+    return [wanted]
+
+
+def _selection(definitions: dg.Definitions, recipe: str, until: str | None) -> list[dg.AssetKey]:
+    """The assets of a recipe's job, as far as the stage `until`."""
+    keys = sorted(definitions.resolve_job_def(job_name(recipe)).asset_layer.selected_asset_keys)
+    if until is None:
+        return keys
+    ends = [key for key in keys if key.path[-1] == until]
+    if not ends:
+        stages = ", ".join(dict.fromkeys(key.path[-1] for key in keys))
+        raise SpecError(until, "is no stage", f"Choose of {stages}.")
+    return sorted(dg.AssetSelection.assets(*ends).upstream().resolve(definitions.resolve_asset_graph()))

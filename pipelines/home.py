@@ -1,0 +1,54 @@
+"""Dagster's home and the store, made ready: one for `director run`, `make dev` and the Dagster CLI.
+
+Belongs here: what must be there before the first run: DAGSTER_HOME with its settings, the pool's limit, and placeholder
+stills in an empty store where the project asks for them.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from assets_defs.common import GPU
+from director_diffusion.progress import Progress
+from director_diffusion.storage import Store
+from pipelines.surroundings import Surroundings
+
+SETTINGS = """\
+# Written once by director-diffusion; edit it as you like.
+telemetry:
+  enabled: false
+run_monitoring:
+  enabled: true
+"""
+
+
+def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME, which is made where it does not exist."""
+    home = surroundings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text(SETTINGS, encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+    instance = dg.DagsterInstance.get()
+    if surroundings.deployment.gpus:
+        instance.event_log_storage.set_concurrency_slots(GPU, surroundings.deployment.gpus)
+    return instance
+
+
+def prepare_store(surroundings: Surroundings, progress: Callable[[], Progress]) -> int:
+    """Draw placeholder stills where the project asks for them and the store has no stills.  Returns how many."""
+    spec = surroundings.project.placeholder_stills
+    store = Store(surroundings.store_url)
+    if spec is None or store.names("stills"):
+        return 0
+    from director_diffusion.scenes.placeholders import fill_placeholder_stills
+
+    slugs = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
+    return fill_placeholder_stills(store, slugs, spec, progress())
+
+
+def workspace_file(surroundings: Surroundings) -> Path:
+    return surroundings.root / "workspace.yaml"

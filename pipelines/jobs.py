@@ -1,0 +1,50 @@
+"""Jobs: the parts of the graph that people and schedules launch as one."""
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from director_diffusion.specs import Project
+
+ROOT_NAMES = ("raw_stills", "written_captions", "director")
+
+
+def job_name(recipe: str) -> str:
+    return f"make_{recipe}"
+
+
+def reevaluation_name(recipe: str) -> str:
+    return f"reevaluate_{recipe}"
+
+
+@dataclass(frozen=True)
+class _Job:
+    name: str
+    selection: dg.AssetSelection
+    description: str
+
+
+def project_jobs(project: Project, partitions: dg.PartitionsDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
+    """Per recipe: everything from stills to publication, and a re-evaluation; and one that looks at the roots."""
+    wanted = [
+        _Job(
+            "look_at_inputs",
+            dg.AssetSelection.assets(*ROOT_NAMES),
+            "Looks at the director's stills, caption files and YAML; what depends on a change becomes stale.",
+        )
+    ]
+    for recipe in project.recipes:
+        published = dg.AssetSelection.assets(dg.AssetKey([recipe, "published_model"]))
+        judged = dg.AssetSelection.assets(*(dg.AssetKey([recipe, name]) for name in ("samples", "evaluation")))
+        wanted += [
+            _Job(job_name(recipe), published.upstream(), f"From stills to a published {recipe} of one director."),
+            _Job(
+                reevaluation_name(recipe),
+                judged,
+                f"Samples and scores {recipe} of one director anew; trains nothing, publishes nothing.",
+            ),
+        ]
+    return [
+        dg.define_asset_job(job.name, job.selection, description=job.description, partitions_def=partitions)
+        for job in wanted
+    ]

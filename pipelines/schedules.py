@@ -1,0 +1,43 @@
+"""Schedules: what happens by the calendar.
+
+The re-evaluation is a schedule over materialized partitions and not an automation condition: `on_cron` never fires when
+nothing upstream has changed, and this must.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from director_diffusion.specs import Project
+from pipelines.jobs import reevaluation_name
+from resources.stage import FRESH_TAG
+
+WEEKLY = "0 6 * * 1"  # Mondays at six, UTC
+
+
+def weekly_reevaluations(
+    project: Project, jobs: Sequence[dg.UnresolvedAssetJobDefinition]
+) -> list[dg.ScheduleDefinition]:
+    """One schedule per recipe: all directors that are trained, and only those."""
+    by_name = {job.name: job for job in jobs}
+    return [_weekly(recipe, by_name[reevaluation_name(recipe)]) for recipe in project.recipes]
+
+
+def _weekly(recipe: str, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        job=job,
+        cron_schedule=WEEKLY,
+        name=f"weekly_{job.name}",
+        description=f"Samples and scores every trained director of {recipe} anew; a moved score is drift.",
+    )
+    def weekly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        label = context.scheduled_execution_time.strftime("%G-w%V")
+        trained = sorted(context.instance.get_materialized_partitions(dg.AssetKey([recipe, "adapter"])))
+        if not trained:
+            return dg.SkipReason(f"No director has an adapter of {recipe} yet.")
+        return [
+            dg.RunRequest(run_key=f"{label}-{recipe}-{slug}", partition_key=slug, tags={FRESH_TAG: label})
+            for slug in trained
+        ]
+
+    return weekly

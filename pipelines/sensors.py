@@ -1,0 +1,69 @@
+"""Sensors: what happens when something outside changes.
+
+Belongs here: noticing changed stills, captions and director files, and runs whose process has died.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from director_diffusion.hashing import hash_data, short
+from director_diffusion.storage import Store
+from pipelines.jobs import ROOT_NAMES
+from pipelines.sweep import sweep_dead_runs
+from resources.store import StoreResource
+
+
+def changed_inputs_sensor(partitions: dg.StaticPartitionsDefinition, configs: Path) -> dg.SensorDefinition:
+    """Looks at the roots of a director whose folder or YAML changed; what depends on it then follows or shows stale."""
+
+    @dg.sensor(
+        name="changed_inputs",
+        target=dg.AssetSelection.assets(*ROOT_NAMES),
+        minimum_interval_seconds=30,
+        description="Runs the roots of a director whose stills, caption files or YAML changed.",
+    )
+    def changed_inputs(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
+        seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+        now = {slug: _fingerprint(store.get(), slug, configs) for slug in partitions.get_partition_keys()}
+        changed = [slug for slug, mark in now.items() if mark and seen.get(slug) != mark]
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(run_key=f"{slug}-{now[slug]}", partition_key=slug) for slug in changed],
+            cursor=json.dumps(now),
+        )
+
+    return changed_inputs
+
+
+def dead_runs_sensor() -> dg.SensorDefinition:
+    """Frees what a killed run left behind: its status and its pool slots."""
+
+    @dg.sensor(
+        name="dead_runs",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks runs failed whose process is gone, and frees their pool slots.",
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        swept = sweep_dead_runs(context.instance)
+        return dg.SkipReason(f"Swept {', '.join(swept)}." if swept else "No dead runs.")
+
+    return dead_runs
+
+
+def _fingerprint(store: Store, slug: str, configs: Path) -> str:
+    """Names, sizes and times below the director's folder, and the YAML's; "" where there is no folder yet."""
+    entries = [list(entry) for entry in _entries(store, f"stills/{slug}")]
+    if not entries:
+        return ""
+    spec = configs / "directors" / f"{slug}.yaml"
+    return short(hash_data({"files": sorted(entries), "spec": spec.read_text(encoding="utf-8")}))
+
+
+def _entries(store: Store, folder: str) -> Iterator[tuple[str, int, str]]:
+    found = store.fs.find(store.full(folder), detail=True)
+    for name, info in found.items():
+        modified = info.get("mtime") or info.get("LastModified") or info.get("ETag") or ""
+        yield str(name), int(info.get("size") or 0), str(modified)

@@ -1,0 +1,72 @@
+"""Surroundings: what environment variables and the place of the checkout decide.
+
+Belongs here: the one reading of the environment.  Everything below this floor is told what it needs.
+
+    DIRECTOR_PROJECT     which project of configs/projects (default: demo)
+    DIRECTOR_DEPLOYMENT  which deployment of configs/deployments (default: local)
+    DIRECTOR_CONFIGS     the folder of configs (default: configs/ of this checkout)
+    DIRECTOR_STORE       folder or URL of the store (default: the deployment's)
+    DAGSTER_HOME         Dagster's own records (default: .director/dagster beside configs/)
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from director_diffusion.catalog import Catalog, load_catalog
+from director_diffusion.specs import Deployment, FolderHub, Project
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything a process of this project needs to know of where it is."""
+
+    catalog: Catalog
+    project: Project
+    deployment: Deployment
+    root: Path  # what relative folders in specs are relative to
+    store_url: str
+    model_cache: Path
+    dagster_home: Path
+
+    @property
+    def hub_folder(self) -> str:
+        """Where the folder hub lies: as the deployment says, else inside the store."""
+        hub = self.deployment.hub
+        if isinstance(hub, FolderHub) and hub.folder is not None:
+            return str(self.root / hub.folder)
+        return f"{self.store_url.rstrip('/')}/hub"
+
+
+def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:
+    """Read the environment.  Raises SpecError where it names something that is not there."""
+    configs = Path(environment.get("DIRECTOR_CONFIGS") or CHECKOUT / "configs").expanduser().resolve()
+    catalog = load_catalog(configs)
+    project = catalog.project(environment.get("DIRECTOR_PROJECT") or "demo")
+    deployment = catalog.deployment(environment.get("DIRECTOR_DEPLOYMENT") or "local")
+    root = configs.parent
+    home = environment.get("DAGSTER_HOME")
+    return Surroundings(
+        catalog=catalog,
+        project=project,
+        deployment=deployment,
+        root=root,
+        store_url=_place(environment.get("DIRECTOR_STORE") or deployment.store, root),
+        model_cache=_model_cache(deployment, root, environment),
+        dagster_home=Path(home).expanduser().resolve() if home else root / ".director" / "dagster",
+    )
+
+
+def _place(url: str, root: Path) -> str:
+    """A URL as it is; a folder as an absolute path."""
+    return url if "://" in url else str((root / Path(url).expanduser()).resolve())
+
+
+def _model_cache(deployment: Deployment, root: Path, environment: Mapping[str, str]) -> Path:
+    if deployment.model_cache is not None:
+        return (root / Path(deployment.model_cache).expanduser()).resolve()
+    cache = environment.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "director-diffusion"

@@ -1,0 +1,27 @@
+"""The sweep: runs whose process is gone.
+
+A run killed with -9 keeps its status "started" and its pool slot for ever.  Every run says in its tags which process it
+lives in; whoever starts next on that host marks those failed whose process has died, and frees their slots.
+"""
+
+import dagster as dg
+from dagster import DagsterRunStatus
+
+from resources.process_tags import PID, process_is_gone
+
+
+def sweep_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark dead runs failed and free their pool slots.  Returns their ids."""
+    swept = []
+    for record in instance.get_runs(
+        filters=dg.RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING])
+    ):
+        if process_is_gone(dict(record.tags)):
+            instance.report_run_failed(
+                record,
+                message=f"The run's process {record.tags[PID]} is gone (killed, or the machine restarted); what it had "
+                "finished is kept. Run it again to go on.",
+            )
+            instance.event_log_storage.free_concurrency_slots_for_run(record.run_id)
+            swept.append(record.run_id)
+    return swept

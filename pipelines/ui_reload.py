@@ -1,0 +1,33 @@
+"""Telling a running UI that the configs changed."""
+
+import os
+
+ADDRESS_VARIABLE, DEFAULT_ADDRESS = "DIRECTOR_UI", "127.0.0.1:3000"
+
+
+def reload_running_ui() -> str:
+    """Reload the code location of the UI at DIRECTOR_UI, if one answers there; says what happened."""
+    from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError, ReloadRepositoryLocationStatus
+    from requests.exceptions import RequestException
+
+    address = os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
+    host, _, port = address.partition(":")
+    try:
+        client = DagsterGraphQLClient(host, port_number=int(port or 80), timeout=10)
+        locations = {location for location, _ in _locations(client)}
+        failed = [
+            name
+            for name in sorted(locations)
+            if client.reload_repository_location(name).status != ReloadRepositoryLocationStatus.SUCCESS
+        ]
+    except (DagsterGraphQLClientError, RequestException):
+        return f"No UI answers at {address}; one that runs elsewhere needs Deployment > Reload."
+    if failed:
+        return f"The UI at {address} could not reload {', '.join(failed)}: open Deployment > Reload there."
+    return f"The UI at {address} has reloaded."
+
+
+def _locations(client: object) -> list[tuple[str, str]]:
+    query = "{ workspaceOrError { ... on Workspace { locationEntries { name id } } } }"
+    answer = client._execute(query)  # type: ignore[attr-defined]  # the client has no public call for a plain query
+    return [(entry["name"], entry["id"]) for entry in answer["workspaceOrError"]["locationEntries"]]

@@ -1,0 +1,118 @@
+"""Configs: what ships is valid and its schemas current; what is wrong is named with file, key and way out."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from director_diffusion.catalog import json_schemas, load_catalog, load_spec
+from director_diffusion.errors import SpecError
+from director_diffusion.specs import Deployment, Director, Recipe
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+RECIPE = yaml.safe_load((CONFIGS / "recipes" / "mini_lora.yaml").read_text())
+
+
+def test_the_shipped_catalog_is_whole() -> None:
+    catalog = load_catalog(CONFIGS)
+    assert set(catalog.directors) >= {"nolan", "scorsese", "anderson", "villeneuve", "fincher"}
+    assert set(catalog.bases) >= {"mini", "flux_krea_dev"}
+    assert set(catalog.recipes) >= {"mini_lora", "krea_lora"}
+    assert set(catalog.projects) >= {"demo", "krea"}
+    assert set(catalog.deployments) >= {"local", "gpu"}
+    assert len(catalog.evaluations["film"].prompts) >= 48
+
+
+def test_the_schemas_for_editors_are_current() -> None:
+    for kind, text in json_schemas().items():
+        assert (CONFIGS / "schemas" / f"{kind}.json").read_text() == text, "run: make schemas"
+
+
+def test_every_config_names_its_schema() -> None:
+    for path in CONFIGS.glob("*/*.yaml"):
+        assert f"$schema=../schemas/{path.parent.name}.json" in path.read_text().splitlines()[0], path
+
+
+def write(tmp_path: Path, name: str, data: object) -> Path:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    return path
+
+
+def test_an_unknown_key_is_named_with_what_is_allowed(tmp_path: Path) -> None:
+    path = write(tmp_path, "r", {**RECIPE, "learning_rate": 1})
+    with pytest.raises(SpecError, match=r"r\.yaml: key learning_rate is not known .*optimizer"):
+        load_spec(path, Recipe)
+
+
+def test_a_rank_of_zero_is_refused_with_its_bound(tmp_path: Path) -> None:
+    path = write(tmp_path, "r", {**RECIPE, "adapter": {**RECIPE["adapter"], "rank": 0}})
+    with pytest.raises(SpecError, match=r"key adapter\.rank = 0: .*greater than or equal to 1"):
+        load_spec(path, Recipe)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": 10, "schedule": {"warmup_steps": 10}}, "warmup_steps 10 must be below steps 10"),
+        ({"optimizer": {"kind": "adamw", "lr": float("nan")}}, "optimizer.lr"),
+        ({"steps": "many"}, "steps = 'many'"),
+        ({"base": "../mini"}, "base = '../mini'"),
+    ],
+)
+def test_values_out_of_bounds_are_named(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    with pytest.raises(SpecError, match=words.replace(".", r"\.").replace("../", r"\.\./")):
+        load_spec(write(tmp_path, "r", {**RECIPE, **change}), Recipe)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "", "a: [1,", "\x00"])
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SpecError, match=r"r\.yaml"):
+        load_spec(write(tmp_path, "r", text), Recipe)
+
+
+def test_a_file_name_that_is_no_slug_is_refused(tmp_path: Path) -> None:
+    director = {"name": "A", "trigger": "a style", "stills_licence": "mine"}
+    with pytest.raises(SpecError, match="slug"):
+        load_spec(write(tmp_path, "Wes-Anderson", director), Director)
+
+
+def test_a_deployment_cannot_ask_for_a_device_it_has_not(tmp_path: Path) -> None:
+    data = {"store": "s", "device": "cuda", "gpus": 0, "hub": {"kind": "folder"}}
+    with pytest.raises(SpecError, match="cuda needs 1 or more"):
+        load_spec(write(tmp_path, "d", data), Deployment)
+
+
+def copy_configs(tmp_path: Path) -> Path:
+    folder = tmp_path / "configs"
+    for path in CONFIGS.glob("*/*.yaml"):
+        target = folder / path.relative_to(CONFIGS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(path.read_text())
+    return folder
+
+
+def test_a_recipe_of_an_unknown_base_is_named(tmp_path: Path) -> None:
+    folder = copy_configs(tmp_path)
+    write(folder / "recipes", "mini_lora", {**RECIPE, "base": "maxi"})
+    with pytest.raises(
+        SpecError, match=r"mini_lora\.yaml: base: 'maxi' is not known\. Allowed are flux_krea_dev, mini"
+    ):
+        load_catalog(folder)
+
+
+def test_a_base_and_a_recipe_may_not_share_a_slug(tmp_path: Path) -> None:
+    folder = copy_configs(tmp_path)
+    write(folder / "recipes", "mini", RECIPE)
+    with pytest.raises(SpecError, match="'mini' names both"):
+        load_catalog(folder)
+
+
+def test_an_unknown_project_lists_the_known_ones() -> None:
+    with pytest.raises(SpecError, match="Choose one of demo, krea"):
+        load_catalog(CONFIGS).project("demos")
+
+
+def test_a_missing_folder_says_how_to_point_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="DIRECTOR_CONFIGS"):
+        load_catalog(tmp_path / "none")

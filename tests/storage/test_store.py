@@ -1,0 +1,173 @@
+"""Store, items and artifacts: whole or absent, inside the root, on any fsspec file system."""
+
+import errno
+import multiprocessing
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from director_diffusion.errors import BusyError, StoreError
+from director_diffusion.storage import Artifact, ItemCache, Manifest, Store
+from director_diffusion.storage.artifact import (
+    content_version,
+    describe_files,
+    find_artifact,
+    latest_artifact,
+    set_latest,
+    write_artifact,
+)
+from director_diffusion.storage.lock import writer_lock
+from director_diffusion.tables import write_table
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    sizes: tuple[int, ...]
+    note: str | None
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A local folder, and an object store as fsspec knows one: no renames, no folders of their own."""
+    if request.param == "local":
+        yield Store(str(tmp_path / "store"))
+        return
+    store = Store(f"memory://{uuid.uuid4().hex}")
+    yield store
+    if store.fs.exists(store.root):
+        store.fs.rm(store.root, recursive=True)
+
+
+def make(store: Store, folder: Path, key: str, text: str, references: tuple[str, ...] = ()) -> Artifact:
+    folder.mkdir(exist_ok=True)
+    (folder / "a.txt").write_text(text)
+    write_table(folder / "deep" / "rows.parquet", Row, [Row("x", (1, 2), None)])
+    files = describe_files(folder)
+    manifest = Manifest(
+        asset=("mini", "latents"),
+        partition="nolan",
+        key=key,
+        plain_key=key,
+        version=content_version(files, references),
+        files=files,
+        references=references,
+        code_version="1",
+        seconds=0.0,
+    )
+    return write_artifact(store, folder, manifest)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "", "a\0b"])
+def test_names_stay_inside_the_store(store: Store, name: str) -> None:
+    with pytest.raises(StoreError, match="not a name inside the store"):
+        store.write(name, b"")
+
+
+def test_files_are_replaced_whole_and_listed(store: Store) -> None:
+    store.write("a/b.txt", b"1")
+    store.write("a/b.txt", b"22")
+    store.write("a/c/d.txt", b"3")
+    assert store.read("a/b.txt") == b"22"
+    assert store.names("a") == ["b.txt", "c"]
+    assert store.names("nowhere") == []
+    store.delete("a/c")
+    assert store.names("a") == ["b.txt"]
+
+
+def test_an_absent_file_says_so(store: Store) -> None:
+    with pytest.raises(StoreError, match=r"none\.txt: is not in the store"):
+        store.read("none.txt")
+
+
+def test_a_full_disk_is_explained_and_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(str(tmp_path))
+    store.write("a.txt", b"old")
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="no space left"):
+        store.write("a.txt", b"new")
+    assert store.read("a.txt") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_an_artifact_is_invisible_until_it_is_the_latest(store: Store, tmp_path: Path) -> None:
+    first = make(store, tmp_path / "out", "k1", "one")
+    with pytest.raises(StoreError, match="has not been materialized for 'nolan'"):
+        latest_artifact(store, ("mini", "latents"), "nolan")
+    set_latest(first)
+    second = make(store, tmp_path / "out", "k2", "two")
+    found = latest_artifact(store, ("mini", "latents"), "nolan")
+    assert found.read("a.txt") == b"one"
+    set_latest(second)
+    assert latest_artifact(store, ("mini", "latents"), "nolan").read("a.txt") == b"two"
+    assert found.read("a.txt") == b"one", "an older version stays readable"
+
+
+def test_tables_come_back_as_rows(store: Store, tmp_path: Path) -> None:
+    artifact = make(store, tmp_path / "out", "k", "text")
+    assert artifact.table("deep/rows.parquet", Row) == [Row("x", (1, 2), None)]
+    assert artifact.path("a.txt").read_text() == "text"
+
+
+def test_equal_content_has_an_equal_version(store: Store, tmp_path: Path) -> None:
+    one = make(store, tmp_path / "a", "k1", "same")
+    two = make(store, tmp_path / "b", "k2", "same")
+    other = make(store, tmp_path / "c", "k3", "other")
+    assert one.version == two.version != other.version
+
+
+def test_a_half_written_artifact_is_not_found(store: Store, tmp_path: Path) -> None:
+    artifact = make(store, tmp_path / "out", "k", "text")
+    store.delete(f"{artifact.folder}/artifact.json")
+    assert find_artifact(store, ("mini", "latents"), "nolan", "k") is None
+
+
+def test_an_artifact_whose_cached_items_are_gone_is_not_found(store: Store, tmp_path: Path) -> None:
+    items = ItemCache(store, "latents", "fp", ".bin")
+    items.write("still", b"x")
+    make(store, tmp_path / "out", "k", "text", references=(items.name("still"),))
+    assert find_artifact(store, ("mini", "latents"), "nolan", "k") is not None
+    store.delete(items.name("still"))
+    assert find_artifact(store, ("mini", "latents"), "nolan", "k") is None
+
+
+def test_items_tell_what_is_missing(store: Store) -> None:
+    items = ItemCache(store, "latents", "fp", ".bin")
+    items.write("b", b"2")
+    assert items.missing(["a", "b", "c", "a"]) == ["a", "c"]
+    assert items.read("b") == b"2"
+    with pytest.raises(StoreError, match="cannot name an item"):
+        items.write("../b", b"")
+
+
+def hold(url: str, held: "multiprocessing.synchronize.Event") -> None:
+    with writer_lock(Store(url), "stills/nolan", "run abc"):
+        held.set()
+        multiprocessing.Event().wait()
+
+
+def test_a_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    held = context.Event()
+    process = context.Process(target=hold, args=(str(tmp_path), held))
+    process.start()
+    try:
+        assert held.wait(20)
+        with (
+            pytest.raises(BusyError, match=f"being written by run abc .process {process.pid} on"),
+            writer_lock(Store(str(tmp_path)), "stills/nolan", "run def"),
+        ):
+            pass
+    finally:
+        process.kill()
+        process.join()
+    with writer_lock(Store(str(tmp_path)), "stills/nolan", "run def"):
+        pass
