@@ -4,7 +4,6 @@ Belongs here: loading an open_clip model, running it in batches, and the cache o
 live in `scores`.
 """
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +20,7 @@ from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Embedder, HubSource
 from director_diffusion.storage import ItemCache, Store
+from director_diffusion.tensors import read_whole_items, write_item
 
 EMBEDDING_VERSION = 1
 """Raise it when the same image or text would give another vector: it enters every vector's name."""
@@ -79,7 +79,7 @@ class EmbeddingCache:
 
     def __init__(self, store: Store, fingerprint: str, load: Callable[[], ClipEmbedder], *, fresh: str = ""):
         name = hash_data({"embedding": EMBEDDING_VERSION, "embedder": fingerprint, "fresh": fresh})
-        self._items = ItemCache(store, "embeddings", short(name), ".npy")
+        self._items = ItemCache(store, "embeddings", short(name), ".safetensors")
         self._load = load
         self._embedder: ClipEmbedder | None = None
 
@@ -98,15 +98,17 @@ class EmbeddingCache:
     def _vectors(
         self, wanted: Mapping[str, Wanted], embed: Callable[[list[Wanted]], Vectors], title: str, progress: Progress
     ) -> dict[str, Vector]:
-        missing = self._items.missing(wanted)
+        found = {item: tensors["vector"].numpy() for item, tensors in read_whole_items(self._items, wanted)}
+        missing = [item for item in wanted if item not in found]
         with progress.task(title, len(wanted)) as task:
             task.advance(len(wanted) - len(missing))
             for start in range(0, len(missing), BATCH):
                 batch = missing[start : start + BATCH]
                 for item, vector in zip(batch, embed([wanted[item] for item in batch]), strict=True):
-                    self._items.write(item, _to_bytes(vector))
+                    write_item(self._items, item, {"vector": torch.from_numpy(vector)})
+                    found[item] = vector
                 task.advance(len(batch))
-        return {item: _from_bytes(self._items.read(item)) for item in wanted}
+        return found
 
     def _model(self) -> ClipEmbedder:
         if self._embedder is None:
@@ -116,16 +118,6 @@ class EmbeddingCache:
 
 def _unit(vectors: torch.Tensor) -> Vectors:
     return F.normalize(vectors.float(), dim=-1).cpu().numpy()
-
-
-def _to_bytes(vector: Vector) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, vector, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _from_bytes(data: bytes) -> Vector:
-    return np.load(io.BytesIO(data), allow_pickle=False)
 
 
 def _weights_in(folder: Path) -> list[Path]:

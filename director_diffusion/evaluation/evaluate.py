@@ -3,7 +3,6 @@
 Belongs here: the stage's function, which joins embedder, scores and verdict.
 """
 
-import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,9 @@ from director_diffusion.evaluation.embedder import ClipEmbedder, EmbeddingCache
 from director_diffusion.evaluation.scores import paired_effects, prompt_fidelity, style_closeness
 from director_diffusion.evaluation.types import Evaluation, Score
 from director_diffusion.evaluation.verdict import decide
+from director_diffusion.hashing import hash_data
 from director_diffusion.progress import Progress
+from director_diffusion.sampling.images import open_sample
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Director, EvaluationPlan
 from director_diffusion.stills.still_set import StillSet
@@ -51,9 +52,10 @@ def evaluate(
         )
     _check_plan(samples, plan, director)
     load = partial(ClipEmbedder, embedder_folder, plan.embedder, device=device)
-    vectors = EmbeddingCache(store, embedder_fingerprint, load, fresh=fresh)
+    fingerprint = hash_data({"model": plan.embedder.model, "source": embedder_fingerprint})
+    vectors = EmbeddingCache(store, fingerprint, load, fresh=fresh)
     images = vectors.images(
-        {sample.sha256: partial(_open, store, sample.reference) for sample in samples},
+        {sample.sha256: partial(open_sample, store, sample) for sample in samples},
         title="Embedding samples",
         progress=progress,
     )
@@ -89,8 +91,3 @@ def _check_plan(samples: Sequence[Sample], plan: EvaluationPlan, director: Direc
         raise EvaluationError(
             f"samples of {director.slug}", f"are not those of plan {plan.slug!r}", "Draw the plan's samples first."
         )
-
-
-def _open(store: Store, reference: str) -> Image.Image:
-    with Image.open(io.BytesIO(store.read(reference))) as image:
-        return image.convert("RGB")

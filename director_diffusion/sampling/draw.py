@@ -4,20 +4,19 @@ Belongs here: which images are asked for, how they are named in the cache, and d
 model draws is its family's matter (`families.base.Painter`).
 """
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from director_diffusion.families import get_family
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.buckets import buckets
 from director_diffusion.progress import Progress, Task
+from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt
 from director_diffusion.sampling.rows import ARMS, Arm, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
@@ -119,14 +118,6 @@ def image_cache(
         }
     )
     return ItemCache(store, "images", short(fingerprint), ".png")
-
-
-def png_bytes(image: Image.Image) -> bytes:
-    """A PNG without metadata: equal pixels give equal bytes."""
-    buffer = io.BytesIO()
-    plain = Image.frombytes(image.mode, image.size, image.tobytes())  # leaves `image.info` behind
-    plain.save(buffer, format="PNG", compress_level=6)
-    return buffer.getvalue()
 
 
 class _LazyPainter:

@@ -3,13 +3,13 @@
 Belongs here: pictures of pictures.  Nothing here is scored.
 """
 
-import io
 import textwrap
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
 from director_diffusion.errors import EvaluationError
+from director_diffusion.sampling.images import open_sample
 from director_diffusion.sampling.rows import ARMS, Arm, Sample
 from director_diffusion.storage import Store
 
@@ -48,8 +48,8 @@ def comparison_grid(samples: Sequence[Sample], store: Store, *, limit: int = 8) 
 
 
 def _tile(store: Store, sample: Sample) -> Image.Image:
-    with Image.open(io.BytesIO(store.read(sample.reference))) as image:
-        height = max(1, round(image.height * CELL / image.width))
-        # A drawn pixel stays a square where the picture is smaller than its cell.
-        method = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
-        return image.convert("RGB").resize((CELL, height), method)
+    image = open_sample(store, sample)
+    height = max(1, round(image.height * CELL / image.width))
+    # A drawn pixel stays a square where the picture is smaller than its cell.
+    method = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
+    return image.resize((CELL, height), method)

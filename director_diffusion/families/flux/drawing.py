@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import FluxPipeline
-from peft.tuners.tuners_utils import BaseTunerLayer
 from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from director_diffusion.errors import EvaluationError, ModelError
 
@@ -25,7 +25,7 @@ class FluxPainter:
 
     def __init__(self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int):
         """`max_tokens`: T5 tokens that prompts are padded to, as in training, since Flux attends to the padding."""
-        self._pipeline = FluxPipeline.from_pretrained(folder, torch_dtype=dtype, local_files_only=True).to(device)
+        self._pipeline = FluxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         self._max_tokens = max_tokens
         embedded = bool(self._pipeline.transformer.config.guidance_embeds)
@@ -38,17 +38,10 @@ class FluxPainter:
         self._embedded = embedded
 
     def attach(self, adapter: Path) -> None:
-        """Load an adapter file in place of any other.  Raises ModelError unless every layer in it found its place."""
+        """Load an adapter file in place of any other.  Raises ModelError unless all of it fits this base."""
         self.detach()
+        _check_fit(adapter, self._pipeline.transformer)
         self._pipeline.load_lora_weights(adapter.parent, weight_name=adapter.name, local_files_only=True)
-        in_file, in_model = _layers_in_file(adapter), self._adapted_layers()
-        if in_file != in_model:
-            self.detach()
-            raise ModelError(
-                str(adapter),
-                f"does not fit this base: {len(in_file - in_model)} of its {len(in_file)} layers found no place",
-                "Use an adapter that was trained on this very base.",
-            )
 
     def detach(self) -> None:
         """Remove the adapter wholly."""
@@ -94,13 +87,26 @@ class FluxPainter:
             )
         return {"true_cfg_scale": guidance, "negative_prompt": [""] * images}
 
-    def _adapted_layers(self) -> set[str]:
-        modules = self._pipeline.transformer.named_modules()
-        return {name for name, module in modules if isinstance(module, BaseTunerLayer)}
 
+def _check_fit(adapter: Path, transformer: nn.Module) -> None:
+    """Raise ModelError unless every weight in the file belongs to a linear layer of its shape.
 
-def _layers_in_file(adapter: Path) -> set[str]:
-    """Names of the transformer's layers that an adapter file has weights for."""
-    with safe_open(adapter, framework="pt") as file:
-        names = {key.split(".lora_")[0] for key in file.keys()}  # noqa: SIM118 — not a mapping
-    return {name.removeprefix("transformer.") for name in names}
+    diffusers itself only logs layers that found no place, and takes weights of other shapes until they are first used.
+    """
+    try:
+        with safe_open(adapter, framework="pt") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 — no mapping
+    except (OSError, SafetensorError) as error:
+        raise ModelError(str(adapter), f"cannot be read as an adapter: {error}", "Train the adapter again.") from error
+    fitting = {}
+    for name, module in transformer.named_modules(prefix="transformer"):
+        if isinstance(module, nn.Linear):
+            fitting[f"{name}.lora_A.weight"] = (1, module.in_features)
+            fitting[f"{name}.lora_B.weight"] = (0, module.out_features)
+    misfits = [key for key, shape in shapes.items() if key not in fitting or shape[fitting[key][0]] != fitting[key][1]]
+    if misfits or not shapes:
+        raise ModelError(
+            str(adapter),
+            f"does not fit this base: {len(misfits)} of its {len(shapes)} weights have no place, as {misfits[:1]}",
+            "Use an adapter that was trained on this very base.",
+        )

@@ -1,0 +1,31 @@
+"""Sampled images as files.
+
+Belongs here: how a sample is stored and read.  Imports no torch.
+"""
+
+import io
+
+from PIL import Image, UnidentifiedImageError
+
+from director_diffusion.errors import EvaluationError
+from director_diffusion.sampling.rows import Sample
+from director_diffusion.storage import Store
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """A PNG without metadata: equal pixels give equal bytes."""
+    buffer = io.BytesIO()
+    plain = Image.frombytes(image.mode, image.size, image.tobytes())  # leaves `image.info` behind
+    plain.save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def open_sample(store: Store, sample: Sample) -> Image.Image:
+    """A sample's pixels, RGB.  Raises StoreError where its file is absent, EvaluationError where it is damaged."""
+    try:
+        with Image.open(io.BytesIO(store.read(sample.reference))) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise EvaluationError(
+            sample.reference, "is damaged", f"Delete it in {store.url} and materialize the samples again."
+        ) from error

@@ -1,0 +1,214 @@
+"""draw_samples: each image once, whatever is asked for again, and by whom."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from director_diffusion.families.flux.drawing import FluxPainter
+from director_diffusion.hashing import hash_bytes
+from director_diffusion.progress import Silent
+from director_diffusion.sampling.draw import draw_samples, plan_sampler
+from director_diffusion.sampling.grids import comparison_grid
+from director_diffusion.sampling.prompts import arm_prompt
+from director_diffusion.sampling.rows import ARMS, Sample
+from director_diffusion.specs import Base, Director, EvaluationPlan
+from director_diffusion.storage import Store
+from director_diffusion.tables import read_table
+
+BASE = Base.model_validate(
+    {
+        "slug": "mini",
+        "name": "mini",
+        "family": "flux",
+        "source": {"kind": "built"},
+        "model_id": "mini",
+        "licence": {"id": "apache-2.0"},
+        "guidance": {"kind": "classifier_free", "sample": 2.0},
+        "resolution": {"side": 64, "multiple": 8},
+        "max_prompt_tokens": 48,
+        "dtype": "float32",
+    }
+)
+PROMPTS = ("a red house", "a car on a road", "two trees", "a figure at night")
+
+
+def plan(**sampling):
+    return EvaluationPlan.model_validate(
+        {
+            "slug": "p",
+            "prompts": [{"text": text, "subject": "s"} for text in PROMPTS],
+            "seeds": [0, 1],
+            "sampling": {"steps": 1, "batch_size": 3, **sampling},
+            "embedder": {"model": "m", "source": {"kind": "built", "part": "embedder"}},
+        }
+    )
+
+
+def director(slug="nolan"):
+    return Director(slug=slug, name=slug.title(), trigger=f"{slug} film", stills_licence="none")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Every prompt and seed that a painter was asked for."""
+    asked, draw = [], FluxPainter.draw
+
+    def recorded(self, prompts, seeds, **settings):
+        asked.extend(zip(prompts, seeds, strict=True))
+        return draw(self, prompts, seeds, **settings)
+
+    monkeypatch.setattr(FluxPainter, "draw", recorded)
+    return asked
+
+
+@pytest.fixture
+def sample(mini_base, make_adapter, store, tmp_path):
+    adapter = make_adapter()
+
+    def run(plan=plan(), director=director(), **changes):  # noqa: B008 — both are frozen
+        settings = {
+            "folder": mini_base,
+            "adapter": adapter,
+            "adapter_version": f"adapter of {director.slug}",
+            "base_fingerprint": "mini",
+            "store": store,
+            "device": "cpu",
+            "out": tmp_path / "out",
+            "progress": Silent(),
+        }
+        return draw_samples(plan, BASE, director, **(settings | changes))
+
+    return run
+
+
+def pixels(store, sample):
+    return np.asarray(Image.open(io.BytesIO(store.read(sample.reference))))
+
+
+def test_every_arm_has_every_prompt_and_seed(sample, store, tmp_path):
+    rows = sample()
+    assert [(row.arm, row.prompt_index, row.seed) for row in rows] == [
+        (arm, prompt, seed) for arm in ARMS for prompt in range(4) for seed in (0, 1)
+    ]
+    assert read_table(tmp_path / "out" / "samples.parquet", Sample) == rows
+    for row in rows:
+        assert hash_bytes(store.read(row.reference)) == row.sha256
+        assert (row.prompt, row.full_prompt) == (
+            PROMPTS[row.prompt_index],
+            arm_prompt(row.arm, row.prompt, director()),
+        )
+    assert len({row.sha256 for row in rows}) == len(rows)
+
+
+def test_arms_are_asked_for_the_style_as_people_would(sample):
+    assert [arm_prompt(arm, "a red house", director()) for arm in ARMS] == [
+        "a red house",
+        "a red house, in the style of Nolan",
+        "nolan film, a red house",
+    ]
+
+
+def test_images_are_plain_pngs_of_the_plans_aspect(sample, store):
+    with Image.open(io.BytesIO(store.read(sample()[0].reference))) as image:
+        assert (image.format, image.mode, image.info) == ("PNG", "RGB", {})
+        assert image.width % 8 == image.height % 8 == 0
+        assert image.width / image.height == pytest.approx(1.85, rel=0.1)
+
+
+def test_nothing_is_loaded_or_drawn_again_where_all_is_there(sample, drawn, tmp_path):
+    rows = sample()
+    table = (tmp_path / "out" / "samples.parquet").read_bytes()
+    drawn.clear()
+    assert sample(folder=tmp_path / "gone", adapter=tmp_path / "gone too") == rows
+    assert drawn == []
+    assert (tmp_path / "out" / "samples.parquet").read_bytes() == table
+
+
+def test_the_base_is_drawn_once_for_all_directors_and_recipes(sample, drawn):
+    nolan = sample()
+    drawn.clear()
+    other_recipe = sample(adapter_version="another recipe's")
+    assert len(drawn) == 8
+    assert all(prompt.startswith("nolan film") for prompt, _ in drawn)
+    drawn.clear()
+    fincher = sample(director=director("fincher"))
+    assert len(drawn) == 16
+    assert [row.reference for row in nolan[:16]] == [row.reference for row in other_recipe[:16]]
+    assert [row.reference for row in nolan[:8]] == [row.reference for row in fincher[:8]]
+
+
+@pytest.mark.parametrize("change", [{"steps": 2}, {"guidance": 3.0}, {"aspect": 1.0}])
+def test_other_sampler_settings_are_other_images(sample, drawn, change):
+    sample()
+    drawn.clear()
+    sample(plan(**change))
+    assert len(drawn) == 24
+
+
+def test_a_new_prompt_costs_its_own_images_only(sample, drawn):
+    sample(plan(batch_size=1))
+    drawn.clear()
+    changed = plan(batch_size=1).model_copy(
+        update={"prompts": (*plan().prompts, plan().prompts[0].model_copy(update={"text": "a tower"}))}
+    )
+    sample(changed)
+    assert len(drawn) == 6
+    assert all("a tower" in prompt for prompt, _ in drawn)
+
+
+def test_a_fresh_label_draws_everything_anew_and_once(sample, drawn, store):
+    before = sample()
+    drawn.clear()
+    fresh = sample(fresh="week 12")
+    assert len(drawn) == 24
+    assert not {row.reference for row in fresh} & {row.reference for row in before}
+    assert [row.sha256 for row in fresh] == [row.sha256 for row in before]  # same model, same noise
+    drawn.clear()
+    sample(fresh="week 12")
+    assert drawn == []
+
+
+def test_what_was_drawn_before_a_crash_is_kept_and_the_rest_comes_out_alike(sample, drawn, monkeypatch, tmp_path):
+    whole = sample(store=Store(str(tmp_path / "other")))
+    drawn.clear()
+    draw = FluxPainter.draw
+
+    def dies(self, prompts, seeds, **settings):
+        if len(drawn) >= 6:
+            raise KeyboardInterrupt
+        return draw(self, prompts, seeds, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FluxPainter, "draw", dies)
+        with pytest.raises(KeyboardInterrupt):
+            sample()
+    assert len(drawn) == 6
+    assert sample() == whole
+    assert len(drawn) == 24
+
+
+def test_the_adapter_arm_alone_has_the_adapter(sample, store):
+    with_adapter, without = sample(), sample(director=director().model_copy(update={"trigger": "x"}))
+    base, adapter = with_adapter[0], with_adapter[16]
+    assert not np.array_equal(pixels(store, base), pixels(store, adapter))
+    assert [row.sha256 for row in with_adapter[:8]] == [row.sha256 for row in without[:8]]
+
+
+def test_guidance_is_the_bases_own_unless_the_plan_says_otherwise():
+    assert plan_sampler(plan(), BASE).guidance == 2.0
+    assert plan_sampler(plan(guidance=5.0), BASE).guidance == 5.0
+
+
+def test_grid_has_a_row_per_prompt_and_a_column_per_arm(sample, store):
+    rows = sample()
+    two, four = comparison_grid(rows, store, limit=2), comparison_grid(rows, store)
+    assert two.width == four.width
+    assert four.height > two.height
+    assert comparison_grid(rows, store).tobytes() == four.tobytes()
