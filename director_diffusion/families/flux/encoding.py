@@ -66,7 +66,7 @@ class FluxCodec:
 
     def __init__(self, folder: Path, *, device: str, dtype: torch.dtype):
         self._vae = (
-            AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=dtype, local_files_only=True).to(device).eval()
+            AutoencoderKL.from_pretrained(folder / "vae", dtype=dtype, local_files_only=True).to(device).eval()
         )
         self._device, self._dtype = device, dtype
 
@@ -87,7 +87,7 @@ class FluxPromptEncoder:
 
     def __init__(self, folder: Path, *, device: str, dtype: torch.dtype, max_tokens: int):
         self._pipeline = FluxPipeline.from_pretrained(
-            folder, transformer=None, vae=None, torch_dtype=dtype, local_files_only=True
+            folder, transformer=None, vae=None, dtype=dtype, local_files_only=True
         ).to(device)
         self._device, self._max_tokens = device, max_tokens
 
