@@ -15,7 +15,7 @@ RAW_FILE, WRITTEN_FILE = "raw_stills.parquet", "written_captions.parquet"
 
 
 def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    @stage(partitions=partitions, group=DATASET, version="1", kinds={"jpeg"}, root=True)
+    @stage(partitions=partitions, group=DATASET, version="1", kinds={"jpeg"}, outside=True)
     def raw_stills(run: StageRun) -> StageResult:
         """The images and masks under `stills/<director>/<film>/`: name, size and hash of each."""
         from director_diffusion.stills.raw import list_raw_files
@@ -32,7 +32,7 @@ def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
             }
         )
 
-    @stage(partitions=partitions, group=DATASET, version="1", kinds={"text"}, root=True)
+    @stage(partitions=partitions, group=DATASET, version="1", kinds={"text"}, outside=True)
     def written_captions(run: StageRun) -> StageResult:
         """The `.txt` files that people put beside stills; they win over the captioner's."""
         from director_diffusion.stills.raw import list_written_captions
@@ -44,7 +44,7 @@ def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
             facts={"captions": len(captions), "unreadable": sum(bool(caption.problem) for caption in captions)}
         )
 
-    @stage(partitions=partitions, group=DATASET, version="1", kinds={"yaml"}, root=True)
+    @stage(partitions=partitions, group=DATASET, version="1", kinds={"yaml"}, outside=True)
     def director(run: StageRun) -> StageResult:
         """The director's YAML as data, so that an edit of it makes one director stale and not all."""
         spec = run.resources.configs.director(run.partition)

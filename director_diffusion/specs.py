@@ -335,15 +335,7 @@ class FolderHub(Spec):
     """Publish into a folder, laid out as repositories."""
 
     kind: Literal["folder"]
-    folder: Text | None = Field(None, description="None: `hub/` in the store.")
-
-
-class HubEndpoint(Spec):
-    """Publish to a Hugging Face Hub endpoint."""
-
-    kind: Literal["endpoint"]
-    url: Annotated[str, Field(pattern=r"^https?://")] = "https://huggingface.co"
-    private: bool = True
+    folder: Text | None = Field(None, description="Folder or fsspec URL; None: `hub/` in the store.")
 
 
 class Deployment(Spec):
@@ -355,7 +347,7 @@ class Deployment(Spec):
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="Slots of the `gpu` pool; 0 sets no limit.")
     captioning_batch: PositiveInt = 8
-    hub: Annotated[FolderHub | HubEndpoint, Field(discriminator="kind")]
+    hub: FolderHub
     model_cache: Text | None = Field(None, description="Folder of built and downloaded models; None: the user's cache.")
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
         "artifacts": ArtifactIOManager(store=store),
         "models": ModelsResource(root=str(surroundings.root), cache=str(surroundings.model_cache)),
         "machine": MachineResource(device=deployment.device, captioning_batch=deployment.captioning_batch),
-        "hub": HubResource(folder=surroundings.hub_folder),
+        "hub": HubResource(url=surroundings.hub_url),
         "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),
         "progress": ProgressResource(),
     }

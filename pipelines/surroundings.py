@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from director_diffusion.catalog import Catalog, load_catalog
-from director_diffusion.specs import Deployment, FolderHub, Project
+from director_diffusion.specs import Deployment, Project
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -33,12 +33,10 @@ class Surroundings:
     dagster_home: Path
 
     @property
-    def hub_folder(self) -> str:
+    def hub_url(self) -> str:
         """Where the folder hub lies: as the deployment says, else inside the store."""
-        hub = self.deployment.hub
-        if isinstance(hub, FolderHub) and hub.folder is not None:
-            return str(self.root / hub.folder)
-        return f"{self.store_url.rstrip('/')}/hub"
+        folder = self.deployment.hub.folder
+        return f"{self.store_url.rstrip('/')}/hub" if folder is None else _place(folder, self.root)
 
 
 def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:

@@ -1,14 +1,14 @@
 """The hub: where published adapters go."""
 
-from pathlib import Path
-
 import dagster as dg
+
+from director_diffusion.storage import Store
 
 
 class HubResource(dg.ConfigurableResource):
-    """A folder laid out as a hub's repositories."""
+    """A folder, local or on an object store, laid out as a hub's repositories."""
 
-    folder: str
+    url: str
 
-    def root(self) -> Path:
-        return Path(self.folder)
+    def get(self) -> Store:
+        return Store(self.url)

@@ -54,15 +54,15 @@ def stage(
     checks: Sequence[Check] = (),
     pool: str | None = None,
     kinds: frozenset[str] | set[str] = frozenset(),
-    root: bool = False,
+    outside: bool = False,
     fresh: bool = False,
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """Make an asset of a body `(run: StageRun, <input>: Artifact, ...) -> StageResult`.
 
     `version` is raised by hand when the body's results change; with `spec` it is Dagster's code version.  `reads` gives
     the asset key of an input whose name is not its key.  `fingerprints` are further parts of the key, known at run time
-    only (a local model folder's content).  A `root` always looks at the outside world; its key is its content.  With
-    `fresh`, the run tag `director/fresh` enters the key.
+    only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so every
+    time; its key is its content.  With `fresh`, the run tag `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
 
@@ -73,7 +73,7 @@ def stage(
 
         def compute(context: dg.AssetExecutionContext, **artifacts: Artifact) -> dg.MaterializeResult[Artifact]:
             tag_run_with_process(context)
-            maker = _Maker(context, key, code_version, root=root, fresh=fresh, fingerprints=fingerprints)
+            maker = _Maker(context, key, code_version, outside=outside, fresh=fresh, fingerprints=fingerprints)
             return _as_failures(lambda: maker.make(body, artifacts))
 
         # Dagster reads a MaterializeResult annotation as "returns no value"; without one it passes the handle on.
@@ -118,11 +118,11 @@ class _Maker:
         key: dg.AssetKey,
         code_version: str,
         *,
-        root: bool,
+        outside: bool,
         fresh: bool,
         fingerprints: Fingerprints | None,
     ):
-        self.context, self.asset, self.code_version, self.root = context, tuple(key.path), code_version, root
+        self.context, self.asset, self.code_version, self.outside = context, tuple(key.path), code_version, outside
         self.partition = context.partition_key
         self.store: Store = context.resources.store.get()
         self.fresh = context.run.tags.get(FRESH_TAG, "") if fresh else ""
@@ -137,7 +137,7 @@ class _Maker:
     def make(self, body: Body, artifacts: Mapping[str, Artifact]) -> dg.MaterializeResult[Artifact]:
         started = time.monotonic()
         versions = {"/".join(artifact.manifest.asset): artifact.version for artifact in artifacts.values()}
-        if self.root:
+        if self.outside:
             artifact, reused = self._write(body, artifacts, versions, plain_key="", started=started)
             return self._report(artifact, reused=reused, started=started)
         plain_key = self._plain_key(versions)
@@ -175,7 +175,7 @@ class _Maker:
             writer_lock(self.store, name, f"run {self.context.run.run_id}"),
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
-            work = self._work_folder(self._key(plain_key) if plain_key else "root")
+            work = self._work_folder(self._key(plain_key) if plain_key else "outside")
             run = StageRun(
                 context=self.context,
                 partition=self.partition,
@@ -190,7 +190,7 @@ class _Maker:
             result = body(run, **artifacts)
             files = describe_files(run.out)
             version = content_version(files, result.references)
-            if self.root:
+            if self.outside:
                 plain_key = short(version)
                 found = find_artifact(self.store, self.asset, self.partition, plain_key)
                 if found is not None:

@@ -36,7 +36,7 @@ class World:
         self.assets = self.define(spec)
 
     def define(self, spec: object) -> list[dg.AssetsDefinition]:
-        @stage(partitions=PARTITIONS, group="toy", version="1", root=True)
+        @stage(partitions=PARTITIONS, group="toy", version="1", outside=True)
         def source(run: StageRun) -> StageResult:
             """The file as it is."""
             self.calls.append("source")
@@ -79,7 +79,7 @@ class World:
                 "artifacts": ArtifactIOManager(store=store),
                 "models": ModelsResource(root=str(self.folder), cache=str(self.folder / "models")),
                 "machine": MachineResource(device="cpu", captioning_batch=1),
-                "hub": HubResource(folder=str(self.folder / "hub")),
+                "hub": HubResource(url=str(self.folder / "hub")),
                 "configs": ConfigsResource(folder=str(self.folder)),
                 "progress": ProgressResource(),
             },

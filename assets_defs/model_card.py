@@ -1,0 +1,75 @@
+"""Model card: a complete Hub repository, ready to be published or read.
+
+Belongs here: gathering what the card tells.  Its words, metadata and files live in `director_diffusion.publishing`.
+"""
+
+import dagster as dg
+
+from assets_defs.common import director_of, of_recipe
+from director_diffusion.captions.rows import Caption
+from director_diffusion.evaluation.types import Evaluation
+from director_diffusion.sampling.rows import Sample
+from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe
+from director_diffusion.stills.rows import Still
+from director_diffusion.storage import Artifact
+from resources.stage import stage
+from resources.stage_run import StageResult, StageRun
+
+
+def model_card_asset(
+    partitions: dg.PartitionsDefinition, project: Project, base: Base, recipe: Recipe, plan: EvaluationPlan
+) -> dg.AssetsDefinition:
+    @stage(
+        partitions=partitions,
+        prefix=recipe.slug,
+        group=recipe.slug,
+        version="1",
+        spec={"namespace": project.hub_namespace, "base": base, "recipe": recipe, "plan": plan},
+        fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
+        reads={name: of_recipe(recipe, name) for name in ("adapter", "samples", "evaluation")},
+        kinds={"markdown", "huggingface"},
+    )
+    def model_card(
+        run: StageRun,
+        adapter: Artifact,
+        samples: Artifact,
+        evaluation: Artifact,
+        stills: Artifact,
+        captions: Artifact,
+        director: Artifact,
+    ) -> StageResult:
+        """A Hub repository folder: card, weights, pictures, scores, provenance and licence; never a still."""
+        from director_diffusion.publishing.card import write_model_card
+        from director_diffusion.publishing.inputs import (
+            CardInputs,
+            count_data,
+            package_versions,
+            pictures_of,
+            repo_id_of,
+        )
+        from director_diffusion.sampling.grids import comparison_grid
+
+        person = director_of(director)
+        drawn = samples.table("samples.parquet", Sample)
+        card = CardInputs(
+            repo_id=repo_id_of(project.hub_namespace, person, recipe),
+            director=person,
+            base=base,
+            recipe=recipe,
+            plan=plan,
+            adapter=adapter.path("pytorch_lora_weights.safetensors"),
+            evaluation=Evaluation.read(evaluation.local_folder),
+            counts=count_data(stills.table("stills.parquet", Still), captions.table("captions.parquet", Caption)),
+            grid=comparison_grid(drawn, run.store),
+            pictures=pictures_of(drawn, run.store),
+            base_fingerprint=run.resources.models.fingerprint(base.source),
+            versions=run.versions,
+            packages=package_versions(),
+        )
+        repo = write_model_card(card, run.out)
+        return run.result(
+            facts={"repository": card.repo_id, "files": sum(path.is_file() for path in repo.rglob("*"))},
+            previews={"comparison": card.grid},
+        )
+
+    return model_card

@@ -1,0 +1,97 @@
+"""What Dagster does by itself: the weekly re-evaluation, the sensors, the sweep of dead runs."""
+
+import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines.build import build_definitions
+from pipelines.surroundings import Surroundings, read_surroundings
+from pipelines.sweep import sweep_dead_runs
+from resources.process_tags import process_is_gone, process_tags
+from resources.stage import FRESH_TAG
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path) -> Surroundings:
+    return read_surroundings({"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def definitions(surroundings: Surroundings) -> dg.Definitions:
+    return build_definitions(surroundings)
+
+
+def trained(instance: dg.DagsterInstance, slug: str) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(["mini_lora", "adapter"]), partition=slug))
+
+
+def test_the_weekly_reevaluation_asks_for_trained_directors_only(definitions: dg.Definitions) -> None:
+    schedule = definitions.resolve_schedule_def("weekly_reevaluate_mini_lora")
+    with dg.DagsterInstance.ephemeral() as instance:
+        when = datetime.datetime(2026, 11, 23, 6, tzinfo=datetime.UTC)
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=when)
+        assert schedule.evaluate_tick(context).skip_message == "No director has an adapter of mini_lora yet."
+        trained(instance, "nolan")
+        trained(instance, "fincher")
+        requests = schedule.evaluate_tick(context).run_requests
+    assert [request.partition_key for request in requests] == ["fincher", "nolan"]
+    assert {request.tags[FRESH_TAG] for request in requests} == {"2026-w48"}
+
+
+def test_the_reevaluation_trains_nothing(definitions: dg.Definitions) -> None:
+    job = definitions.resolve_job_def("reevaluate_mini_lora")
+    assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {"samples", "evaluation"}
+
+
+def test_changed_inputs_ask_for_that_director_alone(definitions: dg.Definitions, tmp_path: Path) -> None:
+    stills = tmp_path / "store" / "stills"
+    for slug in ("nolan", "fincher"):
+        (stills / slug / "film").mkdir(parents=True)
+        (stills / slug / "film" / "1.txt").write_text("a car")
+    sensor = definitions.resolve_sensor_def("changed_inputs")
+
+    def tick(cursor: str | None) -> tuple[list[str | None], str | None]:
+        with dg.DagsterInstance.ephemeral() as instance:
+            context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
+            data = sensor.evaluate_tick(context)
+            return [request.partition_key for request in data.run_requests], data.cursor
+
+    first, cursor = tick(None)
+    assert first == ["fincher", "nolan"]
+    quiet, cursor = tick(cursor)
+    assert quiet == []
+    (stills / "nolan" / "film" / "1.txt").write_text("two cars on a street")
+    changed, cursor = tick(cursor)
+    assert changed == ["nolan"]
+    assert set(json.loads(cursor or "")) >= {"nolan", "fincher", "anderson"}
+
+
+def dead_process_tags() -> dict[str, str]:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        tags = process_tags(process.pid)
+        assert process_is_gone(tags) is False
+        process.kill()
+    return tags
+
+
+def test_the_sweep_fails_dead_runs_and_leaves_the_living(definitions: dg.Definitions) -> None:
+    job = definitions.resolve_job_def("look_at_inputs")
+    with dg.DagsterInstance.ephemeral() as instance:
+        started = dg.DagsterRunStatus.STARTED
+        dead = instance.create_run_for_job(job, tags=dead_process_tags(), status=started)
+        alive = instance.create_run_for_job(job, tags=process_tags(1), status=started)
+        elsewhere = instance.create_run_for_job(
+            job, tags={**process_tags(1), "director/host": "another"}, status=started
+        )
+        instance.event_log_storage.set_concurrency_slots("gpu", 1)
+        assert instance.event_log_storage.claim_concurrency_slot("gpu", dead.run_id, "step").is_claimed
+        assert sweep_dead_runs(instance) == [dead.run_id]
+        assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert instance.get_run_by_id(alive.run_id).status == started
+        assert instance.get_run_by_id(elsewhere.run_id).status == started
+        assert instance.event_log_storage.claim_concurrency_slot("gpu", alive.run_id, "step").is_claimed

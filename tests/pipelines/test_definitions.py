@@ -1,0 +1,121 @@
+"""The graph as Dagster sees it: complete, light to load, read like a table of contents."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines.build import build_definitions
+from pipelines.surroundings import CHECKOUT, read_surroundings
+
+STAGES = [
+    "raw_stills",
+    "written_captions",
+    "director",
+    "stills",
+    "captions",
+    "mini/latents",
+    "mini/prompt_embeddings",
+    "mini_lora/adapter",
+    "mini_lora/samples",
+    "mini_lora/evaluation",
+    "mini_lora/model_card",
+    "mini_lora/published_model",
+]
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    folder = tmp_path_factory.mktemp("definitions")
+    return build_definitions(read_surroundings({"DIRECTOR_STORE": str(folder), "DAGSTER_HOME": str(folder)}))
+
+
+def test_every_stage_is_an_asset_partitioned_by_director(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == set(STAGES)
+    for key in graph.get_all_asset_keys():
+        keys = graph.get(key).partitions_def.get_partition_keys()
+        assert keys == ["anderson", "fincher", "nolan", "scorsese", "villeneuve"]
+
+
+def test_every_stage_tells_what_it_is(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert len(node.description or "") > 30, key
+        assert node.kinds, key
+        assert node.owners, key
+        assert node.code_version, key
+        assert node.group_name in {"dataset", "mini", "mini_lora"}, key
+
+
+def test_images_and_captions_are_apart(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+
+    def ancestors(name: str) -> set[str]:
+        selection = dg.AssetSelection.assets(dg.AssetKey(name.split("/"))).upstream(include_self=False)
+        return {key.to_user_string() for key in selection.resolve(graph)}
+
+    assert ancestors("mini/latents") == {"raw_stills", "director", "stills"}
+    assert "mini/latents" in ancestors("mini_lora/adapter")
+    assert "captions" in ancestors("mini/prompt_embeddings")
+
+
+def test_the_pool_of_gpu_steps(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    pooled = {key.to_user_string() for key in graph.get_all_asset_keys() if "gpu" in (graph.get(key).pools or set())}
+    assert pooled == {
+        "captions",
+        "mini/latents",
+        "mini/prompt_embeddings",
+        "mini_lora/adapter",
+        "mini_lora/samples",
+        "mini_lora/evaluation",
+    }
+
+
+@pytest.mark.parametrize("project", ["demo", "krea"])
+@pytest.mark.parametrize("deployment", ["local", "gpu"])
+def test_every_project_loads_on_every_deployment(project: str, deployment: str, tmp_path: Path) -> None:
+    surroundings = read_surroundings(
+        {"DIRECTOR_PROJECT": project, "DIRECTOR_DEPLOYMENT": deployment, "DAGSTER_HOME": str(tmp_path)}
+    )
+    dg.Definitions.validate_loadable(build_definitions(surroundings))
+
+
+def test_two_deployments_have_the_same_code_versions(tmp_path: Path) -> None:
+    def versions(deployment: str) -> dict[str, str | None]:
+        environment = {"DIRECTOR_DEPLOYMENT": deployment, "DAGSTER_HOME": str(tmp_path)}
+        graph = build_definitions(read_surroundings(environment)).resolve_asset_graph()
+        return {key.to_user_string(): graph.get(key).code_version for key in graph.get_all_asset_keys()}
+
+    assert versions("local") == versions("gpu")
+
+
+def test_loading_imports_neither_torch_nor_pandas() -> None:
+    code = (
+        "import json, sys; import pipelines.definitions; "
+        "print(json.dumps([m for m in ('torch', 'pandas', 'diffusers', 'transformers', 'peft', 'open_clip', 'scipy') "
+        "if m in sys.modules]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT, timeout=120
+    )
+    assert json.loads(result.stdout.splitlines()[-1]) == []
+
+
+def test_dg_check_defs_passes(tmp_path: Path) -> None:
+    started = time.monotonic()
+    result = subprocess.run(
+        [str(Path(sys.executable).with_name("dg")), "check", "defs"],
+        capture_output=True,
+        text=True,
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "VIRTUAL_ENV": str(Path(sys.executable).parents[1])},
+        timeout=180,
+    )
+    assert result.returncode == 0, f"after {time.monotonic() - started:.0f} s: {result.stdout}{result.stderr}"
