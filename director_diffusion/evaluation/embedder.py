@@ -13,6 +13,7 @@ import open_clip
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 from torch.nn import functional as F
 
 from director_diffusion.errors import ModelError
@@ -44,15 +45,14 @@ class ClipEmbedder:
         """Load from `folder`.  Raises ModelError where it holds no open_clip model."""
         if (folder / "open_clip_config.json").is_file():
             name, weights = f"local-dir:{folder}", None
-            _check_weights(folder)
         else:
             name, weights = spec.model, str(_single_weights(folder, spec))
         try:
             model, preprocess = open_clip.create_model_from_pretrained(
-                name, pretrained=weights, device=device, precision="fp32", require_pretrained=True
+                name, pretrained=weights, device=device, precision="fp32"
             )
             self._tokenize = open_clip.get_tokenizer(name)
-        except (RuntimeError, ValueError, OSError) as error:
+        except (RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise ModelError(
                 str(folder), f"cannot be loaded as the open_clip model {spec.model}: {error}", "Check embedder.source."
             ) from error
@@ -120,21 +120,11 @@ def _unit(vectors: torch.Tensor) -> Vectors:
     return F.normalize(vectors.float(), dim=-1).cpu().numpy()
 
 
-def _weights_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in WEIGHTS)
-
-
-def _check_weights(folder: Path) -> None:
-    """open_clip would start from random weights where it finds none."""
-    if not _weights_in(folder):
-        raise ModelError(str(folder), "holds an open_clip_config.json but no weights", "Get the model's files again.")
-
-
 def _single_weights(folder: Path, spec: Embedder) -> Path:
     """The weights of a folder that does not say its architecture."""
     if isinstance(spec.source, HubSource) and spec.source.weights:
         return folder / spec.source.weights
-    found = _weights_in(folder)
+    found = sorted(path for path in folder.iterdir() if path.suffix in WEIGHTS)
     if len(found) != 1:
         raise ModelError(
             str(folder),
