@@ -23,23 +23,10 @@ def download(source: HubSource, *, cache: Path, token: str | None) -> Path:
     Without a token, huggingface_hub's own login is used. A whole snapshot is found again without any request, so pinned
     models work offline. Raises ModelError or TransientError; the token stands in no message.
     """
-    from huggingface_hub import snapshot_download
-
     revision = pinned(source)
     bound_requests()
-    place: dict[str, Any] = {
-        "revision": revision,
-        "cache_dir": cache,
-        "token": _checked(token),
-        "etag_timeout": TIMEOUT_S,
-    }
     with _explained(source.repo, revision):
-        if source.weights:
-            wanted = [source.weights, *_ONE_FILE_COMPANIONS]
-        else:  # a pipeline's repository holds its weights twice: in parts, and as one file at the top that none loads
-            top = Path(snapshot_download(source.repo, allow_patterns=["model_index.json"], **place))
-            wanted = ["model_index.json", "*/*"] if (top / "model_index.json").exists() else ["*"]
-        folder = Path(snapshot_download(source.repo, allow_patterns=wanted, **place))
+        folder = _snapshot(source, cache=cache, token=_checked(token))
     if source.weights and not (folder / source.weights).is_file():
         raise ModelError(
             f"{source.repo}@{revision[:8]}", f"has no file {source.weights!r}", "Mend `weights` in its spec."
@@ -47,10 +34,15 @@ def download(source: HubSource, *, cache: Path, token: str | None) -> Path:
     return folder
 
 
-def is_begun(source: HubSource, *, cache: Path) -> bool:
-    """Whether a snapshot of that revision was begun here; only `download` can say that it is whole."""
-    owner, name = source.repo.split("/")
-    return (cache / f"models--{owner}--{name}" / "snapshots" / pinned(source)).is_dir()
+def is_downloaded(source: HubSource, *, cache: Path) -> bool:
+    """Whether `download` would find the whole snapshot in `cache`; asks nobody."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        _snapshot(source, cache=cache, token=None, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return False
+    return True
 
 
 def pinned(source: HubSource) -> str:
@@ -85,6 +77,29 @@ def bound_requests() -> None:
     if _bound_request not in hooks["request"]:
         hooks["request"].append(_bound_request)
         session.event_hooks = hooks
+
+
+def _snapshot(source: HubSource, *, cache: Path, token: str | None, local_files_only: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
+
+    def fetch(wanted: list[str]) -> Path:
+        return Path(
+            snapshot_download(
+                source.repo,
+                revision=pinned(source),
+                cache_dir=cache,
+                token=token,
+                etag_timeout=TIMEOUT_S,
+                allow_patterns=wanted,
+                local_files_only=local_files_only,
+            )
+        )
+
+    if source.weights:
+        return fetch([source.weights, *_ONE_FILE_COMPANIONS])
+    # A pipeline's repository holds its weights twice: in parts, and as one file at the top that nothing here loads.
+    is_pipeline = (fetch(["model_index.json"]) / "model_index.json").exists()
+    return fetch(["model_index.json", "*/*"] if is_pipeline else ["*"])
 
 
 @contextmanager

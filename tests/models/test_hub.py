@@ -12,7 +12,7 @@ import pytest
 
 from director_diffusion.errors import DirectorError, ModelError, TransientError
 from director_diffusion.models import hub
-from director_diffusion.models.hub import download, newest_revision
+from director_diffusion.models.hub import download, is_downloaded, newest_revision
 from director_diffusion.specs import HubSource
 
 REVISION = "a" * 40
@@ -111,11 +111,15 @@ def test_a_pipelines_parts_are_downloaded_and_not_its_second_copy(fake_hub: Fake
 
 
 def test_a_whole_snapshot_needs_no_request(fake_hub: FakeHub, tmp_path: Path) -> None:
+    assert not is_downloaded(source(), cache=tmp_path)
     folder = download(source(), cache=tmp_path, token=None)
+    assert is_downloaded(source(), cache=tmp_path)
     fake_hub.asked.clear()
     fake_hub.refusal = (500, {})
     assert download(source(), cache=tmp_path, token=None) == folder
     assert fake_hub.asked == []
+    (folder / "vae/weights.safetensors").unlink()
+    assert not is_downloaded(source(), cache=tmp_path)
 
 
 def test_other_repositories_come_whole_and_open_clips_with_one_weights_file(fake_hub: FakeHub, tmp_path: Path) -> None:

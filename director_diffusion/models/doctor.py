@@ -1,0 +1,130 @@
+"""The doctor: what this machine has and lacks for the chosen models.
+
+Belongs here: facts, each with the way to mend it.  Downloads nothing, builds nothing, and reads no environment.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from director_diffusion.errors import ModelError
+from director_diffusion.models.hub import is_downloaded
+from director_diffusion.models.source import built_folder, fingerprint, hub_cache
+from director_diffusion.specs import BuiltSource, FolderSource, HubSource
+
+GIB = 2**30
+MEMORY_OF_A_SMALL_RUN = 3 * GIB  # the mini set on CPU
+DISK_OF_A_SMALL_RUN = 2 * GIB
+DISK_OF_A_DOWNLOAD = 40 * GIB  # a Flux base in parts takes 34, Qwen2.5-VL-7B 16
+GPU_MEMORY_OF_FLUX = 40 * GIB  # 12 billion parameters in bfloat16, with room for activations
+
+State = Literal["ok", "missing", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact; `mend` is what to do, or ""."""
+
+    name: str
+    state: State
+    detail: str
+    mend: str = ""
+
+
+def examine(
+    models: Mapping[str, HubSource | FolderSource | BuiltSource],
+    *,
+    device: str,
+    store: Path | None,
+    cache: Path,
+    root: Path,
+    token: str | None,
+) -> list[Finding]:
+    """All findings for models by name; `store` is None where it is not on this machine's disks."""
+    found = [examine_model(name, source, root=root, cache=cache) for name, source in models.items()]
+    to_download = [
+        name
+        for name, source in models.items()
+        if isinstance(source, HubSource) and source.revision and not is_downloaded(source, cache=hub_cache(cache))
+    ]
+    disks = [examine_disk("model cache", cache, needed=len(to_download) * DISK_OF_A_DOWNLOAD or DISK_OF_A_SMALL_RUN)]
+    if store is not None:
+        disks.append(examine_disk("store", store, needed=DISK_OF_A_SMALL_RUN))
+    return [examine_device(device), examine_memory(), *disks, examine_token(token, to_download), *found]
+
+
+def examine_device(device: str) -> Finding:
+    """Whether the deployment's device is there, and how large."""
+    import torch
+
+    if device == "cpu":
+        return Finding("device", "ok", f"cpu, {torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        detail = f"{torch.cuda.device_count()} × {properties.name}, {properties.total_memory / GIB:.0f} GiB"
+        if properties.total_memory >= GPU_MEMORY_OF_FLUX:
+            return Finding("device", "ok", detail)
+        return Finding(
+            "device", "warning", detail, "A Flux base wants 40 GiB; set gradient_checkpointing, or use a larger GPU."
+        )
+    if torch.version.cuda is None:
+        return Finding("device", "missing", "this PyTorch was built without CUDA", "Install a CUDA build of PyTorch.")
+    if shutil.which("nvidia-smi") is None:
+        mend = "Install NVIDIA's driver, or choose the deployment `local`."
+        return Finding("device", "missing", "no GPU: nvidia-smi is not installed", mend)
+    return Finding("device", "missing", "no GPU that PyTorch can use", "Look at nvidia-smi, or choose `local`.")
+
+
+def examine_memory() -> Finding:
+    """Memory that is free now."""
+    memory = psutil.virtual_memory()
+    detail = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
+    if memory.available >= MEMORY_OF_A_SMALL_RUN:
+        return Finding("memory", "ok", detail)
+    return Finding("memory", "warning", detail, f"Free {MEMORY_OF_A_SMALL_RUN // GIB} GiB: close other programs.")
+
+
+def examine_disk(name: str, folder: Path, *, needed: int) -> Finding:
+    """Space on the disk that `folder` is on, or will be; `needed` in bytes."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / GIB:.1f} GiB free at {folder}"
+    if free >= needed:
+        return Finding(name, "ok", detail)
+    return Finding(name, "warning", detail, f"Free {needed / GIB:.0f} GiB there, or choose another folder.")
+
+
+def examine_token(token: str | None, to_download: list[str]) -> Finding:
+    """Whether a token of the Hub is set where one may be asked for; it is not tried."""
+    if token:
+        return Finding("HF_TOKEN", "ok", "set")
+    if not to_download:
+        return Finding("HF_TOKEN", "ok", "not set, and nothing is to be downloaded")
+    return Finding(
+        "HF_TOKEN",
+        "warning",
+        f"not set; to be downloaded: {', '.join(to_download)}",
+        "Gated models need it: accept their licence on the Hub, then set HF_TOKEN.",
+    )
+
+
+def examine_model(name: str, source: HubSource | FolderSource | BuiltSource, *, root: Path, cache: Path) -> Finding:
+    """Whether a model is there, will come by itself, or lacks something."""
+    try:
+        if isinstance(source, FolderSource):
+            fingerprint(source, root=root, cache=cache)
+            return Finding(name, "ok", f"in {source.folder}")
+        if isinstance(source, BuiltSource):
+            there = built_folder(source, cache).is_dir()
+            return Finding(name, "ok", "built" if there else "will be built when it is first needed (a minute or two)")
+        if is_downloaded(source, cache=hub_cache(cache)):
+            return Finding(name, "ok", f"{source.repo}, downloaded")
+        return Finding(
+            name, "warning", f"{source.repo} is not downloaded yet", "The first run downloads it, resuming if cut off."
+        )
+    except ModelError as error:
+        return Finding(name, "missing", f"{error.thing}: {error.problem}", error.way_out)
