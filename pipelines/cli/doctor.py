@@ -1,0 +1,62 @@
+"""`director doctor`: what this machine has and lacks for the chosen project and deployment."""
+
+import os
+
+from rich.console import Console
+from rich.table import Table
+
+from director_diffusion.models.doctor import Finding, examine
+from director_diffusion.specs import Source
+from director_diffusion.storage import Store
+from pipelines.surroundings import Surroundings, read_surroundings
+from resources.models import TOKEN_VARIABLE
+
+MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
+
+
+def doctor_command() -> int:
+    """Print the findings.  1 where something is missing, else 0."""
+    surroundings = read_surroundings()
+    findings = [
+        *_places(surroundings),
+        *examine(
+            _models(surroundings),
+            device=surroundings.deployment.device,
+            store=Store(surroundings.store_url).local_root,
+            cache=surroundings.model_cache,
+            root=surroundings.root,
+            token=os.environ.get(TOKEN_VARIABLE),
+        ),
+    ]
+    console = Console(width=None if Console().is_terminal else 160)
+    table = Table(title=f"project {surroundings.project.slug}, deployment {surroundings.deployment.slug}")
+    for heading in ("what", "state", "found", "to mend it"):
+        table.add_column(heading)
+    for finding in findings:
+        table.add_row(finding.name, MARKS[finding.state], finding.detail, finding.mend)
+    console.print(table)
+    return 1 if any(finding.state == "missing" for finding in findings) else 0
+
+
+def _models(surroundings: Surroundings) -> dict[str, Source]:
+    catalog, project = surroundings.catalog, surroundings.project
+    plan = catalog.evaluations[project.evaluation]
+    bases = {f"base {base.slug}": base.source for base in catalog.project_bases(project)}
+    return {**bases, "captioner": project.captioner.source, f"embedder {plan.embedder.model}": plan.embedder.source}
+
+
+def _places(surroundings: Surroundings) -> list[Finding]:
+    """Configs, directors with stills, and Dagster's home."""
+    slugs = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
+    store = Store(surroundings.store_url)
+    empty = [slug for slug in slugs if not store.names(f"stills/{slug}")]
+    findings = [
+        Finding("configs", "ok", f"{surroundings.catalog.folder}: {len(slugs)} directors"),
+        Finding("DAGSTER_HOME", "ok", str(surroundings.dagster_home)),
+    ]
+    if not empty:
+        return [*findings, Finding("stills", "ok", f"every director has some in {surroundings.store_url}")]
+    if surroundings.project.placeholder_stills and not store.names("stills"):
+        return [*findings, Finding("stills", "ok", "none yet; placeholder stills are drawn at the first run")]
+    mend = "Put stills under stills/<director>/<film>/ there, or take the director out of the project."
+    return [*findings, Finding("stills", "warning", f"none of {', '.join(empty)} in {surroundings.store_url}", mend)]

@@ -1,0 +1,130 @@
+"""A real Dagster webserver and daemon in a process group of their own, and its GraphQL as plain functions."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from pipelines.surroundings import CHECKOUT
+
+LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+  ... on RunConfigValidationInvalid { errors { message } } ... on PresetNotFoundError { message } } }"""
+STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+NODES = """query($partition: String) { assetNodes { assetKey { path } staleStatus(partition: $partition)
+  staleCauses(partition: $partition) { category reason key { path } }
+  assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } } } }"""
+LOCATIONS = (
+    "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"
+)
+
+
+class DagsterServer:
+    """`director dev` on a free port, over the project in `folder`."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]):
+        self.folder, self.port = folder, _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = (folder / "server.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.cli.main", "dev", "--port", str(self.port)],
+            cwd=CHECKOUT,
+            env={**os.environ, **environment},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def wait_until_ready(self, timeout_s: float = 180) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, self.log()
+            try:
+                entries = self.ask(LOCATIONS)["workspaceOrError"]["locationEntries"]
+            except requests.ConnectionError:
+                time.sleep(0.5)
+                continue
+            if entries and all(entry["loadStatus"] == "LOADED" for entry in entries):
+                assert entries[0]["locationOrLoadError"]["__typename"] == "RepositoryLocation", self.log()
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"the UI was not ready in {timeout_s} s:\n{self.log()}")
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        answer = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
+        assert "errors" not in answer, answer["errors"]
+        return dict(answer["data"])
+
+    def launch(self, job: str, partition: str, assets: Sequence[str] = ()) -> str:
+        """Launch a job (or some assets of it) for one partition, as the UI does.  Returns the run's id."""
+        selector: dict[str, Any] = {
+            "repositoryLocationName": "director-diffusion",
+            "repositoryName": "__repository__",
+            "jobName": job,
+        }
+        if assets:
+            selector["assetSelection"] = [{"path": name.split("/")} for name in assets]
+        parameters = {
+            "selector": selector,
+            "runConfigData": {},
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": partition}]},
+        }
+        launched = self.ask(LAUNCH, p=parameters)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def status(self, run_id: str) -> str:
+        return str(self.ask(STATUS, id=run_id)["runOrError"]["status"])
+
+    def run(self, job: str, partition: str, assets: Sequence[str] = (), timeout_s: float = 300) -> str:
+        """Launch and wait for success.  Returns the run's id."""
+        run_id = self.launch(job, partition, assets)
+        deadline = time.monotonic() + timeout_s
+        while (status := self.status(run_id)) not in ("SUCCESS", "FAILURE", "CANCELED"):
+            assert time.monotonic() < deadline, f"{status} after {timeout_s} s:\n{self.log()}"
+            time.sleep(0.5)
+        assert status == "SUCCESS", self.log()
+        return run_id
+
+    def stale(self, partition: str) -> set[str]:
+        """Names of the assets that the UI calls stale for a partition."""
+        nodes = self.ask(NODES, partition=partition)["assetNodes"]
+        return {"/".join(node["assetKey"]["path"]) for node in nodes if node["staleStatus"] == "STALE"}
+
+    def materialized(self) -> dict[str, set[str]]:
+        """Materialized partitions by asset."""
+        nodes = self.ask(NODES, partition=None)["assetNodes"]
+        return {
+            "/".join(node["assetKey"]["path"]): set(node["assetPartitionStatuses"]["materializedPartitions"])
+            for node in nodes
+        }
+
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text(errors="replace")[-6000:]
+
+    def stop(self) -> None:
+        for sign, patience_s in ((signal.SIGINT, 20), (signal.SIGKILL, 10)):
+            try:
+                os.killpg(self._process.pid, sign)
+                self._process.wait(patience_s)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # what outlived its parent
+        self._log.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
