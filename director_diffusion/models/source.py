@@ -77,7 +77,7 @@ def built_folder(source: BuiltSource, cache: Path) -> Path:
 
 
 def _built_name(source: BuiltSource) -> str:
-    from director_diffusion.mini import BUILDER_VERSION
+    from director_diffusion.mini.version import BUILDER_VERSION
 
     settings = {name: getattr(source, name) for name in ("seed", *_BUILD_STEPS[source.part])}
     return f"{source.part}-{short(hash_data({'builder': BUILDER_VERSION, **settings}))}"

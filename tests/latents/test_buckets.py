@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from director_diffusion.errors import StillsError
@@ -24,6 +24,7 @@ resolutions = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(width=st.integers(32, 9000), height=st.integers(32, 9000), resolution=resolutions)
 def test_a_still_is_never_enlarged_nor_squashed(width: int, height: int, resolution: Resolution) -> None:
     chosen = choose(width, height, resolution)
@@ -39,6 +40,7 @@ def test_a_still_is_never_enlarged_nor_squashed(width: int, height: int, resolut
     assert (left, top) == pytest.approx((width - right, height - bottom), abs=1e-6)  # about the centre
 
 
+@settings(deadline=None)
 @given(aspect=st.floats(0.25, 4.0), height=st.integers(1200, 5000))
 def test_a_large_still_of_any_usual_shape_loses_a_few_percent_at_most_and_fills_the_budget(
     aspect: float, height: int

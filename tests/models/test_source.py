@@ -1,5 +1,6 @@
 """Sources: fingerprints that say what a model holds, and folders that are there whole or not at all."""
 
+import errno
 import os
 import shutil
 import signal
@@ -186,14 +187,20 @@ def test_a_killed_build_is_taken_up_by_the_next(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"one", "two"}
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o500)
-    if os.access(locked, os.W_OK):
-        pytest.skip("this user may write everywhere")
-    with pytest.raises(ModelError, match=r"cannot be written.*model_cache"):
-        resolve(BuiltSource(kind="built"), root=tmp_path, cache=locked / "cache", token=None, progress=Silent())
+@pytest.mark.parametrize(
+    ("code", "message"), [(errno.ENOSPC, "has no space left for a model"), (errno.EROFS, "cannot be written")]
+)
+def test_a_disk_that_takes_nothing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
+) -> None:
+    def build_part(source: BuiltSource, folder: Path, progress: Progress) -> None:
+        raise OSError(code, os.strerror(code))
+
+    builder = Builder()
+    monkeypatch.setattr(builder, "build_part", build_part)
+    monkeypatch.setitem(sys.modules, WHERE, builder)
+    with pytest.raises(ModelError, match=rf"{message}.*model_cache"):
+        resolve(BuiltSource(kind="built"), root=tmp_path, cache=tmp_path, token=None, progress=Silent())
 
 
 def test_a_base_with_a_component_missing_names_it(mini_base: Path, tmp_path: Path) -> None:

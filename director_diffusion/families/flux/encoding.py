@@ -65,9 +65,7 @@ class FluxCodec:
     """See `families.base.ImageCodec`.  Results are on the codec's device."""
 
     def __init__(self, folder: Path, *, device: str, dtype: torch.dtype):
-        self._vae = (
-            AutoencoderKL.from_pretrained(folder / "vae", dtype=dtype, local_files_only=True).to(device).eval()
-        )
+        self._vae = AutoencoderKL.from_pretrained(folder / "vae", dtype=dtype, local_files_only=True).to(device).eval()
         self._device, self._dtype = device, dtype
 
     @torch.no_grad()
