@@ -9,7 +9,7 @@ from PIL import Image
 from director_diffusion.families.flux.drawing import FluxPainter
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.draw import draw_samples, plan_sampler
+from director_diffusion.sampling.draw import draw_samples, image_cache, plan_sampler
 from director_diffusion.sampling.grids import comparison_grid
 from director_diffusion.sampling.prompts import arm_prompt
 from director_diffusion.sampling.rows import ARMS, Sample
@@ -34,12 +34,12 @@ BASE = Base.model_validate(
 PROMPTS = ("a red house", "a car on a road", "two trees", "a figure at night")
 
 
-def plan(**sampling):
+def plan(seeds=(0,), **sampling):
     return EvaluationPlan.model_validate(
         {
             "slug": "p",
             "prompts": [{"text": text, "subject": "s"} for text in PROMPTS],
-            "seeds": [0, 1],
+            "seeds": seeds,
             "sampling": {"steps": 1, "batch_size": 3, **sampling},
             "embedder": {"model": "m", "source": {"kind": "built", "part": "embedder"}},
         }
@@ -93,7 +93,7 @@ def pixels(store, sample):
 
 
 def test_every_arm_has_every_prompt_and_seed(sample, store, tmp_path):
-    rows = sample()
+    rows = sample(plan(seeds=(0, 1)))
     assert [(row.arm, row.prompt_index, row.seed) for row in rows] == [
         (arm, prompt, seed) for arm in ARMS for prompt in range(4) for seed in (0, 1)
     ]
@@ -135,21 +135,24 @@ def test_the_base_is_drawn_once_for_all_directors_and_recipes(sample, drawn):
     nolan = sample()
     drawn.clear()
     other_recipe = sample(adapter_version="another recipe's")
-    assert len(drawn) == 8
+    assert len(drawn) == 4
     assert all(prompt.startswith("nolan film") for prompt, _ in drawn)
     drawn.clear()
     fincher = sample(director=director("fincher"))
-    assert len(drawn) == 16
-    assert [row.reference for row in nolan[:16]] == [row.reference for row in other_recipe[:16]]
-    assert [row.reference for row in nolan[:8]] == [row.reference for row in fincher[:8]]
+    assert len(drawn) == 8
+    assert [row.reference for row in nolan[:8]] == [row.reference for row in other_recipe[:8]]
+    assert [row.reference for row in nolan[:4]] == [row.reference for row in fincher[:4]]
 
 
 @pytest.mark.parametrize("change", [{"steps": 2}, {"guidance": 3.0}, {"aspect": 1.0}])
-def test_other_sampler_settings_are_other_images(sample, drawn, change):
-    sample()
-    drawn.clear()
-    sample(plan(**change))
-    assert len(drawn) == 24
+def test_other_sampler_settings_are_other_images(store, change):
+    one, other = (image_cache(store, BASE, plan_sampler(p, BASE), "mini") for p in (plan(), plan(**change)))
+    assert one.folder != other.folder
+
+
+def test_batch_size_is_no_setting_of_an_image(store):
+    one, other = (image_cache(store, BASE, plan_sampler(p, BASE), "mini") for p in (plan(), plan(batch_size=4)))
+    assert one.folder == other.folder
 
 
 def test_a_new_prompt_costs_its_own_images_only(sample, drawn):
@@ -159,7 +162,7 @@ def test_a_new_prompt_costs_its_own_images_only(sample, drawn):
         update={"prompts": (*plan().prompts, plan().prompts[0].model_copy(update={"text": "a tower"}))}
     )
     sample(changed)
-    assert len(drawn) == 6
+    assert len(drawn) == 3
     assert all("a tower" in prompt for prompt, _ in drawn)
 
 
@@ -167,7 +170,7 @@ def test_a_fresh_label_draws_everything_anew_and_once(sample, drawn, store):
     before = sample()
     drawn.clear()
     fresh = sample(fresh="week 12")
-    assert len(drawn) == 24
+    assert len(drawn) == 12
     assert not {row.reference for row in fresh} & {row.reference for row in before}
     assert [row.sha256 for row in fresh] == [row.sha256 for row in before]  # same model, same noise
     drawn.clear()
@@ -181,7 +184,7 @@ def test_what_was_drawn_before_a_crash_is_kept_and_the_rest_comes_out_alike(samp
     draw = FluxPainter.draw
 
     def dies(self, prompts, seeds, **settings):
-        if len(drawn) >= 6:
+        if len(drawn) >= 7:
             raise KeyboardInterrupt
         return draw(self, prompts, seeds, **settings)
 
@@ -189,16 +192,17 @@ def test_what_was_drawn_before_a_crash_is_kept_and_the_rest_comes_out_alike(samp
         patch.setattr(FluxPainter, "draw", dies)
         with pytest.raises(KeyboardInterrupt):
             sample()
-    assert len(drawn) == 6
+    assert len(drawn) == 7
     assert sample() == whole
-    assert len(drawn) == 24
+    # Batches of an arm are of 3 and 1: what was drawn is not drawn again.
+    assert len(drawn) == 12
 
 
 def test_the_adapter_arm_alone_has_the_adapter(sample, store):
     with_adapter, without = sample(), sample(director=director().model_copy(update={"trigger": "x"}))
-    base, adapter = with_adapter[0], with_adapter[16]
+    base, adapter = with_adapter[0], with_adapter[8]
     assert not np.array_equal(pixels(store, base), pixels(store, adapter))
-    assert [row.sha256 for row in with_adapter[:8]] == [row.sha256 for row in without[:8]]
+    assert [row.sha256 for row in with_adapter[:4]] == [row.sha256 for row in without[:4]]
 
 
 def test_guidance_is_the_bases_own_unless_the_plan_says_otherwise():
