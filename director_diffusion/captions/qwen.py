@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from PIL import Image
 from qwen_vl_utils import process_vision_info
+from safetensors import SafetensorError
 from transformers import AutoProcessor, GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
 from director_diffusion.captions.answers import Answer
+from director_diffusion.captions.folder import check_captioner_folder
 from director_diffusion.errors import CaptionError, ModelError
 from director_diffusion.specs import Captioner
 
@@ -23,20 +25,34 @@ MAX_ASPECT = 200  # of qwen_vl_utils' resizing
 class QwenCaptioner:
     """A loaded Qwen2.5-VL that answers greedily, so that the same picture and instruction get the same answer.
 
-    Raises ModelError where `folder` does not hold a complete model in transformers' layout.
+    Raises ModelError where `folder` does not hold a complete Qwen2.5-VL in transformers' layout.
     """
 
     def __init__(self, folder: Path, spec: Captioner, device: str):
+        check_captioner_folder(folder)
         self.spec, self.device = spec, device
         try:
             self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-            self.model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-                folder, local_files_only=True, dtype=getattr(torch, spec.dtype), device_map=device
-            ).eval()
-        except (OSError, ValueError) as error:
+            self.model, found = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                folder,
+                local_files_only=True,
+                dtype=getattr(torch, spec.dtype),
+                device_map=device,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(
-                str(folder), f"is no complete Qwen2.5-VL model: {error}", "Fetch it again, or choose another captioner."
+                str(folder),
+                f"cannot be loaded as a Qwen2.5-VL: {error}",
+                "Fetch it again, or choose another captioner.",
             ) from error
+        if found["missing_keys"]:  # transformers would go on with random numbers in their place
+            raise ModelError(
+                str(folder),
+                f"lacks {len(found['missing_keys'])} weights, such as {min(found['missing_keys'])}",
+                "Fetch it again, or choose another captioner.",
+            )
+        self.model.eval()
         # A config of our own, so that none of the model's sampling defaults remain.  Its repetition penalty goes too:
         # it counts padding as said, which would make an answer depend on the other pictures of its batch.
         self.model.generation_config = GenerationConfig(
