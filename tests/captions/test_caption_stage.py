@@ -3,14 +3,14 @@
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from director_diffusion.captions.answers import Answer
+from director_diffusion.captions.answers import Answer, PictureReader
 from director_diffusion.captions.caption import caption_stills
 from director_diffusion.captions.checks import CHECKS, judge
 from director_diffusion.captions.gallery import caption_gallery
@@ -94,7 +94,7 @@ class Room:
     director: Director = NOLAN
     batch_size: int = 2
 
-    def run(self, reader: Scripted) -> list[Caption]:
+    def run(self, reader: Callable[[], PictureReader]) -> list[Caption]:
         fingerprint = caption_fingerprint(self.director, SPEC, "model")
         return caption_stills(
             self.stills,
@@ -292,6 +292,18 @@ def test_the_gallery_shows_pictures_texts_and_what_needs_a_person(room: Room) ->
 
 def test_a_gallery_of_nothing_is_an_empty_table(room: Room) -> None:
     assert len(caption_gallery(room.stills, []).splitlines()) == 2
+
+
+def test_an_untrained_captioners_garbage_is_counted_not_trained_on(room: Room, mini_captioner: Path) -> None:
+    from director_diffusion.captions.qwen import QwenCaptioner
+
+    room.written = [by_person("a", "a red car on a street")]
+    spec = SPEC.model_copy(update={"max_pixels": 50_176, "max_new_tokens": 12, "dtype": "float32"})
+    captions = room.run(lambda: QwenCaptioner(mini_captioner, spec, "cpu"))
+    assert [caption.status for caption in captions] == ["ok", *["needs_person"] * 3]
+    assert all(caption.problems and caption.attempts == 2 for caption in captions[1:])
+    usable, enough = judge(captions, NOLAN)
+    assert (usable.passed, usable.metadata["captioned"], enough.passed) == (False, 1, True)
 
 
 def test_checks_and_stage_need_no_torch() -> None:

@@ -1,0 +1,173 @@
+"""Text of a model card: what a reader is told, in plain words.
+
+Belongs here: the Markdown below the metadata.  Numbers are the evaluation's own; nothing is rounded into a claim.
+"""
+
+from director_diffusion.captions.prompt import join_prompt
+from director_diffusion.evaluation.types import Effect
+from director_diffusion.evaluation.verdict import lower_bound
+from director_diffusion.publishing.inputs import CardInputs
+from director_diffusion.publishing.metadata import ARM_NAMES, METRIC_NAMES
+from director_diffusion.specs import HubSource
+
+PIPELINES = {"flux": "FluxPipeline"}
+"""diffusers' text-to-image pipeline, by family."""
+
+_OUTCOMES = {
+    "pass": "**Pass.** Every interval below clears the bound that the evaluation plan set for it beforehand.",
+    "fail": "**Fail.** At least one interval below lies wholly on the wrong side of its bound.",
+    "undecided": "**Undecided.** At least one interval below reaches across its bound: the effect is too small, or the "
+    "prompts were too few, to say.",
+}
+
+
+def card_text(card: CardInputs, grid_file: str) -> str:
+    """The card's Markdown; `grid_file` is the comparison's name in the repository."""
+    sections = (
+        _summary(card),
+        _comparison(card, grid_file),
+        _usage(card),
+        _verdict(card),
+        _training(card),
+        _limits(card),
+    )
+    return "\n\n".join((*sections, _licence(card))) + "\n"
+
+
+def _summary(card: CardInputs) -> str:
+    counts = card.counts
+    return f"""# {card.director.name} style for {card.base.name}
+
+A LoRA adapter that turns the pictures of {_base_named(card)} towards a style learned from {counts.train} stills of
+{_films(counts.films)}, gathered under the name of {card.director.name}. Put the trigger `{card.director.trigger}` in
+front of a prompt to call the style. Neither the director nor any studio had a part in it.
+
+Where the stills come from: {card.director.stills_licence}"""
+
+
+def _comparison(card: CardInputs, grid_file: str) -> str:
+    return f"""## What it does
+
+![Base, base asked by name, and adapter, side by side]({grid_file})
+
+Rows share prompt, seed and initial noise; columns are the base, the base with "in the style of {card.director.name}"
+added to the prompt, and this adapter. The first prompts of the evaluation plan are shown, not the best ones."""
+
+
+def _usage(card: CardInputs) -> str:
+    base, sampling = card.base, card.plan.sampling
+    guidance = base.guidance.sample if sampling.guidance is None else sampling.guidance
+    how = (
+        f"guidance_scale={guidance}"
+        if base.guidance.kind == "embedded"
+        else f'true_cfg_scale={guidance}, negative_prompt=""'
+    )
+    prompt = join_prompt(card.director.trigger, card.plan.prompts[0].text)
+    pattern = join_prompt("trigger", "what the picture shows")
+    width, height = card.pictures[0].image.size
+    pipeline, source = PIPELINES[base.family], base.source
+    revision = f', revision="{source.revision}"' if isinstance(source, HubSource) else ""
+    note = (
+        ""
+        if isinstance(source, HubSource)
+        else f"\n`{base.model_id}` is not on the Hub: give the folder that holds this base in its place.\n"
+    )
+    return f"""## How to use it
+
+```python
+import torch
+from diffusers import {pipeline}
+
+pipe = {pipeline}.from_pretrained("{base.model_id}"{revision}, torch_dtype=torch.{base.dtype})
+pipe.load_lora_weights("{card.repo_id}")
+image = pipe(
+    "{_quoted(prompt)}",
+    width={width}, height={height}, num_inference_steps={sampling.steps}, {how},
+    max_sequence_length={base.max_prompt_tokens},
+).images[0]
+```
+{note}
+Prompts read "{pattern}": describe content and leave the style to the trigger."""
+
+
+def _verdict(card: CardInputs) -> str:
+    evaluation, plan = card.evaluation, card.plan
+    rows = "\n".join(_row(card, effect) for effect in evaluation.effects)
+    reasons = "\n".join(f"- {reason}" for reason in evaluation.verdict.reasons)
+    return f"""## Evaluation
+
+{_OUTCOMES[evaluation.verdict.outcome]}
+
+| what | adapter minus | effect | interval | must lie above | prompts × seeds |
+|---|---|---|---|---|---|
+{rows}
+
+{reasons}
+
+Effects are differences of cosine similarities by `{plan.embedder.model}`, paired by prompt and seed (seeds
+{", ".join(map(str, plan.seeds))}). *Style closeness* compares pictures with {evaluation.held_out} stills that training
+never saw; *prompt fidelity* compares them with the prompt's words, trigger left out. Intervals come from a bootstrap
+over prompts, so they speak of prompts like these and of these seeds. Scores per image are in `scores.csv`.
+
+The verdict says whether this embedder finds the adapter's pictures closer to the held-out stills than the other arms'
+pictures, and no further from their prompts than the margin allows. It does not say that people would prefer them, that
+they are free of flaws, or that a still's style is what the embedder sees: such embeddings mix style with content."""
+
+
+def _row(card: CardInputs, effect: Effect) -> str:
+    bound = lower_bound(effect.metric, card.evaluation.margins)
+    return (
+        f"| {METRIC_NAMES[effect.metric]} | {ARM_NAMES[effect.against]} | {effect.mean:+.4f} "
+        f"| {effect.confidence:.0%}: {effect.low:+.4f} to {effect.high:+.4f} | {bound:+.4f} "
+        f"| {effect.n} × {card.evaluation.seeds} |"
+    )
+
+
+def _training(card: CardInputs) -> str:
+    counts, recipe = card.counts, card.recipe
+    files = counts.stills + counts.rejected
+    targets = recipe.adapter.targets.replace("_", " ")
+    return f"""## Training
+
+- Data: {counts.stills} stills kept of {files} files, from {_films(counts.films)}; {counts.train} for training and
+  {counts.held_out} held out. People wrote {counts.captioned_by_person} captions, a vision-language model
+  {counts.captioned_by_model}; {counts.uncaptioned} stills stand under the trigger alone. The stills are not part of
+  this repository.
+- Adapter: LoRA of rank {recipe.adapter.rank}, alpha {recipe.adapter.alpha:g}, on {targets}.
+- Optimization: {recipe.optimizer.kind}, learning rate {recipe.optimizer.lr:g} ({recipe.schedule.kind}), {recipe.steps}
+  steps of {recipe.batch_size * recipe.gradient_accumulation} stills, seed {recipe.seed}; caption dropout
+  {recipe.caption_dropout:g}, moving average {recipe.ema_decay:g}. The checkpoint was chosen by held-out loss.
+- `provenance.json` holds the content hashes of every input, the whole recipe and plan, and package versions."""
+
+
+def _limits(card: CardInputs) -> str:
+    return f"""## Limits
+
+- The held-out stills come from the same director and went through the same preparation; the checkpoint was chosen on
+  them too, so the style effect is measured on stills that had a say in the choice.
+- {card.evaluation.prompts} prompts and {card.evaluation.seeds} seed(s) are a small sample of what people ask for.
+- Subjects, faces and places of the training stills may come through. Do not use it to present a picture as a frame of a
+  real film or as the work of {card.director.name}.
+- What the base cannot draw, the adapter cannot draw either; the base's biases remain."""
+
+
+def _licence(card: CardInputs) -> str:
+    licence = card.base.licence
+    name = licence.name or licence.id
+    linked = f"[{name}]({licence.link})" if licence.link else name
+    return f"""## Licence
+
+A derivative of {card.base.name}, under that model's licence: {linked}."""
+
+
+def _base_named(card: CardInputs) -> str:
+    on_hub = isinstance(card.base.source, HubSource)
+    return f"[{card.base.name}](https://huggingface.co/{card.base.model_id})" if on_hub else card.base.name
+
+
+def _films(count: int) -> str:
+    return "1 film" if count == 1 else f"{count} films"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
