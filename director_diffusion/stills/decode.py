@@ -17,7 +17,7 @@ import pillow_heif
 from PIL import Image, ImageChops, ImageCms, ImageFile, UnidentifiedImageError
 
 # Formats that stills come in.  Pillow knows more, among them EPS, which it hands to an external interpreter.
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "BMP", "GIF", "PPM", "TGA", "MPO")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "BMP", "GIF", "PPM", "TGA")
 _PLAIN_FORMATS = {"JPEG", "MPO", "PNG"}  # an MPO is a JPEG with more pictures behind the first
 _MAX_JPEG_SCANS = 200  # each scan walks over all pixels; honest progressive files have about ten
 _LARGE_PIXELS = 25_000_000

@@ -33,7 +33,7 @@ _MIN_PICTURE = 0.45  # of the side: 2.39 inside 1.19 still leaves half
 _SNAP = 0.02  # relative distance to a real aspect ratio
 _SECOND_RATIO = 0.25  # share of votes with which a further ratio counts: some films change theirs
 
-_THUMB = 160  # pixels, longer side
+_THUMB = 256  # pixels, longer side
 _SHARPNESS_SIDE = 480  # pixels, longer side, at which sharpness is measured: file size must not matter
 _BLURRED = 12.0  # variance of the Laplacian (levels²) below which a frame is badly blurred
 _BLACK = 20  # of 255; not one pixel in a thousand is brighter
@@ -42,14 +42,14 @@ _SOLID = 6  # levels between the 1st and 99th percentile of every channel
 
 @dataclass(frozen=True)
 class Measured:
-    """One decoded picture, reduced to what later decisions need (some 50 kB)."""
+    """One decoded picture, reduced to what later decisions need (some 100 kB)."""
 
     width: int  # pixels, upright
     height: int
     rows: Margins
     columns: Margins
-    bars: Box | None  # the picture's own box where it votes for bars
-    ratio: float | None  # the real aspect ratio of that box
+    bars: Box | None  # the picture between what seem to be bars
+    ratio: float | None  # the film's aspect ratio of that box, where it has one: the vote
     sharpness: float  # variance of the Laplacian inside the dark margins
     thumb: Image.Image  # RGB, at most _THUMB on its longer side
 
@@ -121,11 +121,14 @@ def is_badly_blurred(still: Measured) -> bool:
 
 
 def thumb_of(still: Measured, crop: Box) -> Image.Image:
-    """The part of a still's small copy that lies inside `crop`."""
+    """The part of a still's small copy that lies inside `crop`, RGB."""
+    if crop == still.full:
+        return still.thumb
     x, y = still.thumb.width / still.width, still.thumb.height / still.height
     left, top, right, bottom = crop
-    box = (round(left * x), round(top * y), max(round(right * x), 1), max(round(bottom * y), 1))
-    return still.thumb.crop(box)
+    box = (left * x, top * y, min(right * x, still.thumb.width), min(bottom * y, still.thumb.height))
+    size = (max(round(box[2] - box[0]), 1), max(round(box[3] - box[1]), 1))
+    return still.thumb.resize(size, Image.Resampling.BOX, box=box)
 
 
 def _margins(lit: NDArray[np.floating]) -> Margins:
@@ -140,31 +143,31 @@ def _own_bars(
     row_lit: NDArray[np.floating], column_lit: NDArray[np.floating], rows: Margins, columns: Margins
 ) -> tuple[Box | None, float | None]:
     height, width = len(row_lit), len(column_lit)
-    horizontal, vertical = _bar(row_lit, rows), _bar(column_lit, columns)
-    if horizontal == 0 and vertical == 0:
+    (top, below), (left, right) = _pair(row_lit, rows), _pair(column_lit, columns)
+    if top == 0 and left == 0:
         return None, None
-    box = (vertical, horizontal, width - vertical, height - horizontal)
-    ratio = _snap((width - 2 * vertical) / (height - 2 * horizontal))
-    return (box, ratio) if ratio is not None else (None, None)
+    box = (left, top, width - right, height - below)
+    return box, _snap((width - left - right) / (height - top - below))
 
 
-def _bar(lit: NDArray[np.floating], margins: Margins) -> int:
-    """Lines of the pair of bars across one direction; 0 where there is none for certain."""
+def _pair(lit: NDArray[np.floating], margins: Margins) -> Margins:
+    """Lines of the pair of bars across one direction; (0, 0) where there is none for certain."""
     length = len(lit)
     if min(margins) < _min_bar(length):
-        return 0
+        return 0, 0
     sharp = [
         margin
         for margin, line in ((margins[0], lit), (margins[1], lit[::-1]))
         if margin < length and line[margin : margin + _EDGE_LINES].max() >= _SHARP_SHARE
     ]
     if not sharp:
-        return 0
+        return 0, 0
     bar = min(sharp)
     if min(margins) < bar - _tolerance(length) or length - 2 * bar < _MIN_PICTURE * length:
-        return 0
-    # Odd numbers of lines are shared out unevenly: the larger bar of the pair hides nothing but a line of picture.
-    return max(margin for margin in (*sharp, bar) if margin <= bar + 1)
+        return 0, 0
+    # An odd number of lines is shared out unevenly; a margin that is larger by more is dark picture.
+    near, far = (margin if abs(margin - bar) <= 1 else bar for margin in margins)
+    return near, far
 
 
 def _film_ratios(stills: Sequence[Measured]) -> list[float]:

@@ -189,8 +189,8 @@ def _warnings(probe: _Probe, measured: Measured, crop: Box) -> tuple[str, ...]:
     advice = list(probe.notes)
     if is_badly_blurred(measured):
         advice.append(f"badly blurred (sharpness {measured.sharpness:.1f})")
-    if measured.ratio is not None and crop == measured.full:
-        advice.append(f"seems to have bars ({measured.ratio:g}), unlike the rest of its film; they are left in")
+    if measured.bars is not None and crop == measured.full:
+        advice.append("seems to have black bars, unlike the rest of its film or like no film; they are left in")
     return tuple(advice)
 
 

@@ -1,0 +1,121 @@
+"""How fast, and in how much memory, stills are ingested.
+
+    python benchmarks/ingest.py [--stills 240] [--json]
+
+Makes 1080p JPEGs of photograph-like content (large shapes, edges and grain, half of the films letterboxed, quality 90)
+in a temporary store, lists and ingests them, and reports stills a second and this process's memory.  One still is
+ingested first, so that loading libraries is not counted.  Exit code 1 where a bar is missed.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from director_diffusion.progress import Silent
+from director_diffusion.specs import StillsRules
+from director_diffusion.stills.ingest import ingest_stills
+from director_diffusion.stills.raw import list_raw_files
+from director_diffusion.storage.store import Store
+
+SIZE = (1920, 1080)
+PER_FILM = 40
+MIN_STILLS_PER_SECOND = 30.0
+MAX_GROWTH_MIB = 400.0  # of peak memory while ingesting, however many stills there are
+
+
+def write_still(path: Path, seed: int, letterboxed: bool) -> None:
+    """A picture with large shapes, edges and grain, so that JPEG has as much to do as with a photograph."""
+    rng = np.random.default_rng(seed)
+    height = 804 if letterboxed else SIZE[1]
+    picture = np.zeros((height, SIZE[0], 3), dtype=np.float32)
+    for cells, strength in ((6, 0.6), (40, 0.3), (240, 0.1)):
+        coarse = rng.integers(0, 256, (cells * 9 // 16 + 1, cells, 3), dtype=np.uint8)
+        how = Image.Resampling.NEAREST if cells == 40 else Image.Resampling.BICUBIC
+        picture += strength * np.asarray(Image.fromarray(coarse).resize((SIZE[0], height), how), dtype=np.float32)
+    picture += rng.normal(0, 5, (height, SIZE[0], 1)).astype(np.float32)
+    frame = Image.new("RGB", SIZE)
+    frame.paste(Image.fromarray(picture.clip(40, 255).astype(np.uint8)), (0, (SIZE[1] - height) // 2))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.save(path, quality=90)
+
+
+def measure(count: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="director-bench-") as folder:
+        store, out = Store(f"{folder}/store"), Path(folder) / "out"
+        paths = [
+            Path(folder) / f"store/stills/bench/film{i // PER_FILM:03}/{i % PER_FILM:03}.jpg" for i in range(count)
+        ]
+        # In other processes, so that making the stills does not count as memory of ingesting them.
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(write_still, paths, range(count), [(i // PER_FILM) % 2 == 1 for i in range(count)]))
+        size = sum(path.stat().st_size for path in paths) / count
+        start = time.perf_counter()
+        raw = list_raw_files(store, "bench")
+        listing = time.perf_counter() - start
+        ingest_stills(store, raw[:1], StillsRules(), out, Silent())
+        before, cpu, started = peak_mib(), time.process_time(), time.perf_counter()
+        still_set = ingest_stills(store, raw, StillsRules(), out, Silent())
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    speed, growth = count / seconds, peak_mib() - before
+    return {
+        "stills": count,
+        "kept": len(still_set.kept),
+        "cropped": sum(bool(still.crop) for still in still_set.kept),
+        "mean_file_kib": round(size / 1024),
+        "cores": os.cpu_count(),
+        "list_seconds": round(listing, 3),
+        "ingest_seconds": round(seconds, 3),
+        "cpu_ms_per_still": round(1000 * cpu / count, 1),
+        "peak_memory_mib": round(peak_mib()),
+        "bars": [
+            {
+                "name": "stills ingested per second",
+                "value": round(speed, 1),
+                "bar": MIN_STILLS_PER_SECOND,
+                "holds": speed >= MIN_STILLS_PER_SECOND,
+            },
+            {
+                "name": "memory growth while ingesting (MiB)",
+                "value": round(growth, 1),
+                "bar": MAX_GROWTH_MIB,
+                "holds": growth <= MAX_GROWTH_MIB,
+            },
+        ],
+    }
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had resident so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stills", type=int, default=240, help="how many to make (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    result = measure(options.stills)
+    if options.json:
+        print(json.dumps(result, indent=1))
+    else:
+        for name, value in result.items():
+            if name != "bars":
+                print(f"{name:18} {value}")
+        for bar in result["bars"]:
+            print(f"{'holds ' if bar['holds'] else 'MISSED'} {bar['name']}: {bar['value']} (bar {bar['bar']:g})")
+    return 0 if all(bar["holds"] for bar in result["bars"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
