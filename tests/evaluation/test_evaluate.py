@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import open_clip
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from director_diffusion.errors import EvaluationError, ModelError
 from director_diffusion.evaluation.embedder import ClipEmbedder
@@ -15,7 +17,7 @@ from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.rows import ARMS, Sample
-from director_diffusion.specs import Director, EvaluationPlan
+from director_diffusion.specs import Director, Embedder, EvaluationPlan, FolderSource
 from director_diffusion.stills.rows import Still
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage import Store
@@ -215,6 +217,14 @@ def test_vectors_have_length_one_and_do_not_depend_on_their_batch(mini_embedder)
     texts = embedder.texts(["a house", "a car"])
     assert np.linalg.norm(texts, axis=1) == pytest.approx([1, 1])
     assert not np.allclose(texts[0], texts[1])
+
+
+def test_bare_weights_are_loaded_as_the_architecture_that_the_spec_names(tmp_path):
+    model = open_clip.CLIP(**open_clip.get_model_config("ViT-S-32-alt"))
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, tmp_path / "weights.safetensors")
+    spec = Embedder(model="ViT-S-32-alt", source=FolderSource(kind="folder", folder="weights"))
+    assert ClipEmbedder(tmp_path, spec, device="cpu").texts(["a house"]).shape == (1, 256)
 
 
 def test_a_folder_that_is_no_open_clip_model_is_refused(tmp_path, mini_embedder):
