@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 
 from director_diffusion.errors import PublishError
 from director_diffusion.evaluation.types import Evaluation, Score
-from director_diffusion.publishing.inputs import CardInputs
+from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
 from director_diffusion.publishing.metadata import card_data
 from director_diffusion.publishing.provenance import provenance_of
 from director_diffusion.publishing.text import card_text
@@ -21,7 +21,6 @@ from director_diffusion.sampling.images import png_bytes
 
 REPO = "repo"  # folder of the repository inside the artifact
 CARD = "README.md"
-WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 GRID = "images/comparison.png"
 
 

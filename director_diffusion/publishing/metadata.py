@@ -43,7 +43,7 @@ def _eval_results(card: CardInputs) -> list[EvalResult]:
         EvalResult(
             task_type="text-to-image",
             dataset_type=f"director-diffusion-{card.plan.slug}",
-            dataset_name=f"{card.plan.slug}: {len(card.plan.prompts)} prompts × {len(card.plan.seeds)} seeds",
+            dataset_name=f"{card.plan.slug} (prompts × seeds: {len(card.plan.prompts)} × {len(card.plan.seeds)})",
             metric_type=f"{effect.metric}_effect_against_{effect.against}",
             metric_name=f"{METRIC_NAMES[effect.metric]}, adapter minus {ARM_NAMES[effect.against]}",
             metric_value=round(effect.mean, 6),

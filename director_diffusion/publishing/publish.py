@@ -6,7 +6,8 @@ huggingface_hub's own cache, so that its users, diffusers among them, read from 
     models--<namespace>--<name>/snapshots/<commit>/<files>   written first, never changed
     models--<namespace>--<name>/refs/main                    replaced last: the commit that readers see
 
-`pipe.load_lora_weights(repo_id, cache_dir=<the folder>, local_files_only=True)` loads what was published.
+`pipe.load_lora_weights(repo_id, weight_name="pytorch_lora_weights.safetensors", cache_dir=<the folder>,
+local_files_only=True)` loads what was published.
 """
 
 import json

@@ -6,7 +6,7 @@ Belongs here: the Markdown below the metadata.  Numbers are the evaluation's own
 from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.evaluation.types import Effect
 from director_diffusion.evaluation.verdict import lower_bound
-from director_diffusion.publishing.inputs import CardInputs
+from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
 from director_diffusion.publishing.metadata import ARM_NAMES, METRIC_NAMES
 from director_diffusion.specs import HubSource
 
@@ -18,6 +18,12 @@ _OUTCOMES = {
     "fail": "**Fail.** At least one interval below lies wholly on the wrong side of its bound.",
     "undecided": "**Undecided.** At least one interval below reaches across its bound: the effect is too small, or the "
     "prompts were too few, to say.",
+}
+
+_INTERVALS = {
+    "studentised": "a studentised bootstrap over prompts",
+    "student_t": "Student's t over prompts, nearly all of which came out equal",
+    "point": "prompts that all came out equal",
 }
 
 
@@ -79,7 +85,7 @@ import torch
 from diffusers import {pipeline}
 
 pipe = {pipeline}.from_pretrained("{base.model_id}"{revision}, torch_dtype=torch.{base.dtype})
-pipe.load_lora_weights("{card.repo_id}")
+pipe.load_lora_weights("{card.repo_id}", weight_name="{WEIGHTS}")
 image = pipe(
     "{_quoted(prompt)}",
     width={width}, height={height}, num_inference_steps={sampling.steps}, {how},
@@ -94,6 +100,9 @@ def _verdict(card: CardInputs) -> str:
     evaluation, plan = card.evaluation, card.plan
     rows = "\n".join(_row(card, effect) for effect in evaluation.effects)
     reasons = "\n".join(f"- {reason}" for reason in evaluation.verdict.reasons)
+    intervals = " and from ".join(
+        _INTERVALS[kind] for kind in sorted({effect.interval for effect in evaluation.effects})
+    )
     return f"""## Evaluation
 
 {_OUTCOMES[evaluation.verdict.outcome]}
@@ -104,10 +113,10 @@ def _verdict(card: CardInputs) -> str:
 
 {reasons}
 
-Effects are differences of cosine similarities by `{plan.embedder.model}`, paired by prompt and seed (seeds
-{", ".join(map(str, plan.seeds))}). *Style closeness* compares pictures with {evaluation.held_out} stills that training
-never saw; *prompt fidelity* compares them with the prompt's words, trigger left out. Intervals come from a bootstrap
-over prompts, so they speak of prompts like these and of these seeds. Scores per image are in `scores.csv`.
+Effects are differences of cosine similarities by `{plan.embedder.model}`, paired by prompt and seed
+(seeds: {", ".join(map(str, plan.seeds))}). *Style closeness* compares pictures with {evaluation.held_out} stills that
+no weight was trained on; *prompt fidelity* compares them with the prompt's words, trigger left out. Intervals come from
+{intervals}: they speak of prompts like these and of these seeds. Scores per image are in `scores.csv`.
 
 The verdict says whether this embedder finds the adapter's pictures closer to the held-out stills than the other arms'
 pictures, and no further from their prompts than the margin allows. It does not say that people would prefer them, that

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,3 +229,12 @@ def test_names_and_versions(tmp_path: Path) -> None:
     card = card_inputs(tmp_path)
     assert repo_id_of("studio", card.director, card.recipe) == "studio/nolan-mini_lora"
     assert set(package_versions()) >= {"torch", "diffusers", "peft", "director-diffusion"}
+
+
+def test_a_card_needs_no_torch() -> None:
+    code = (
+        "import sys, director_diffusion.publishing.card, director_diffusion.publishing.publish;"
+        "print({'torch', 'transformers', 'diffusers', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

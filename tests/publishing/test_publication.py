@@ -10,6 +10,7 @@ from publishing_inputs import card_inputs, verdict
 from director_diffusion.errors import PublishError
 from director_diffusion.publishing.card import write_model_card
 from director_diffusion.publishing.checks import CHECKS, judge
+from director_diffusion.publishing.inputs import WEIGHTS
 from director_diffusion.publishing.publish import Publication, publish_to_folder
 from director_diffusion.storage import Store
 
@@ -43,6 +44,20 @@ def test_what_is_published_is_found_by_its_repository_id(repo: Path, hub: Store)
     assert seen(hub) == Path(publication.url)
     weights = hf_hub_download(ID, "pytorch_lora_weights.safetensors", cache_dir=hub.root, local_files_only=True)
     assert Path(weights).read_bytes() == (repo / "pytorch_lora_weights.safetensors").read_bytes()
+
+
+def test_diffusers_loads_what_is_published_by_its_repository_id(mini_base: Path, tmp_path: Path, hub: Store) -> None:
+    from diffusers import FluxPipeline, FluxTransformer2DModel
+    from peft import LoraConfig, get_peft_model_state_dict
+
+    denoiser = FluxTransformer2DModel.from_pretrained(mini_base / "transformer")
+    denoiser.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q"], init_lora_weights=False))
+    FluxPipeline.save_lora_weights(tmp_path, transformer_lora_layers=get_peft_model_state_dict(denoiser))
+    card = replace(card_inputs(tmp_path), adapter=tmp_path / "pytorch_lora_weights.safetensors")
+    publish_to_folder(write_model_card(card, tmp_path / "card"), hub, ID, PASS)
+    pipeline = FluxPipeline.from_pretrained(mini_base)
+    pipeline.load_lora_weights(ID, weight_name=WEIGHTS, cache_dir=hub.root, local_files_only=True)
+    assert pipeline.get_active_adapters() == ["default_0"]
 
 
 def test_a_commit_can_be_asked_for_by_its_hash(repo: Path, hub: Store) -> None:
