@@ -1,0 +1,26 @@
+"""EMA: the exponential moving average of the adapter's weights, which is what a training hands out.
+
+Belongs here: diffusers' own average over the weights that learn, and using it for a while in their place.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+
+def moving_average(parameters: Sequence[nn.Parameter], decay: float) -> EMAModel:
+    """After n updates the decay is min(`decay`, n / (9 + n)): a young average forgets its first values soon."""
+    return EMAModel(parameters, decay=decay, foreach=True)
+
+
+@contextmanager
+def averaged(average: EMAModel, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """The parameters hold their averages inside, and what they held before afterwards."""
+    average.store(parameters)
+    average.copy_to(parameters)
+    try:
+        yield
+    finally:
+        average.restore(parameters)

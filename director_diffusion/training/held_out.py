@@ -1,0 +1,37 @@
+"""Held-out loss: how well stills that were never trained on are predicted.
+
+Belongs here: the fixed batches it is measured on, and the mean.  Noise is fixed by still and draw, never by the
+recipe's seed, so that checkpoints, and recipes of one base, compare.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from director_diffusion.specs import HeldOut
+from director_diffusion.training.data import Batch, Drawn, Sample, by_bucket, collate, draw_posterior, generator
+from director_diffusion.training.trainee import Trainee
+
+
+def held_out_batches(samples: Sequence[Sample], spec: HeldOut, batch_size: int) -> list[Batch]:
+    """Every still with each of its noises at each noise level, in batches of one bucket."""
+    batches = []
+    for bucket in by_bucket(samples).values():
+        drawn = [one for sample in bucket for draw in range(spec.noises) for one in _levels(sample, draw, spec.sigmas)]
+        batches += [collate(drawn[start : start + batch_size]) for start in range(0, len(drawn), batch_size)]
+    return batches
+
+
+def _levels(sample: Sample, draw: int, sigmas: Sequence[float]) -> list[Drawn]:
+    """One still with one noise at all noise levels."""
+    rng = generator("held-out", sample.still, draw)
+    latents = draw_posterior(sample, rng)
+    noise = torch.randn(latents.shape, generator=rng)
+    return [Drawn(sample.still, latents, noise, sigma, sample.prompt) for sigma in sigmas]
+
+
+@torch.no_grad()
+def held_out_loss(trainee: Trainee, batches: Sequence[Batch]) -> float:
+    """Mean over stills, noises and noise levels, without dropout."""
+    trainee.denoiser.eval()
+    return torch.cat([trainee.losses(batch) for batch in batches]).mean().item()

@@ -1,0 +1,58 @@
+"""Plots of a training.
+
+Belongs here: pictures of the curve.  Drawn on matplotlib's Agg canvas, without pyplot and its global state.
+"""
+
+import io
+from collections.abc import Sequence
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from director_diffusion.training.curve import best_checkpoint
+from director_diffusion.training.rows import CurvePoint
+
+SMOOTHING = 0.9  # of the moving average drawn over the raw loss
+
+
+def curve_plot(curve: Sequence[CurvePoint]) -> Image.Image:
+    """Training loss with its moving average, held-out loss with its minimum, gradient norm and learning rate."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    losses, norms = figure.subplots(1, 2)
+
+    trained = [(point.step, point.loss) for point in curve if point.loss is not None]
+    steps = [step for step, _ in trained]
+    losses.plot(steps, [loss for _, loss in trained], color="#9ecae1", linewidth=0.8, label="training, each step")
+    losses.plot(steps, _smoothed([loss for _, loss in trained]), color="#2171b5", linewidth=1.5, label="smoothed")
+    held_out = [(point.step, point.held_out_loss) for point in curve if point.held_out_loss is not None]
+    losses.plot(*zip(*held_out, strict=True), "o-", color="#b2182b", markersize=3.5, linewidth=1.2, label="held out")
+    chosen, _ = best_checkpoint(curve)
+    losses.axvline(chosen, color="#b2182b", linewidth=0.8, linestyle="--", label=f"chosen: step {chosen}")
+    losses.set_ylabel("mean squared error of the velocity", fontsize=9)
+    losses.legend(fontsize=8, frameon=False)
+
+    norms.plot(
+        steps, [point.grad_norm for point in curve if point.grad_norm is not None], color="#8a6d00", linewidth=0.8
+    )
+    norms.set_yscale("log")
+    norms.set_ylabel("gradient norm", fontsize=9, color="#8a6d00")
+    rates = norms.twinx()
+    rates.plot(steps, [point.lr for point in curve if point.lr is not None], color="#1b7837", linewidth=1.2)
+    rates.set_ylabel("learning rate", fontsize=9, color="#1b7837")
+    for axes in (losses, norms, rates):
+        axes.tick_params(labelsize=8)
+    for axes in (losses, norms):
+        axes.set_xlabel("optimizer step", fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    with Image.open(buffer) as image:
+        return image.convert("RGB")
+
+
+def _smoothed(values: Sequence[float]) -> list[float]:
+    smoothed: list[float] = []
+    for value in values:
+        smoothed.append(SMOOTHING * smoothed[-1] + (1 - SMOOTHING) * value if smoothed else value)
+    return smoothed

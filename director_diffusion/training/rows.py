@@ -1,0 +1,45 @@
+"""What a training tells: its curve, its result, and how its file was reloaded.  Imports no torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One optimizer step; step 0 is the base itself, which has a held-out loss and nothing else."""
+
+    step: int
+    lr: float | None
+    loss: float | None  # mean over the step's samples
+    grad_norm: float | None  # before clipping
+    held_out_loss: float | None  # of the averaged weights, at checkpoints
+
+
+@dataclass(frozen=True)
+class Reload:
+    """Predictions on one fixed batch, as root mean squares over all values.
+
+    `base` is the base's prediction; `effect` what the trained adapter, still in the training's hands, adds to it;
+    `difference` what separates that from the adapter's file, loaded by diffusers into a fresh base.
+    """
+
+    base: float
+    effect: float
+    difference: float
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `train_adapter` made."""
+
+    steps: int
+    chosen_step: int
+    held_out_loss: float  # at the chosen step
+    base_held_out_loss: float  # at step 0
+    trainable_parameters: int
+    adapted_linears: int
+    train_stills: int
+    held_out_stills: int
+    curve: tuple[CurvePoint, ...]
+    reload: Reload
+    resumed_from: int  # the checkpoint's step; 0 for a training in one go
+    seconds: float  # of this call
