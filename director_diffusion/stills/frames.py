@@ -102,7 +102,8 @@ def film_crops(stills: Sequence[Measured]) -> list[Box]:
     where its margins leave room for it.
     """
     ratios = _film_ratios(stills)
-    return [_crop(still, ratios, stills) for still in stills]
+    agreed = _agreed_boxes(stills)
+    return [_crop(still, ratios, agreed) for still in stills]
 
 
 def shows_nothing(picture: Image.Image) -> str:
@@ -183,21 +184,24 @@ def _film_ratios(stills: Sequence[Measured]) -> list[float]:
     ]
 
 
-def _crop(still: Measured, ratios: list[float], stills: Sequence[Measured]) -> Box:
-    if still.ratio is not None and still.bars is not None and still.ratio in ratios:
-        return _to_ratio(still.bars, still.ratio)
+def _agreed_boxes(stills: Sequence[Measured]) -> dict[tuple[tuple[int, int], float], Box]:
+    """The most frequent box of every frame size and ratio: single stills measure a line too much or too little."""
+    boxes: dict[tuple[tuple[int, int], float], Counter[Box]] = {}
+    for still in stills:
+        if still.ratio is not None and still.bars is not None:
+            boxes.setdefault((still.size, still.ratio), Counter())[still.bars] += 1
+    return {key: max(counts.items(), key=lambda item: (item[1], item[0]))[0] for key, counts in boxes.items()}
+
+
+def _crop(still: Measured, ratios: list[float], agreed: dict[tuple[tuple[int, int], float], Box]) -> Box:
     if still.votes_for_none:
         return still.full
-    for ratio in ratios:
-        for other in stills:
-            if (
-                other.ratio == ratio
-                and other.bars is not None
-                and other.size == still.size
-                and _fits(still, other.bars)
-            ):
-                return _to_ratio(other.bars, ratio)
-    return still.full
+    own = [still.ratio] if still.ratio in ratios and still.ratio is not None else []
+    for ratio in dict.fromkeys(own + ratios):
+        box = agreed.get((still.size, ratio))
+        if box is not None and _fits(still, box):
+            return _to_ratio(box, ratio)
+    return _to_ratio(still.bars, own[0]) if own and still.bars is not None else still.full
 
 
 def _fits(still: Measured, box: Box) -> bool:
