@@ -157,7 +157,8 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
         lowest, highest = int(samples.min()), int(samples.max())
         if lowest < 0 or highest > 65535:
             raise UndecodableError("holds samples of more than 16 bits; save it with 8 or 16 bits per channel")
-        return Image.fromarray(((samples.astype(np.uint32) + 128) // 257).astype(np.uint8))
+        samples = samples.astype(np.uint16)
+        return Image.fromarray(((samples - (samples >> 8) + 128) >> 8).astype(np.uint8))  # round(samples / 257)
     if image.mode == "F":
         raise UndecodableError("holds floating-point samples; save it with 8 or 16 bits per channel")
     return image
