@@ -158,7 +158,7 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
         if lowest < 0 or highest > 65535:
             raise UndecodableError("holds samples of more than 16 bits; save it with 8 or 16 bits per channel")
         samples = samples.astype(np.uint16)
-        return Image.fromarray(((samples - (samples >> 8) + 128) >> 8).astype(np.uint8))  # round(samples / 257)
+        return Image.fromarray(((samples - (samples >> 8) + 128) >> 8).astype(np.uint8))  # samples / 257, rounded
     if image.mode == "F":
         raise UndecodableError("holds floating-point samples; save it with 8 or 16 bits per channel")
     return image
