@@ -7,7 +7,9 @@ Belongs here: the training stage of a recipe and its check.  The objective, the 
 import dagster as dg
 
 from assets_defs.common import GPU, drawing_spec, of_base
+from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
+from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, Recipe
 from director_diffusion.storage import Artifact
@@ -36,8 +38,8 @@ def adapter_asset(partitions: dg.PartitionsDefinition, base: Base, recipe: Recip
         from director_diffusion.training.plots import curve_plot
 
         result = train_adapter(
-            latents.table("latents.parquet", LatentRow),
-            prompt_embeddings.table("prompts.parquet", PromptRow),
+            latents.table(LATENTS_FILE, LatentRow),
+            prompt_embeddings.table(PROMPTS_FILE, PromptRow),
             base,
             recipe,
             run.resources.models.base_folder(base, run.progress),

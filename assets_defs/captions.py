@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets_defs.common import DATASET, GPU, director_of
-from assets_defs.roots import WRITTEN_FILE
 from director_diffusion.captions.checks import CHECKS
 from director_diffusion.specs import Base, Captioner, Project
-from director_diffusion.stills.rows import WrittenCaption
+from director_diffusion.stills.rows import STILLS_FILE, WRITTEN_FILE, Still, WrittenCaption
 from director_diffusion.storage import Artifact, ItemCache
 from resources.stage import stage
 from resources.stage_run import Resources, StageResult, StageRun
@@ -45,14 +44,17 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
         from director_diffusion.captions.checks import judge
         from director_diffusion.captions.gallery import caption_gallery
         from director_diffusion.captions.prompt import caption_fingerprint
+        from director_diffusion.captions.written import unmatched_captions
         from director_diffusion.stills.still_set import StillSet
 
         models, machine = run.resources.models, run.resources.machine
         person, still_set = director_of(director), StillSet.of(stills)
         fingerprint = caption_fingerprint(person, spec, models.fingerprint(spec.source))
+        written = written_captions.table(WRITTEN_FILE, WrittenCaption)
+        unmatched = unmatched_captions(written, stills.table(STILLS_FILE, Still))
         rows = caption_stills(
             still_set,
-            written_captions.table(WRITTEN_FILE, WrittenCaption),
+            written,
             person,
             spec,
             cache=ItemCache(run.store, "captions", fingerprint, ".json"),
@@ -68,6 +70,7 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
                 "captioned": sum(row.status == "ok" for row in rows),
                 "by a person": sum(row.source == "person" for row in rows),
                 "need a person": sum(row.status == "needs_person" for row in rows),
+                "caption files beside no still": ", ".join(unmatched) or "–",
             },
             previews={"gallery": caption_gallery(still_set, rows)},
             checks=judge(rows, person),

@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets_defs.common import GPU, director_of, of_recipe
 from director_diffusion.evaluation.checks import CHECKS
-from director_diffusion.sampling.rows import Sample
+from director_diffusion.sampling.rows import FILE, Sample
 from director_diffusion.specs import EvaluationPlan, Recipe
 from director_diffusion.storage import Artifact
 from resources.stage import stage
@@ -38,7 +38,7 @@ def evaluation_asset(partitions: dg.PartitionsDefinition, recipe: Recipe, plan: 
 
         models = run.resources.models
         result = evaluate(
-            samples.table("samples.parquet", Sample),
+            samples.table(FILE, Sample),
             StillSet.of(stills),
             plan,
             director_of(director),

@@ -5,12 +5,14 @@ Belongs here: gathering what the card tells.  Its words, metadata and files live
 
 import dagster as dg
 
-from assets_defs.common import director_of, of_recipe
+from assets_defs.common import WEIGHTS, director_of, of_recipe
+from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.evaluation.types import Evaluation
+from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe
-from director_diffusion.stills.rows import Still
+from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage import Artifact
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
@@ -50,16 +52,16 @@ def model_card_asset(
         from director_diffusion.sampling.grids import comparison_grid
 
         person = director_of(director)
-        drawn = samples.table("samples.parquet", Sample)
+        drawn = samples.table(SAMPLES_FILE, Sample)
         card = CardInputs(
             repo_id=repo_id_of(project.hub_namespace, person, recipe),
             director=person,
             base=base,
             recipe=recipe,
             plan=plan,
-            adapter=adapter.path("pytorch_lora_weights.safetensors"),
+            adapter=adapter.path(WEIGHTS),
             evaluation=Evaluation.read(evaluation.local_folder),
-            counts=count_data(stills.table("stills.parquet", Still), captions.table("captions.parquet", Caption)),
+            counts=count_data(stills.table(STILLS_FILE, Still), captions.table(CAPTIONS_FILE, Caption)),
             grid=comparison_grid(drawn, run.store),
             pictures=pictures_of(drawn, run.store),
             base_fingerprint=run.resources.models.fingerprint(base.source),

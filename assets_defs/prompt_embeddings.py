@@ -6,7 +6,7 @@ Belongs here: the stage of a base.  Joining trigger and caption, and encoding, l
 import dagster as dg
 
 from assets_defs.common import GPU, director_of
-from director_diffusion.captions.rows import Caption
+from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.specs import Base
 from director_diffusion.storage import Artifact, ItemCache
 from resources.stage import stage
@@ -36,7 +36,7 @@ def prompt_embeddings_asset(partitions: dg.PartitionsDefinition, base: Base) -> 
         models = run.resources.models
         fingerprint = prompt_fingerprint(base, models.fingerprint(base.source))
         rows = encode_prompts(
-            captions.table("captions.parquet", Caption),
+            captions.table(FILE, Caption),
             director_of(director),
             base,
             models.base_folder(base, run.progress),

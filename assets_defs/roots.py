@@ -7,11 +7,9 @@ that editing a caption never touches stills or latents.
 import dagster as dg
 
 from assets_defs.common import DATASET, DIRECTOR_FILE
-from director_diffusion.stills.rows import RawFile, WrittenCaption
+from director_diffusion.stills.rows import RAW_FILE, WRITTEN_FILE, RawFile, WrittenCaption
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
-
-RAW_FILE, WRITTEN_FILE = "raw_stills.parquet", "written_captions.parquet"
 
 
 def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:

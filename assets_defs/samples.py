@@ -5,7 +5,8 @@ Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache l
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, drawing_spec, of_recipe
+from assets_defs.common import GPU, WEIGHTS, director_of, drawing_spec, of_recipe
+from director_diffusion.hashing import hash_file
 from director_diffusion.specs import Base, EvaluationPlan, Recipe
 from director_diffusion.storage import Artifact
 from resources.stage import stage
@@ -32,14 +33,14 @@ def samples_asset(
         from director_diffusion.sampling.draw import draw_samples
         from director_diffusion.sampling.grids import comparison_grid
 
-        models = run.resources.models
+        models, weights = run.resources.models, adapter.path(WEIGHTS)
         rows = draw_samples(
             plan,
             base,
             director_of(director),
             models.base_folder(base, run.progress),
-            adapter.path("pytorch_lora_weights.safetensors"),
-            adapter_version=adapter.version,
+            weights,
+            adapter_version=hash_file(weights),
             base_fingerprint=models.fingerprint(base.source),
             store=run.store,
             fresh=run.fresh,

@@ -7,9 +7,8 @@ Belongs here: the stills stage and its checks.  Decoding, bars, duplicates and t
 import dagster as dg
 
 from assets_defs.common import DATASET, director_of
-from assets_defs.roots import RAW_FILE
 from director_diffusion.stills.checks import CHECKS
-from director_diffusion.stills.rows import RawFile
+from director_diffusion.stills.rows import RAW_FILE, RawFile
 from director_diffusion.storage import Artifact
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
@@ -35,6 +34,7 @@ def stills_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             },
             previews={"contact sheet": contact_sheet(still_set)},
             checks=judge(still_set, rules),
+            references=still_set.references,
         )
 
     return stills

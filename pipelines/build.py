@@ -28,7 +28,7 @@ def build_definitions(
     catalog, project = surroundings.catalog, surroundings.project
     partitions = directors_partitions(catalog, project)
     assets = with_automation(lineage(catalog, project))
-    jobs = project_jobs(project, partitions)
+    jobs = project_jobs(project)
     return dg.Definitions(
         assets=assets,
         resources={**build_resources(surroundings), **(resource_overrides or {})},

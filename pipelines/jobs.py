@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from director_diffusion.specs import Project
 
@@ -24,7 +25,7 @@ class _Job:
     description: str
 
 
-def project_jobs(project: Project, partitions: dg.PartitionsDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
+def project_jobs(project: Project) -> list[UnresolvedAssetJobDefinition]:
     """Per recipe: everything from stills to publication, and a re-evaluation; and one that looks at the roots."""
     wanted = [
         _Job(
@@ -44,7 +45,4 @@ def project_jobs(project: Project, partitions: dg.PartitionsDefinition) -> list[
                 f"Samples and scores {recipe} of one director anew; trains nothing, publishes nothing.",
             ),
         ]
-    return [
-        dg.define_asset_job(job.name, job.selection, description=job.description, partitions_def=partitions)
-        for job in wanted
-    ]
+    return [dg.define_asset_job(job.name, job.selection, description=job.description) for job in wanted]

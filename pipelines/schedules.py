@@ -7,6 +7,7 @@ nothing upstream has changed, and this must.
 from collections.abc import Sequence
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from director_diffusion.specs import Project
 from pipelines.jobs import reevaluation_name
@@ -15,15 +16,13 @@ from resources.stage import FRESH_TAG
 WEEKLY = "0 6 * * 1"  # Mondays at six, UTC
 
 
-def weekly_reevaluations(
-    project: Project, jobs: Sequence[dg.UnresolvedAssetJobDefinition]
-) -> list[dg.ScheduleDefinition]:
+def weekly_reevaluations(project: Project, jobs: Sequence[UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
     """One schedule per recipe: all directors that are trained, and only those."""
     by_name = {job.name: job for job in jobs}
     return [_weekly(recipe, by_name[reevaluation_name(recipe)]) for recipe in project.recipes]
 
 
-def _weekly(recipe: str, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def _weekly(recipe: str, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     @dg.schedule(
         job=job,
         cron_schedule=WEEKLY,

@@ -15,7 +15,7 @@ from PIL import Image
 from director_diffusion.captions.answers import Answer, PictureReader, answer_item
 from director_diffusion.captions.prompt import build_instruction, join_prompt, retry_instruction
 from director_diffusion.captions.quality import Problem, judge_caption, near_identical
-from director_diffusion.captions.rows import Caption
+from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.captions.tidy import tidy
 from director_diffusion.captions.written import by_place, place_of, written_text
 from director_diffusion.progress import Progress
@@ -23,8 +23,6 @@ from director_diffusion.specs import Captioner, Director
 from director_diffusion.stills.rows import Still, WrittenCaption
 from director_diffusion.storage import ItemCache
 from director_diffusion.tables import write_table
-
-TABLE = "captions.parquet"
 
 
 class KeptStills(Protocol):
@@ -112,7 +110,7 @@ def caption_stills(
     drafts = _compared(drafts)
 
     captions = [_row(drafts[still], notes.get(still, ""), director.trigger, count_tokens) for still in still_set.kept]
-    write_table(out / TABLE, Caption, captions)
+    write_table(out / FILE, Caption, captions)
     return captions
 
 

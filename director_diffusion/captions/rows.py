@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+FILE = "captions.parquet"
+
 
 @dataclass(frozen=True)
 class Caption:
@@ -17,4 +19,4 @@ class Caption:
     status: Literal["ok", "needs_person"]
     problems: tuple[str, ...]  # rules that failed, or advice on a person's text
     attempts: int  # times the model was asked
-    tokens: int  # of trigger and caption joined, most over the project's T5 tokenizers
+    tokens: int  # of trigger and caption joined, most over the tokenizers of the project's bases

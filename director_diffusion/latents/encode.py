@@ -21,7 +21,7 @@ from director_diffusion.families.base import Family, ImageCodec
 from director_diffusion.hashing import hash_data, short
 from director_diffusion.latents.buckets import Bucket, Fit, choose
 from director_diffusion.latents.pixels import KeptStills, psnr, scaled, shrunk, to_image, to_tensor
-from director_diffusion.latents.rows import LatentRow
+from director_diffusion.latents.rows import FILE, LatentRow
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Base
 from director_diffusion.stills.rows import Still
@@ -78,7 +78,7 @@ def encode_latents(
                     decibels[plan.item] = _psnr_of(tensors)
                     task.advance()
     rows = [_row(plan, cache, decibels[plan.item]) for plan in plans]
-    write_table(out / "latents.parquet", LatentRow, rows)
+    write_table(out / FILE, LatentRow, rows)
     return rows
 
 

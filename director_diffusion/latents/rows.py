@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+FILE = "latents.parquet"
+
 
 @dataclass(frozen=True)
 class LatentRow:

@@ -14,7 +14,7 @@ from director_diffusion.captions.rows import Caption
 from director_diffusion.families import get_family
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress
-from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.prompts.rows import FILE, PromptRow
 from director_diffusion.specs import Base, Director
 from director_diffusion.storage.items import ItemCache
 from director_diffusion.tables import write_table
@@ -64,7 +64,7 @@ def encode_prompts(
     missing = {row.item: row.prompt for row in rows if row.item not in present}
     if missing:
         _encode(missing, base, folder, cache=cache, device=device, progress=progress)
-    write_table(out / "prompts.parquet", PromptRow, rows)
+    write_table(out / FILE, PromptRow, rows)
     return rows
 
 

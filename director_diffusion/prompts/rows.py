@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+FILE = "prompts.parquet"
+
 
 @dataclass(frozen=True)
 class PromptRow:

@@ -18,7 +18,7 @@ from director_diffusion.latents.buckets import buckets
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt
-from director_diffusion.sampling.rows import ARMS, Arm, Sample
+from director_diffusion.sampling.rows import ARMS, FILE, Arm, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
@@ -88,7 +88,7 @@ def draw_samples(
             painter.use(adapter if arm == "adapter" else None)
             _draw_missing(wanted, images, sampler, plan.sampling.batch_size, painter.get, task)
             samples += [_sample(one, images) for one in wanted]
-    write_table(out / "samples.parquet", Sample, samples)
+    write_table(out / FILE, Sample, samples)
     return samples
 
 

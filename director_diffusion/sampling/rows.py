@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Arm = Literal["base", "base_in_style", "adapter"]
+FILE = "samples.parquet"
 ARMS: tuple[Arm, ...] = ("base", "base_in_style", "adapter")
 
 

@@ -31,10 +31,10 @@ from director_diffusion.stills.frames import (
     shows_nothing,
     thumb_of,
 )
-from director_diffusion.stills.rows import RawFile, Still
+from director_diffusion.stills.rows import STILLS_FILE, RawFile, Still
 from director_diffusion.stills.similarity import CLUSTER_SLACK, Look, clusters, near_duplicates, perceptual_hash
 from director_diffusion.stills.split import Member, held_out
-from director_diffusion.stills.still_set import IMAGES, TABLE, StillSet, read_unchanged
+from director_diffusion.stills.still_set import IMAGES, StillSet, read_unchanged
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import write_table
 
@@ -88,7 +88,7 @@ def ingest_stills(store: Store, raw: Sequence[RawFile], rules: StillsRules, out:
         for _ in track(writes, progress, "convert stills", len(to_write)):
             pass
     rows = [one.row for one in judged]
-    write_table(out / TABLE, Still, rows)
+    write_table(out / STILLS_FILE, Still, rows)
     return StillSet(rows, store, out)
 
 

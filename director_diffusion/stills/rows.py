@@ -6,6 +6,8 @@ Belongs here: what is written down of every file that a director's folder holds.
 from dataclasses import dataclass
 from typing import Literal
 
+RAW_FILE, WRITTEN_FILE, STILLS_FILE = "raw_stills.parquet", "written_captions.parquet", "stills.parquet"
+
 
 @dataclass(frozen=True)
 class RawFile:

@@ -11,11 +11,10 @@ from PIL import Image
 from director_diffusion.errors import StillsError, StoreError
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.stills.decode import UndecodableError, decode
-from director_diffusion.stills.rows import Still
+from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage.artifact import Artifact
 from director_diffusion.storage.store import Store
 
-TABLE = "stills.parquet"
 IMAGES = "images"
 _WAY_OUT = "Materialize raw_stills and stills again."
 
@@ -35,7 +34,7 @@ class StillSet:
     @classmethod
     def of(cls, artifact: Artifact) -> "StillSet":
         """The still set that a materialization of `stills` holds."""
-        still_set = cls(artifact.table(TABLE, Still), artifact.store, artifact.local_folder)
+        still_set = cls(artifact.table(STILLS_FILE, Still), artifact.store, artifact.local_folder)
         still_set._artifact = artifact
         return still_set
 

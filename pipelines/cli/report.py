@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
+from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.errors import StoreError
-from director_diffusion.stills.rows import Still
+from director_diffusion.evaluation.types import EFFECTS_FILE, VERDICT_FILE
+from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.artifact import latest_artifact
 from pipelines.surroundings import Surroundings
@@ -46,10 +48,10 @@ def summarize(
     adapter = _latest(store, slug, recipe, "adapter")
     evaluation = _latest(store, slug, recipe, "evaluation")
     card = _latest(store, slug, recipe, "model_card")
-    rows = stills.table("stills.parquet", Still) if stills else None
+    rows = stills.table(STILLS_FILE, Still) if stills else None
     effects = {
         (effect["metric"], effect["against"]): effect
-        for effect in (evaluation.json("effects.json")["effects"] if evaluation else [])
+        for effect in (evaluation.json(EFFECTS_FILE)["effects"] if evaluation else [])
     }
     style, prompt = effects.get(("style", "base_in_style")), effects.get(("prompt", "base"))
     return Row(
@@ -57,13 +59,13 @@ def summarize(
         recipe=recipe,
         stills_kept=None if rows is None else sum(row.status == "kept" for row in rows),
         stills_rejected=None if rows is None else sum(row.status == "rejected" for row in rows),
-        captions=sum(row.status == "ok" for row in captions.table("captions.parquet", Caption)) if captions else None,
+        captions=sum(row.status == "ok" for row in captions.table(CAPTIONS_FILE, Caption)) if captions else None,
         steps=adapter.json("training.json")["steps"] if adapter else None,
         style_effect=style["mean"] if style else None,
         style_interval=(style["low"], style["high"]) if style else None,
         prompt_effect=prompt["mean"] if prompt else None,
         prompt_interval=(prompt["low"], prompt["high"]) if prompt else None,
-        verdict=evaluation.json("verdict.json")["outcome"] if evaluation else None,
+        verdict=evaluation.json(VERDICT_FILE)["outcome"] if evaluation else None,
         model_card=store.full(f"{card.folder}/repo/README.md") if card else None,
         reused=reused,
         seconds=seconds,

@@ -3,6 +3,7 @@
 Belongs here: choosing what to run and running it.  The table is `report`'s, the bars are `bars`'.
 """
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -19,11 +20,20 @@ from pipelines.jobs import job_name
 from pipelines.surroundings import Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
 
+# Libraries' own bars and remarks would tear ours; set before any of them is imported.
+QUIET_LIBRARIES = {
+    "TQDM_DISABLE": "1",
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run_command(directors: Sequence[str], *, recipe: str | None, until: str | None, as_json: bool) -> int:
     """Run and print.  0 where every stage ran and every blocking check passed, whatever the verdicts say."""
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
     surroundings = read_surroundings()
     console = Console(stderr=True)
     slugs = _choose_directors(surroundings, directors)

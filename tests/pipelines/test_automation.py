@@ -14,6 +14,7 @@ from pipelines.surroundings import Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
 from resources.process_tags import process_is_gone, process_tags
 from resources.stage import FRESH_TAG
+from resources.store import StoreResource
 
 
 @pytest.fixture
@@ -32,9 +33,11 @@ def trained(instance: dg.DagsterInstance, slug: str) -> None:
 
 def test_the_weekly_reevaluation_asks_for_trained_directors_only(definitions: dg.Definitions) -> None:
     schedule = definitions.resolve_schedule_def("weekly_reevaluate_mini_lora")
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.instance_for_test() as instance:
         when = datetime.datetime(2026, 11, 23, 6, tzinfo=datetime.UTC)
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=when)
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=when, repository_def=definitions.get_repository_def()
+        )
         assert schedule.evaluate_tick(context).skip_message == "No director has an adapter of mini_lora yet."
         trained(instance, "nolan")
         trained(instance, "fincher")
@@ -54,10 +57,13 @@ def test_changed_inputs_ask_for_that_director_alone(definitions: dg.Definitions,
         (stills / slug / "film").mkdir(parents=True)
         (stills / slug / "film" / "1.txt").write_text("a car")
     sensor = definitions.resolve_sensor_def("changed_inputs")
+    store = StoreResource(url=str(tmp_path / "store"))
 
     def tick(cursor: str | None) -> tuple[list[str | None], str | None]:
         with dg.DagsterInstance.ephemeral() as instance:
-            context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
+            context = dg.build_sensor_context(
+                instance=instance, cursor=cursor, resources={"store": store}, definitions=definitions
+            )
             data = sensor.evaluate_tick(context)
             return [request.partition_key for request in data.run_requests], data.cursor
 
