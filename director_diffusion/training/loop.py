@@ -3,7 +3,6 @@
 Belongs here: the order of things.  It knows neither family nor kind of adapter; each part is a module beside this one.
 """
 
-import gc
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -78,7 +77,6 @@ def train_adapter(
         prediction = predict_as_served(trainee, judged_on[0], recipe)
         curve, trainable = state.curve.points, sum(parameter.numel() for parameter in state.parameters)
         del trainee, state, weights, batches  # a large base is not held twice
-        gc.collect()
         accelerator.free_memory()
         fresh = load_trainee(base, recipe, folder, accelerator)
         reload = measure_reload(fresh, judged_on[0], out / WEIGHTS, prediction)
