@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
 from rich.console import Console
 
 from director_diffusion.errors import SpecError
@@ -35,7 +36,7 @@ def run_command(directors: Sequence[str], *, recipe: str | None, until: str | No
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)
     surroundings = read_surroundings()
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     slugs = _choose_directors(surroundings, directors)
     recipes = _choose_recipes(surroundings, recipe)
     terminal = TerminalProgress(console)
@@ -56,7 +57,7 @@ def run_command(directors: Sequence[str], *, recipe: str | None, until: str | No
         print_table(rows)
     for row in rows:
         for error in row.errors:
-            console.print(f"{row.director}: {error}", style="red", markup=False, highlight=False)
+            console.print(f"{row.director}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     return 1 if any(row.errors for row in rows) else 0
 
 
@@ -90,9 +91,15 @@ def _run_one(
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
-    """What went wrong, in the words of the error itself, without the wrapping of those who passed it on."""
-    found = []
+    """What went wrong, in the words of the check or error itself, without the wrapping of those who passed it on."""
+    found = [
+        f"{check.asset_key.to_user_string()}: the check {check.check_name} failed. {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
     for event in result.get_step_failure_events():
+        if _is_failed_check(event):
+            continue  # told above, in the check's own words
         data = event.step_failure_data
         if data.user_failure_data and data.user_failure_data.description:
             found.append(data.user_failure_data.description)
@@ -103,6 +110,11 @@ def _errors(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
         if error:
             found.append(error.message.strip().splitlines()[0] if error.message else str(error))
     return tuple(found)
+
+
+def _is_failed_check(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == DagsterAssetCheckFailedError.__name__
 
 
 def _choose_directors(surroundings: Surroundings, wanted: Sequence[str]) -> list[str]:
