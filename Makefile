@@ -1,6 +1,6 @@
 # What people type.  Everything runs in .venv, with exactly the versions of requirements.lock.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)

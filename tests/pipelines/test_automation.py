@@ -101,3 +101,38 @@ def test_the_sweep_fails_dead_runs_and_leaves_the_living(definitions: dg.Definit
         assert instance.get_run_by_id(alive.run_id).status == started
         assert instance.get_run_by_id(elsewhere.run_id).status == started
         assert instance.event_log_storage.claim_concurrency_slot("gpu", alive.run_id, "step").is_claimed
+
+
+def report(instance: dg.DagsterInstance, name: str, version: str, slug: str = "nolan") -> None:
+    """As if a run had materialized an asset with this content."""
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(dg.AssetKey(name.split("/")), partition=slug, tags={"dagster/data_version": version})
+    )
+
+
+def test_automation_follows_content_not_materializations(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    with dg.instance_for_test() as instance:
+        for key in graph.toposorted_asset_keys:
+            report(instance, key.to_user_string(), "v1")
+
+        cursor = None
+
+        def requested() -> set[tuple[str, str | None]]:
+            nonlocal cursor
+            result = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
+            cursor = result.cursor
+            return {
+                (key.to_user_string(), partition)
+                for key in graph.get_all_asset_keys()
+                for partition in result.get_requested_partitions(key)
+            }
+
+        assert requested() == set(), "the first look only remembers"
+        report(instance, "written_captions", "v1")
+        assert requested() == set(), "an identical re-materialization retrains nothing"
+        report(instance, "written_captions", "v2")
+        assert requested() == {("captions", "nolan")}
+        assert requested() == set(), "asked once: a run that failed is not asked for again"
+        report(instance, "captions", "v2")
+        assert requested() == {("mini/prompt_embeddings", "nolan"), ("mini_lora/model_card", "nolan")}
