@@ -6,7 +6,6 @@ stills in an empty store where the project asks for them.
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import dagster as dg
 
@@ -19,6 +18,8 @@ SETTINGS = """\
 # Written once by director-diffusion; edit it as you like.
 telemetry:
   enabled: false
+nux:
+  enabled: false  # no dialog that asks for a mail address
 run_monitoring:
   enabled: true
 """
@@ -39,16 +40,11 @@ def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
 
 
 def prepare_store(surroundings: Surroundings, progress: Callable[[], Progress]) -> int:
-    """Draw placeholder stills where the project asks for them and the store has no stills.  Returns how many."""
+    """Draw placeholder stills where the project asks for them and the store has none.  Returns how many."""
     spec = surroundings.project.placeholder_stills
-    store = Store(surroundings.store_url)
-    if spec is None or store.names("stills"):
+    if spec is None:
         return 0
     from director_diffusion.scenes.placeholders import fill_placeholder_stills
 
     slugs = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
-    return fill_placeholder_stills(store, slugs, spec, progress())
-
-
-def workspace_file(surroundings: Surroundings) -> Path:
-    return surroundings.root / "workspace.yaml"
+    return fill_placeholder_stills(Store(surroundings.store_url), slugs, spec, progress())
