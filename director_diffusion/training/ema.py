@@ -11,7 +11,7 @@ from torch import nn
 
 
 def moving_average(parameters: Sequence[nn.Parameter], decay: float) -> EMAModel:
-    """After n updates the decay is min(`decay`, n / (9 + n)): a young average forgets its first values soon."""
+    """The n-th update keeps min(`decay`, n / (9 + n)) of the average, the first none: a young one forgets soon."""
     return EMAModel(parameters, decay=decay, foreach=True)
 
 

@@ -1,0 +1,117 @@
+"""Trainings for tests: cached items as the stages before leave them, and a recipe that takes a second or two."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from director_diffusion.latents.rows import LatentRow
+from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.specs import (
+    AdamW,
+    Base,
+    BuiltSource,
+    Guidance,
+    HeldOut,
+    Licence,
+    LoraAdapter,
+    Recipe,
+    Resolution,
+    Schedule,
+)
+from director_diffusion.storage.items import ItemCache
+from director_diffusion.storage.store import Store
+from director_diffusion.tensors import write_item
+
+CHANNELS, TOKENS, TEXT_WIDTH, POOLED_WIDTH = 8, 6, 96, 64  # of the mini base, with short prompts
+WIDE, TALL = (12, 20), (16, 12)  # latent cells (height, width)
+
+BASE = Base(
+    slug="mini",
+    name="mini",
+    family="flux",
+    source=BuiltSource(kind="built"),
+    model_id="mini",
+    licence=Licence(id="apache-2.0"),
+    guidance=Guidance(kind="classifier_free"),
+    resolution=Resolution(side=64, multiple=8),
+    dtype="float32",
+)
+
+RECIPE = Recipe(
+    slug="tiny",
+    base="mini",
+    adapter=LoraAdapter(kind="lora", rank=2, alpha=6),
+    optimizer=AdamW(lr=1e-2),
+    schedule=Schedule(kind="cosine", warmup_steps=2),
+    held_out=HeldOut(sigmas=(0.3, 0.7)),
+    steps=7,
+    batch_size=2,
+    caption_dropout=0.25,
+    ema_decay=0.5,
+    checkpoint_every=2,
+    precision="float32",
+    seed=3,
+)
+
+
+def varied(recipe: Recipe, **changes: object) -> Recipe:
+    """A recipe with other values, checked as if read from a file."""
+    return Recipe.model_validate({**recipe.model_dump(), **changes})
+
+
+Split = Literal["train", "held_out", "none"]
+
+
+@dataclass
+class Dataset:
+    """Rows of both tables, and the store that their items lie in."""
+
+    store: Store
+    latents: list[LatentRow] = field(default_factory=list)
+    prompts: list[PromptRow] = field(default_factory=list)
+
+
+def make_dataset(store: Store, stills: Sequence[tuple[str, Split, tuple[int, int]]]) -> Dataset:
+    """Items for (still, split, cells); a still's number is told by its latents and by its prompt alike."""
+    dataset = Dataset(store)
+    latent_cache = ItemCache(store, "latents", "test", ".safetensors")
+    prompt_cache = ItemCache(store, "prompts", "test", ".safetensors")
+    for number, (still, split, (height, width)) in enumerate([*stills, ("", "none", (0, 0))], start=1):
+        rng = torch.Generator().manual_seed(number)
+        item = still or "empty"
+        prompt = {
+            "prompt_embeds": torch.randn(TOKENS, TEXT_WIDTH, generator=rng) + number,
+            "pooled_prompt_embeds": torch.randn(POOLED_WIDTH, generator=rng),
+        }
+        write_item(prompt_cache, item, prompt)
+        dataset.prompts.append(PromptRow(still, split, f"style, {still}", item, prompt_cache.name(item)))
+        if not still:
+            continue
+        mean = torch.randn(CHANNELS, height, width, generator=rng) + number
+        write_item(latent_cache, item, {"mean": mean, "std": torch.full_like(mean, 0.01)})
+        dataset.latents.append(
+            LatentRow(
+                still,
+                "film",
+                split,
+                4 * width,
+                4 * height,
+                0.0,
+                1.0,
+                item,
+                latent_cache.name(item),
+                30.0,
+            )
+        )
+    return dataset
+
+
+STILLS: list[tuple[str, Split, tuple[int, int]]] = [
+    *((f"wide{i}", "train", WIDE) for i in range(4)),
+    ("tall0", "train", TALL),
+    ("wide9", "held_out", WIDE),
+    ("tall9", "held_out", TALL),
+    ("unused", "none", WIDE),
+]
