@@ -6,12 +6,15 @@ Belongs here: configurations, and the folder layouts that the real loaders expec
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.transform import PreprocessCfg
 from safetensors.torch import save_file
 from transformers import (
     CLIPTextConfig,
@@ -34,8 +37,7 @@ TEXT_WIDTH = 96  # of T5's tokens
 POOLED_WIDTH = 64  # of CLIP's pooled text
 EMBEDDER_SIDE = 64  # pixels
 EMBEDDER_CONTEXT = 40  # tokens
-EMBEDDER_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI's CLIP
-EMBEDDER_STD = (0.26862954, 0.26130258, 0.27577711)
+PROMPT_TOKENS = 48  # that T5 is padded to in training; the base's spec says the same as max_prompt_tokens
 
 
 @contextmanager
@@ -73,9 +75,9 @@ def untrained_base() -> FluxPipeline:
             out_channels=3,
             down_block_types=("DownEncoderBlock2D",) * 3,
             up_block_types=("UpDecoderBlock2D",) * 3,
-            block_out_channels=(24, 32, 48),
+            block_out_channels=(16, 16, 32),
             layers_per_block=1,
-            norm_num_groups=8,
+            norm_num_groups=2,
             latent_channels=LATENT_CHANNELS,
             sample_size=64,
             scaling_factor=0.5,
@@ -209,17 +211,15 @@ def save_embedder(model: open_clip.CLIP, folder: Path) -> None:
     config = _embedder_config()
     # The name says that the folder holds a tokenizer of its own; open_clip reads it from the folder, whatever the name.
     config["text_cfg"]["hf_tokenizer_name"] = "clip"
-    preprocess = {
-        "mean": EMBEDDER_MEAN,
-        "std": EMBEDDER_STD,
-        "size": EMBEDDER_SIDE,
-        "interpolation": "bicubic",
-        "resize_mode": "shortest",
-    }
-    text = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=2)
+    text = json.dumps({"model_cfg": config, "preprocess_cfg": asdict(embedder_preprocessing())}, indent=2)
     (folder / "open_clip_config.json").write_text(text + "\n", encoding="utf-8")
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
+
+
+def embedder_preprocessing() -> PreprocessCfg:
+    """How open_clip makes pictures ready for the embedder: the centre square, in OpenAI's colour statistics."""
+    return PreprocessCfg(size=EMBEDDER_SIDE, mean=OPENAI_DATASET_MEAN, std=OPENAI_DATASET_STD)
 
 
 def _embedder_config() -> dict[str, Any]:
