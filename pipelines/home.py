@@ -10,6 +10,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from assets_defs.common import GPU
+from director_diffusion.errors import StoreError
 from director_diffusion.progress import Progress
 from director_diffusion.storage import Store
 from pipelines.surroundings import Surroundings
@@ -26,12 +27,17 @@ run_monitoring:
 
 
 def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
-    """The instance of DAGSTER_HOME, which is made where it does not exist."""
+    """The instance of DAGSTER_HOME, which is made where it does not exist.  Raises StoreError where it cannot be."""
     home = surroundings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_text(SETTINGS, encoding="utf-8")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not settings.exists():
+            settings.write_text(SETTINGS, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"DAGSTER_HOME {home}", f"cannot be made: {error.strerror}", "Give a folder that this user may write to."
+        ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     instance = dg.DagsterInstance.get()
     if surroundings.deployment.gpus:

@@ -17,30 +17,33 @@ from filelock import FileLock, Timeout
 
 from director_diffusion.errors import BusyError
 from director_diffusion.hashing import hash_bytes, short
-from director_diffusion.storage.store import Store
+from director_diffusion.storage.store import Store, explained
 
 
 @contextmanager
 def writer_lock(store: Store, name: str, holder: str, *, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the lock `name` of this store.  Raises BusyError, naming the holder, where another has it."""
-    path = _folder(store) / f"{short(hash_bytes(name.encode()))}.lock"
-    note = path.with_suffix(".holder")
-    lock = FileLock(path)
+    file = f"the lock of {name}"
+    with explained(file, store.url):
+        path = _folder(store) / f"{short(hash_bytes(name.encode()))}.lock"
+        note, lock = path.with_suffix(".holder"), FileLock(path)
+        try:
+            lock.acquire(timeout=wait_s)
+        except Timeout as timeout:
+            raise BusyError(
+                name,
+                f"is being written by {_holder(note)}",
+                "Wait for it to end, or terminate it in the UI, then run again.",
+            ) from timeout
     try:
-        lock.acquire(timeout=wait_s)
-    except Timeout as timeout:
-        raise BusyError(
-            name,
-            f"is being written by {_holder(note)}",
-            "Wait for it to end, or terminate it in the UI, then run again.",
-        ) from timeout
-    try:
-        note.write_text(
-            json.dumps({"holder": holder, "host": socket.gethostname(), "pid": os.getpid(), "since": time.time()})
-        )
-        yield
+        holding = {"holder": holder, "host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+        with explained(file, store.url):
+            note.write_text(json.dumps(holding))
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
     finally:
-        note.unlink(missing_ok=True)
         lock.release()
 
 

@@ -26,8 +26,17 @@ class Store:
 
     def __init__(self, url: str, **options: Any):
         self.url = url
-        self.fs, self.root = fsspec.core.url_to_fs(url, **options)
+        try:
+            self.fs, self.root = fsspec.core.url_to_fs(url, **options)
+        except (ValueError, ImportError) as error:  # a protocol that fsspec does not know, or lacks the package of
+            raise StoreError(
+                url, f"cannot be a store: {error}", "Give a folder or another URL (DIRECTOR_STORE, or the deployment)."
+            ) from error
         self.local_root = Path(self.root) if isinstance(self.fs, LocalFileSystem) else None
+        if self.local_root is not None and self.local_root.exists() and not self.local_root.is_dir():
+            raise StoreError(
+                url, "cannot be a store: it is a file", "Give a folder (DIRECTOR_STORE, or the deployment)."
+            )
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
@@ -52,7 +61,7 @@ class Store:
 
     def write(self, name: str, data: bytes) -> None:
         """Replace `name` as a whole: readers see the old content or the new, never a part."""
-        with _explained(name, self.url):
+        with explained(name, self.url):
             if self.local_root is None:
                 self.fs.pipe_file(self.full(name), data)
                 return
@@ -70,7 +79,7 @@ class Store:
 
     def put(self, source: Path, name: str) -> None:
         """Copy a local file to `name`, visible only when whole."""
-        with _explained(name, self.url):
+        with explained(name, self.url, source):
             if self.local_root is None:
                 self.fs.put_file(str(source), self.full(name))
                 return
@@ -115,8 +124,8 @@ class Store:
 
 
 @contextmanager
-def _explained(name: str, url: str) -> Iterator[None]:
-    """Say what a full or read-only disk means for whoever runs this."""
+def explained(name: str, url: str, source: Path | None = None) -> Iterator[None]:
+    """Say what a full or read-only disk, or a `source` that may not be read, means for whoever runs this."""
     try:
         yield
     except OSError as error:
@@ -126,6 +135,8 @@ def _explained(name: str, url: str) -> Iterator[None]:
                 f"could not be written: no space left in {url}",
                 "Free some space and run again; nothing was lost.",
             ) from error
+        if source is not None and error.filename == str(source) and error.errno in (errno.EACCES, errno.EPERM):
+            raise StoreError(str(source), "may not be read", "Give this user read access to it.") from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise StoreError(
                 name, f"could not be written: {url} is read-only for this user", "Make it writable and run again."
