@@ -74,7 +74,7 @@ def stage(
         def compute(context: dg.AssetExecutionContext, **artifacts: Artifact) -> dg.MaterializeResult[Artifact]:
             tag_run_with_process(context)
             maker = _Maker(context, key, code_version, outside=outside, fresh=fresh, fingerprints=fingerprints)
-            return _as_failures(lambda: maker.make(body, artifacts))
+            return _as_failures(lambda: maker.make(body, artifacts), last_try=context.retry_number >= RETRIES)
 
         # Dagster reads a MaterializeResult annotation as "returns no value"; without one it passes the handle on.
         del compute.__annotations__["return"]
@@ -246,13 +246,15 @@ class _Maker:
         )
 
 
-def _as_failures(make: Callable[[], dg.MaterializeResult[Artifact]]) -> dg.MaterializeResult[Artifact]:
+def _as_failures(
+    make: Callable[[], dg.MaterializeResult[Artifact]], *, last_try: bool
+) -> dg.MaterializeResult[Artifact]:
     """Run `make`; say to Dagster which errors are worth another try and which a person must mend."""
     try:
         return make()
-    except TransientError as error:
-        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_WAIT_S) from error
     except DirectorError as error:
+        if isinstance(error, TransientError) and not last_try:
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_WAIT_S) from error
         raise dg.Failure(
             description=str(error),
             metadata={"thing": error.thing, "problem": error.problem, "way out": error.way_out},
