@@ -38,14 +38,15 @@ def judge(captions: Sequence[Caption], director: Director) -> list[CheckOutcome]
         ),
     }
     said = f"{usable} of {len(captions)} stills have a usable caption"
-    way_out = "; write a .txt file beside each still that needs a person." if usable < len(captions) else "."
+    way_out = "; write a .txt file beside each still that needs a person" if usable < len(captions) else ""
     least = director.min_captioned
     enough = least is None or share >= least
     if least is None:
         demand = f"{said}; {director.slug} sets no min_captioned, so nothing is blocked."
     else:
-        demand = f"{said}, {share:.0%} of at least {least:.0%}{way_out if not enough else '.'}"
+        lower = "" if enough else f"{way_out}, or lower min_captioned in the director's file"
+        demand = f"{said}, {share:.0%} of at least {least:.0%}{lower}."
     return [
-        CAPTIONS_USABLE.outcome(share >= USABLE_SHARE, f"{said}{way_out}", **counts),
+        CAPTIONS_USABLE.outcome(share >= USABLE_SHARE, f"{said}{way_out}.", **counts),
         ENOUGH_CAPTIONED.outcome(enough, demand, **counts),
     ]
