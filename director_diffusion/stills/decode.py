@@ -69,7 +69,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     except UnidentifiedImageError as error:
         raise UndecodableError(f"is not an image of a known format ({_starts_like(data)})") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UndecodableError(f"has too many pixels: {error}") from error
+        raise UndecodableError(f"has too many pixels to be opened; scale it down ({error})") from error
     except MemoryError as error:
         raise UndecodableError("does not fit into memory; scale it down") from error
     except _CODEC_ERRORS as error:
