@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 NODES = """query($partition: String) { assetNodes { assetKey { path } staleStatus(partition: $partition)
   staleCauses(partition: $partition) { category reason key { path } }
   assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } } } }"""
+BACKFILL = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+BACKFILL_STATUS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  ... on PartitionBackfill { status error { message } } } }"""
+OBSERVATIONS = """query($asset: AssetKeyInput!) { assetOrError(assetKey: $asset) {
+  ... on Asset { assetObservations(limit: 1000) { partition runId } } } }"""
 LOCATIONS = (
     "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"
 )
@@ -31,13 +37,13 @@ class DagsterServer:
     """`director dev` on a free port, over the project in `folder`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]):
-        self.folder, self.port = folder, _free_port()
+        self.folder, self.environment, self.port = folder, {**os.environ, **environment}, _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (folder / "server.log").open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipelines.cli.main", "dev", "--port", str(self.port)],
             cwd=CHECKOUT,
-            env={**os.environ, **environment},
+            env=self.environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -88,12 +94,38 @@ class DagsterServer:
     def run(self, job: str, partition: str, assets: Sequence[str] = (), timeout_s: float = 300) -> str:
         """Launch and wait for success.  Returns the run's id."""
         run_id = self.launch(job, partition, assets)
-        deadline = time.monotonic() + timeout_s
-        while (status := self.status(run_id)) not in ("SUCCESS", "FAILURE", "CANCELED"):
-            assert time.monotonic() < deadline, f"{status} after {timeout_s} s:\n{self.log()}"
-            time.sleep(0.5)
-        assert status == "SUCCESS", self.log()
+        self._wait(lambda: self.status(run_id), {"SUCCESS"}, {"FAILURE", "CANCELED"}, timeout_s)
         return run_id
+
+    def launch_backfill(self, assets: Sequence[str], partitions: Sequence[str]) -> str:
+        """Launch a backfill, as the UI does for several partitions.  Returns its id."""
+        selection = [{"path": name.split("/")} for name in assets]
+        parameters = {"assetSelection": selection, "partitionNames": list(partitions)}
+        launched = self.ask(BACKFILL, p=parameters)["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return str(launched["backfillId"])
+
+    def wait_for_backfill(self, backfill_id: str, timeout_s: float = 300) -> None:
+        """Wait until the daemon has taken the backfill to its end, with success."""
+
+        def status() -> str:
+            backfill = self.ask(BACKFILL_STATUS, id=backfill_id)["partitionBackfillOrError"]
+            assert not backfill["error"], backfill["error"]
+            return str(backfill["status"])
+
+        self._wait(status, {"COMPLETED_SUCCESS"}, {"COMPLETED_FAILED", "FAILED", "CANCELED"}, timeout_s)
+
+    def _wait(self, status: Callable[[], str], good: Set[str], bad: Set[str], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while (now := status()) not in good:
+            assert now not in bad, f"{now}:\n{self.log()}"
+            assert time.monotonic() < deadline, f"{now} after {timeout_s} s:\n{self.log()}"
+            time.sleep(0.5)
+
+    def observations(self, asset: str, run_id: str) -> list[str]:
+        """Partitions of the observations that a run logged of an asset, one per observation."""
+        logged = self.ask(OBSERVATIONS, asset={"path": asset.split("/")})["assetOrError"]["assetObservations"]
+        return [entry["partition"] for entry in logged if entry["runId"] == run_id]
 
     def stale(self, partition: str) -> set[str]:
         """Names of the assets that the UI calls stale for a partition."""
