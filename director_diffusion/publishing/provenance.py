@@ -18,7 +18,7 @@ def provenance_of(card: CardInputs) -> dict[str, Any]:
     """Plain data: versions are content hashes, `header` is what training wrote into the weights' file."""
     source = card.base.source
     with safe_open(card.adapter, framework="numpy") as file:
-        header = dict(file.metadata() or {})
+        header = dict(sorted((file.metadata() or {}).items()))  # safetensors gives it in random order
     return {
         "repository": card.repo_id,
         "data": {"version": card.versions["stills"], "licence": card.director.stills_licence, **asdict(card.counts)},
