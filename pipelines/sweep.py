@@ -9,14 +9,20 @@ from dagster import DagsterRunStatus
 
 from resources.process_tags import PID, process_is_gone
 
+# `director run` names its process from the first; a run that waits to be launched by a daemon names none yet.
+UNFINISHED = [
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
 
 def sweep_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark dead runs failed and free their pool slots.  Returns their ids."""
     swept = []
-    for record in instance.get_runs(
-        filters=dg.RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING])
-    ):
-        if process_is_gone(dict(record.tags)):
+    for record in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
+        if process_is_gone(record.run_id, record.tags):
             instance.report_run_failed(
                 record,
                 message=f"The run's process {record.tags[PID]} is gone (killed, or the machine restarted); what it had "

@@ -3,29 +3,37 @@
 import multiprocessing
 import os
 import socket
+from collections.abc import Mapping
 
 import dagster as dg
 import psutil
 
 HOST, PID, STARTED = "director/host", "director/pid", "director/process_started"
+RUN = "director/process_of_run"  # a run that repeats another gets its tags too: without this, its dead process's
 
 
-def process_tags(pid: int) -> dict[str, str]:
-    """Tags that name a process of this host; its start time tells it from a later one with the same number."""
-    return {HOST: socket.gethostname(), PID: str(pid), STARTED: str(psutil.Process(pid).create_time())}
+def process_tags(run_id: str, pid: int) -> dict[str, str]:
+    """Tags that name a run's process on this host; its start time tells it from a later one with the same number."""
+    return {
+        RUN: run_id,
+        HOST: socket.gethostname(),
+        PID: str(pid),
+        STARTED: str(psutil.Process(pid).create_time()),
+    }
 
 
 def tag_run_with_process(context: dg.AssetExecutionContext) -> None:
     """Say in the run's tags which process runs it: this one, or its parent where every step has its own."""
-    if PID in context.run.tags:
+    if context.run.tags.get(RUN) == context.run.run_id:
         return
     in_child = context.job_def.executor_def.name == "multiprocess" and multiprocessing.parent_process() is not None
-    context.instance.add_run_tags(context.run.run_id, process_tags(os.getppid() if in_child else os.getpid()))
+    pid = os.getppid() if in_child else os.getpid()
+    context.instance.add_run_tags(context.run.run_id, process_tags(context.run.run_id, pid))
 
 
-def process_is_gone(tags: dict[str, str]) -> bool | None:
-    """Whether the process named by these tags has died; None where they name none of this host."""
-    if PID not in tags or tags.get(HOST) != socket.gethostname():
+def process_is_gone(run_id: str, tags: Mapping[str, str]) -> bool | None:
+    """Whether the process that these tags name for a run has died; None where they name none of this host."""
+    if tags.get(RUN) != run_id or tags.get(HOST) != socket.gethostname():
         return None
     try:
         process = psutil.Process(int(tags[PID]))

@@ -6,6 +6,7 @@ Belongs here: choosing what to run and running it.  The table is `report`'s, the
 import os
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 
 import dagster as dg
@@ -20,6 +21,7 @@ from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
 from pipelines.surroundings import Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
+from resources.process_tags import process_tags
 
 # Libraries' own bars and remarks would tear ours; set before any of them is imported.
 QUIET_LIBRARIES = {
@@ -69,12 +71,14 @@ def _run_one(
     recipe: str,
     selection: Sequence[dg.AssetKey],
 ) -> Row:
-    started = time.monotonic()
+    started, run_id = time.monotonic(), str(uuid.uuid4())
     result = definitions.resolve_job_def(job_name(recipe)).execute_in_process(
         instance=instance,
         partition_key=slug,
         asset_selection=list(selection),
         run_config=QUIET,
+        run_id=run_id,
+        tags=process_tags(run_id, os.getpid()),
         raise_on_error=False,
     )
     reused = sum(

@@ -4,6 +4,7 @@ import datetime
 import json
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import dagster as dg
@@ -77,10 +78,10 @@ def test_changed_inputs_ask_for_that_director_alone(definitions: dg.Definitions,
     assert set(json.loads(cursor or "")) >= {"nolan", "fincher", "anderson"}
 
 
-def dead_process_tags() -> dict[str, str]:
+def dead_process_tags(run_id: str) -> dict[str, str]:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        tags = process_tags(process.pid)
-        assert process_is_gone(tags) is False
+        tags = process_tags(run_id, process.pid)
+        assert process_is_gone(run_id, tags) is False
         process.kill()
     return tags
 
@@ -89,17 +90,23 @@ def test_the_sweep_fails_dead_runs_and_leaves_the_living(definitions: dg.Definit
     job = definitions.resolve_job_def("look_at_inputs")
     with dg.DagsterInstance.ephemeral() as instance:
         started = dg.DagsterRunStatus.STARTED
-        dead = instance.create_run_for_job(job, tags=dead_process_tags(), status=started)
-        alive = instance.create_run_for_job(job, tags=process_tags(1), status=started)
+        ids = [str(uuid.uuid4()) for _ in range(5)]
+        gone = dead_process_tags(ids[0])
+        dead = instance.create_run_for_job(job, run_id=ids[0], tags=gone, status=started)
+        alive = instance.create_run_for_job(job, run_id=ids[1], tags=process_tags(ids[1], 1), status=started)
         elsewhere = instance.create_run_for_job(
-            job, tags={**process_tags(1), "director/host": "another"}, status=started
+            job, run_id=ids[2], tags={**process_tags(ids[2], 1), "director/host": "another"}, status=started
         )
+        repeated = instance.create_run_for_job(job, run_id=ids[3], tags=gone, status=started)
+        waiting = instance.create_run_for_job(job, run_id=ids[4])
         instance.event_log_storage.set_concurrency_slots("gpu", 1)
         assert instance.event_log_storage.claim_concurrency_slot("gpu", dead.run_id, "step").is_claimed
         assert sweep_dead_runs(instance) == [dead.run_id]
         assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(alive.run_id).status == started
         assert instance.get_run_by_id(elsewhere.run_id).status == started
+        assert instance.get_run_by_id(repeated.run_id).status == started, "its tags name another run's process"
+        assert instance.get_run_by_id(waiting.run_id).status == dg.DagsterRunStatus.NOT_STARTED
         assert instance.event_log_storage.claim_concurrency_slot("gpu", alive.run_id, "step").is_claimed
 
 
