@@ -37,7 +37,6 @@ TEXT_WIDTH = 96  # of T5's tokens
 POOLED_WIDTH = 64  # of CLIP's pooled text
 EMBEDDER_SIDE = 64  # pixels
 EMBEDDER_CONTEXT = 40  # tokens
-PROMPT_TOKENS = 48  # that T5 is padded to in training; the base's spec says the same as max_prompt_tokens
 
 
 @contextmanager
@@ -49,7 +48,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def save_untrained_base(folder: Path, seed: int = 0) -> None:
-    """Write a FluxPipeline in diffusers' layout: real classes, random weights, some 2 million parameters."""
+    """Write a FluxPipeline in diffusers' layout: real classes, random weights, 1.5 million parameters."""
     with seeded(seed):
         untrained_base().save_pretrained(folder)
 
@@ -119,13 +118,13 @@ def untrained_base() -> FluxPipeline:
             patch_size=1,
             in_channels=4 * LATENT_CHANNELS,
             num_layers=2,
-            num_single_layers=3,
-            attention_head_dim=32,
+            num_single_layers=2,
+            attention_head_dim=24,
             num_attention_heads=4,
             joint_attention_dim=TEXT_WIDTH,
             pooled_projection_dim=POOLED_WIDTH,
             guidance_embeds=False,
-            axes_dims_rope=(4, 14, 14),
+            axes_dims_rope=(4, 10, 10),
         ).eval(),
     )
 
@@ -225,12 +224,12 @@ def embedder_preprocessing() -> PreprocessCfg:
 def _embedder_config() -> dict[str, Any]:
     return {
         "embed_dim": 64,
-        "vision_cfg": {"image_size": EMBEDDER_SIDE, "layers": 4, "width": 128, "head_width": 32, "patch_size": 8},
+        "vision_cfg": {"image_size": EMBEDDER_SIDE, "layers": 3, "width": 96, "head_width": 32, "patch_size": 8},
         "text_cfg": {
             "context_length": EMBEDDER_CONTEXT,
             "vocab_size": len(clip_tokenizer()),
-            "width": 96,
-            "heads": 3,
-            "layers": 3,
+            "width": 64,
+            "heads": 2,
+            "layers": 2,
         },
     }

@@ -7,13 +7,11 @@ base is trained with the very functions that adapters are trained with.
 from collections.abc import Iterator, Sequence
 
 import torch
-from diffusers import FluxPipeline, FluxTransformer2DModel
-from diffusers.models.normalization import AdaLayerNormZero, AdaLayerNormZeroSingle
-from torch import Tensor, nn
+from diffusers import FluxPipeline
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from director_diffusion.families.flux.denoising import predict
-from director_diffusion.mini.architecture import PROMPT_TOKENS
 from director_diffusion.mini.data import Group, batches
 from director_diffusion.mini.loops import optimise
 from director_diffusion.mini.train_vae import encode
@@ -22,8 +20,9 @@ from director_diffusion.specs import Timesteps
 from director_diffusion.training.objective import flow_loss, interpolate, velocity_target
 from director_diffusion.training.timesteps import noise_levels
 
-BATCH = 16
-LR = 2e-3
+BATCH = 8
+LR = 3e-3
+PROMPT_TOKENS = 32  # of T5, padding included: room for the longest caption; other lengths may be drawn with
 PROMPT_DROPOUT = 0.1  # share of samples on the empty prompt, which classifier-free guidance needs
 TIMESTEPS = Timesteps(shift="none")
 
@@ -33,7 +32,6 @@ def train_denoiser(pipeline: FluxPipeline, groups: Sequence[Group], steps: int, 
     parts = (pipeline.transformer, pipeline.text_encoder, pipeline.text_encoder_2)
     for part in parts:
         part.train()
-    _start_small(pipeline.transformer)
     optimise(
         (parameter for part in parts for parameter in part.parameters()),
         _losses(pipeline, groups, steps),
@@ -44,16 +42,6 @@ def train_denoiser(pipeline: FluxPipeline, groups: Sequence[Group], steps: int, 
     )
     for part in parts:
         part.eval()
-
-
-def _start_small(transformer: FluxTransformer2DModel) -> None:
-    """Start every block as the identity and the velocity at 0 (Peebles and Xie 2022, adaLN-Zero): it learns sooner."""
-    gates = [
-        norm.linear for norm in transformer.modules() if isinstance(norm, (AdaLayerNormZero, AdaLayerNormZeroSingle))
-    ]
-    for linear in (*gates, transformer.proj_out):
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
 
 
 def _losses(pipeline: FluxPipeline, groups: Sequence[Group], steps: int) -> Iterator[Tensor]:

@@ -38,8 +38,7 @@ def test_parts_load_with_the_real_classes(tmp_path: Path) -> None:
     open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'embedder'}", require_pretrained=True)
 
 
-@torch.no_grad()
-def check_scaled() -> None:
+def test_latents_are_centred_and_scaled() -> None:
     vae = untrained_base().vae
     groups = grouped(draw_pictures(36, 0, Silent()))
     train_vae(vae, groups, 3, Silent())
