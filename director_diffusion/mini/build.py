@@ -19,9 +19,6 @@ from director_diffusion.mini.train_vae import train_vae
 from director_diffusion.progress import Progress
 from director_diffusion.specs import BuiltSource
 
-BUILDER_VERSION = "1"
-"""Change it when the same spec would give other weights."""
-
 MOST_PICTURES = 1400
 _PICTURES_PER_STEP = 4  # a short training needs no more pictures than it looks at
 
