@@ -1,0 +1,90 @@
+"""`kill -9` in any stage: the next run simply goes on, and ends in what an undisturbed run makes.
+
+Belongs here: one director, killed in stage after stage.  benchmarks/kill.py kills at random moments, many times.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from director_diffusion.hashing import hash_bytes, short
+from tests.tiny_project import TinyProject
+
+FIRST_CHECKPOINT, STEPS = 3, 6
+
+
+@pytest.fixture
+def project(made: TinyProject, model_cache: Path, tmp_path: Path) -> TinyProject:
+    """A project with nothing made yet, and one slot for what wants a GPU; models are built already."""
+    project = TinyProject.make(tmp_path / "project", model_cache, directors=("nolan", "fincher"))
+    (project.folder / "dagster_home").mkdir()
+    with project.instance() as instance:
+        instance.event_log_storage.set_concurrency_slots("gpu", 1)
+    return project
+
+
+def exists(project: TinyProject, pattern: str) -> Callable[[], bool]:
+    """Whether the store holds something of this name."""
+    root = project.folder / "store"
+    return lambda: any(root.glob(pattern))
+
+
+def lock_of(stage: str) -> str:
+    """The note that names who writes a stage."""
+    return f"locks/{short(hash_bytes(f'{stage}/nolan'.encode()))}.holder"
+
+
+MOMENTS = {  # what is there once a stage is at work, in the order of the stages
+    "placeholder stills": "stills/nolan/*/*.jpg",
+    "stills": lock_of("stills"),
+    "captions": "cache/captions/*/*",
+    "mini/latents": "cache/latents/*/*",
+    "mini/prompt_embeddings": "cache/prompts/*/*",
+    "mini_lora/adapter": f"work/assets/mini_lora/adapter/nolan/*/checkpoints/*/step-{FIRST_CHECKPOINT:06d}",
+    "mini_lora/samples": "cache/images/*/*",
+    "mini_lora/evaluation": "cache/embeddings/*/*",
+    "mini_lora/model_card": lock_of("mini_lora/model_card"),
+}
+
+
+def assert_nothing_half_written_shows(project: TinyProject) -> None:
+    project.assert_whole("nolan")
+    store = project.folder / "store"
+    for manifest in store.glob("assets/**/artifact.json"):
+        for file in json.loads(manifest.read_text())["files"]:
+            assert (manifest.parent / file["name"]).stat().st_size == file["size"]
+
+
+def test_killed_in_stage_after_stage_it_ends_as_if_undisturbed(made: TinyProject, project: TinyProject) -> None:
+    for count, (stage, moment) in enumerate(MOMENTS.items()):
+        child = project.start("nolan")
+        child.wait_until(exists(project, moment))
+        child.kill()
+        assert stage not in project.artifacts("nolan"), f"{stage} was over before it was killed"
+        assert_nothing_half_written_shows(project)
+        if count > 1:
+            assert "had been killed; it is now marked failed" in child.err
+
+    last = project.start("nolan").end()
+    assert last.code == 0, last.err
+    assert project.artifacts("nolan") == made.artifacts("nolan"), "keys and contents of an undisturbed run"
+    assert_nothing_half_written_shows(project)
+    assert not list((project.folder / "store" / "work").rglob("step-*")), "checkpoints go when the adapter is there"
+
+    with project.instance() as instance:
+        runs = instance.get_runs()
+        statuses = [run.status for run in runs]
+        assert statuses == [dg.DagsterRunStatus.SUCCESS] + [dg.DagsterRunStatus.FAILURE] * (len(MOMENTS) - 1)
+        slots = instance.event_log_storage.get_concurrency_info("gpu")
+        assert (slots.active_slot_count, slots.pending_step_count) == (0, 0)
+        observed = instance.fetch_observations(dg.AssetKey(["mini_lora", "adapter"]), limit=100).records
+        steps: dict[str, set[int]] = {}
+        for record in observed:
+            assert record.asset_observation is not None
+            steps.setdefault(record.run_id, set()).add(int(record.asset_observation.metadata["step"].value))
+        killed, resumed = (steps[run.run_id] for run in reversed(runs) if run.run_id in steps)
+    assert max(killed) == FIRST_CHECKPOINT
+    assert resumed == {STEPS}, "it went on from its checkpoint"
