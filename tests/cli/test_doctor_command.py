@@ -1,0 +1,54 @@
+"""`director doctor`: what it says of a project, and how it ends.  What it finds is tested in tests/models."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.small_configs import change, read
+from tests.tiny_project import TinyProject
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyProject:
+    monkeypatch.setenv("COLUMNS", "250")
+    return TinyProject.make(tmp_path / "project", tmp_path / "models", directors=("nolan", "fincher"))
+
+
+def test_an_empty_store_that_wants_placeholders_is_well(project: TinyProject) -> None:
+    outcome = project.director("doctor")
+    assert outcome.code == 0, outcome.out
+    for row in ("configs", "DAGSTER_HOME", "stills", "base mini", "captioner", "embedder mini"):
+        assert row in outcome.out
+    assert "2 directors" in outcome.out
+    assert "placeholder stills are drawn at the first run" in " ".join(outcome.out.split())
+    assert "missing" not in outcome.out
+    assert not (project.folder / "store").exists(), "it only looks"
+    assert not (project.folder / "dagster_home").exists()
+
+
+def test_a_director_without_stills_is_a_warning(project: TinyProject) -> None:
+    (project.stills("nolan") / "film").mkdir(parents=True)
+    outcome = project.director("doctor")
+    assert outcome.code == 0
+    assert "none of fincher in" in outcome.out
+    assert "warning" in outcome.out
+
+
+def test_a_model_that_is_not_there_ends_with_one_and_its_mend(project: TinyProject) -> None:
+    base = read(project.configs, "bases/mini")
+    change(project.configs, "bases/mini", source={"kind": "folder", "folder": "my_base"})
+    outcome = project.director("doctor")
+    assert outcome.code == 1
+    assert "missing" in outcome.out
+    assert "my_base" in outcome.out
+    change(project.configs, "bases/mini", source={**base["source"]})
+    assert project.director("doctor").code == 0
+
+
+def test_a_broken_config_is_told_in_one_line(project: TinyProject) -> None:
+    change(project.configs, "recipes/mini_lora", rnak=8)
+    outcome = project.director("doctor")
+    assert outcome.code == 1
+    assert outcome.err.startswith("director: ")
+    assert "rnak" in outcome.err
+    assert outcome.err.count("\n") == 1
