@@ -152,14 +152,18 @@ def write_artifact(store: Store, folder: Path, manifest: Manifest) -> Artifact:
 
 
 def find_artifact(store: Store, asset: tuple[str, ...], partition: str | None, key: str) -> Artifact | None:
-    """The whole artifact of that key, or None; None too where something it refers to has gone from the caches."""
+    """The whole artifact of that key, or None; None too where a file of it, or of what it refers to, has gone."""
     name = f"{partition_folder(asset, partition)}/{key}/artifact.json"
     if not store.exists(name):
         return None
     manifest = Manifest.model_validate_json(store.read(name))
+    artifact = Artifact(store, manifest)
+    sizes = store.sizes(artifact.folder)
+    if any(sizes.get(file.name) != file.size for file in manifest.files):
+        return None
     if any(not store.exists(reference) for reference in manifest.references):
         return None
-    return Artifact(store, manifest)
+    return artifact
 
 
 def set_latest(artifact: Artifact) -> None:

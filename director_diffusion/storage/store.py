@@ -105,6 +105,15 @@ class Store:
         found = (PurePosixPath(str(entry)).name for entry in entries)
         return sorted(name for name in found if not name.startswith(TEMPORARY))
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Sizes in bytes of all files below `folder`, by name relative to it; empty where it is absent."""
+        root = self.full(folder)
+        self.fs.invalidate_cache(root)
+        found = self.fs.find(root, detail=True)
+        return {
+            PurePosixPath(str(path)).relative_to(root).as_posix(): int(info["size"]) for path, info in found.items()
+        }
+
     def is_folder(self, name: str) -> bool:
         return bool(self.fs.isdir(self.full(name)))
 

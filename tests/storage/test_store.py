@@ -130,6 +130,17 @@ def test_a_half_written_artifact_is_not_found(store: Store, tmp_path: Path) -> N
     assert find_artifact(store, ("mini", "latents"), "nolan", "k") is None
 
 
+@pytest.mark.parametrize("damage", ["absent", "cut short"])
+def test_an_artifact_that_lost_a_file_is_not_found(store: Store, tmp_path: Path, damage: str) -> None:
+    artifact = make(store, tmp_path / "out", "k", "text")
+    assert find_artifact(store, ("mini", "latents"), "nolan", "k") is not None
+    name = f"{artifact.folder}/a.txt"
+    store.delete(name)
+    if damage == "cut short":
+        store.write(name, b"t")
+    assert find_artifact(store, ("mini", "latents"), "nolan", "k") is None
+
+
 def test_an_artifact_whose_cached_items_are_gone_is_not_found(store: Store, tmp_path: Path) -> None:
     items = ItemCache(store, "latents", "fp", ".bin")
     items.write("still", b"x")
