@@ -1,0 +1,121 @@
+"""Whether `director run` gets over kill -9 at any moment.
+
+    python benchmarks/kill.py [--rounds 3] [--kills 4] [--seed 0] [--director nolan] [--json]
+
+One undisturbed run says how long a run takes and what it makes.  Then, in each round, an empty store and Dagster home
+see several runs that are killed at random moments of that time, and a last one that is left alone.  It must end well,
+in the same keys and contents as the undisturbed run, with no earlier run still called started.  The moments are drawn
+from the seed and reported.  Exit code 1 where a bar is missed.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+ENDED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
+
+
+class World:
+    """An empty store and Dagster home; models are shared with other worlds."""
+
+    def __init__(self, folder: Path, models: Path, director: str):
+        folder.mkdir()
+        self.store, self.home, self.director = folder / "store", folder / "home", director
+        places = {"DIRECTOR_STORE": self.store, "DAGSTER_HOME": self.home, "XDG_CACHE_HOME": models}
+        self._environment = os.environ | {name: str(place) for name, place in places.items()}
+        self._environment.pop("DIRECTOR_CONFIGS", None)
+
+    def run(self, kill_after_s: float | None = None) -> int | None:
+        """Exit code of a run; None where it was killed."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "pipelines.cli.main", "run", self.director, "--json"],
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                _, said = process.communicate(timeout=kill_after_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return None
+        if process.returncode:
+            print(said.decode(errors="replace"), file=sys.stderr)
+        return process.returncode
+
+    def artifacts(self) -> dict[str, Any]:
+        """Key and version of what readers of each stage see."""
+        found = self.store.glob(f"assets/**/{self.director}/latest.json")
+        return {path.parent.relative_to(self.store).as_posix(): json.loads(path.read_text()) for path in found}
+
+    def unfinished_runs(self) -> int:
+        """Runs that Dagster still takes for running."""
+        with dg.DagsterInstance.from_config(str(self.home)) as instance:
+            return sum(run.status not in ENDED for run in instance.get_runs())
+
+
+def kill_again_and_again(world: World, moments: list[float]) -> dict[str, Any]:
+    """Kill runs of a world at these seconds after their start, then let one end."""
+    killed = [moment for moment in moments if world.run(kill_after_s=moment) is None]
+    return {
+        "killed_after_s": [round(moment, 2) for moment in killed],
+        "exit_code": world.run(),
+        "unfinished_runs": world.unfinished_runs(),
+    }
+
+
+def bar(name: str, value: int, limit: int) -> dict[str, Any]:
+    return {"name": name, "value": value, "bar": f"= {limit}", "holds": value == limit}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kills", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--director", default="nolan")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory(prefix="director-bench-") as folder:
+        models = Path(folder) / "models"
+        World(Path(folder) / "build", models, options.director).run()  # so that no round waits for the models
+        undisturbed = World(Path(folder) / "undisturbed", models, options.director)
+        started = time.monotonic()
+        undisturbed.run()
+        seconds = time.monotonic() - started
+        rounds = []
+        for number in range(options.rounds):
+            world = World(Path(folder) / f"round-{number}", models, options.director)
+            moments = [rng.uniform(0, seconds) for _ in range(options.kills)]
+            rounds.append(kill_again_and_again(world, moments))
+            rounds[-1]["same"] = world.artifacts() == undisturbed.artifacts() != {}
+    report = {
+        "undisturbed_s": round(seconds, 1),
+        "rounds": rounds,
+        "kills": sum(len(one["killed_after_s"]) for one in rounds),
+        "bars": [
+            bar("rounds that ended well", sum(one["exit_code"] == 0 for one in rounds), len(rounds)),
+            bar("rounds that made the same", sum(one["same"] for one in rounds), len(rounds)),
+            bar("runs still called started", sum(one["unfinished_runs"] for one in rounds), 0),
+        ],
+    }
+    if options.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print(f"{report['kills']} kills in {len(rounds)} rounds; undisturbed, a run takes {seconds:.1f} s")
+        for line in report["bars"]:
+            print(f"{line['name']:<28} {line['value']:>4} {line['bar']:>6}  {'holds' if line['holds'] else 'MISSED'}")
+    return 0 if all(line["holds"] for line in report["bars"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
