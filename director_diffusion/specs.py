@@ -346,6 +346,9 @@ class Deployment(Spec):
     executor: Literal["in_process", "multiprocess"] = "in_process"
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="Slots of the `gpu` pool; 0 sets no limit.")
+    cpu_threads: PositiveInt | None = Field(
+        None, description="Threads of a step's arithmetic on the CPU; None leaves it to the libraries."
+    )
     captioning_batch: PositiveInt = 8
     hub: FolderHub
     model_cache: Text | None = Field(None, description="Folder of built and downloaded models; None: the user's cache.")

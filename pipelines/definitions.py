@@ -1,6 +1,8 @@
 """What Dagster loads: the definitions of the project and deployment that the environment names."""
 
 from pipelines.build import build_definitions
-from pipelines.surroundings import read_surroundings
+from pipelines.surroundings import limit_threads, read_surroundings
 
-defs = build_definitions(read_surroundings())
+_surroundings = read_surroundings()
+limit_threads(_surroundings)
+defs = build_definitions(_surroundings)

@@ -58,6 +58,13 @@ def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundin
     )
 
 
+def limit_threads(surroundings: Surroundings) -> None:
+    """Hold this process's arithmetic to the deployment's threads; OpenMP reads it once, so before torch is imported."""
+    threads = surroundings.deployment.cpu_threads
+    if threads is not None:
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
 def _place(url: str, root: Path) -> str:
     """A URL as it is; a folder as an absolute path."""
     return url if "://" in url else str((root / Path(url).expanduser()).resolve())

@@ -19,7 +19,7 @@ from pipelines.cli.bars import TerminalProgress
 from pipelines.cli.report import Row, print_table, rows_as_json, summarize
 from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
-from pipelines.surroundings import Surroundings, read_surroundings
+from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
 from pipelines.sweep import sweep_dead_runs
 from resources.process_tags import process_tags
 
@@ -38,6 +38,7 @@ def run_command(directors: Sequence[str], *, recipe: str | None, until: str | No
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)
     surroundings = read_surroundings()
+    limit_threads(surroundings)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     slugs = _choose_directors(surroundings, directors)
     recipes = _choose_recipes(surroundings, recipe)
