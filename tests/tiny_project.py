@@ -43,7 +43,29 @@ STAGES = (
 )
 CHILDREN = multiprocessing.get_context("forkserver")
 CHILDREN.set_forkserver_preload(
-    ["pipelines.cli.run", "diffusers.pipelines.flux.pipeline_flux", "transformers", "peft", "open_clip", "matplotlib"]
+    [
+        "pipelines.cli.run",
+        "dagster._core.storage.event_log.sqlite",
+        "dagster._core.storage.runs.sqlite",
+        "dagster._core.storage.schedules.sqlite",
+        "dagster._daemon.controller",
+        "director_diffusion.scenes.placeholders",
+        "director_diffusion.stills.sheets",
+        "director_diffusion.captions.caption",
+        "director_diffusion.captions.qwen",
+        "director_diffusion.training.loop",
+        "director_diffusion.training.plots",
+        "director_diffusion.families.flux.drawing",
+        "director_diffusion.sampling.draw",
+        "director_diffusion.evaluation.evaluate",
+        "director_diffusion.evaluation.plots",
+        "director_diffusion.publishing.card",
+        "diffusers.guiders",
+        "transformers.models.qwen2_5_vl.processing_qwen2_5_vl",
+        "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl",
+        "open_clip",
+        "pandas",  # which pyarrow imports when it makes its first table
+    ]
 )
 
 
