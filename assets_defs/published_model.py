@@ -42,7 +42,7 @@ def published_model_asset(partitions: dg.PartitionsDefinition, project: Project,
                 "reason": publication.reason or "–",
                 "repository": publication.repo_id,
                 "commit": publication.commit or "–",
-                "where": publication.url or "–",
+                "where": run.resources.hub.get().full(publication.folder) if publication.folder else "–",
             },
             checks=judge(publication),
         )

@@ -33,7 +33,9 @@ class StillsRules(Spec):
     held_out_share: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.2, description="Share of stills kept from training."
     )
-    max_megapixels: Annotated[float, Field(gt=0, le=1000)] = Field(100.0, description="Larger images are refused.")
+    max_megapixels: Annotated[float, Field(gt=0, le=178)] = Field(
+        100.0, description="Larger images are refused; above 178 Pillow itself does."
+    )
     min_side: PositiveInt = Field(48, description="Stills with a shorter side (pixels, after the crop) are rejected.")
     remove_bars: bool = Field(True, description="Remove letterbox and pillarbox bars, decided per film.")
     near_duplicate_distance: Annotated[int, Field(ge=0, le=32)] = Field(

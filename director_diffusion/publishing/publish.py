@@ -37,7 +37,7 @@ class Publication:
     reason: str  # why it was withheld, or ""
     repo_id: str
     commit: str  # hash of the content that the hub shows now; "" where it shows none
-    url: str  # where that content lies; "" where there is none
+    folder: str  # where that content lies, relative to the hub; "" where there is none
 
     def write(self, folder: Path) -> None:
         (folder / FILE).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -75,7 +75,7 @@ def _publication(hub: Store, root: str, repo_id: str, commit: str, withheld: str
         reason=withheld,
         repo_id=repo_id,
         commit=commit,
-        url=hub.full(f"{root}/snapshots/{commit}") if commit else "",
+        folder=f"{root}/snapshots/{commit}" if commit else "",
     )
 
 

@@ -41,7 +41,7 @@ def test_what_is_published_is_found_by_its_repository_id(repo: Path, hub: Store)
     publication = publish_to_folder(repo, hub, ID, PASS)
     assert (publication.status, publication.reason, publication.repo_id) == ("published", "", ID)
     assert contents(seen(hub)) == contents(repo)
-    assert seen(hub) == Path(publication.url)
+    assert seen(hub) == Path(hub.full(publication.folder))
     weights = hf_hub_download(ID, "pytorch_lora_weights.safetensors", cache_dir=hub.root, local_files_only=True)
     assert Path(weights).read_bytes() == (repo / "pytorch_lora_weights.safetensors").read_bytes()
 
@@ -82,7 +82,7 @@ def test_new_content_replaces_the_old_which_stays_reachable(repo: Path, hub: Sto
     second = publish_to_folder(repo, hub, ID, PASS)
     assert first.commit != second.commit
     assert (seen(hub) / "NOTICE").read_text() == "another notice"
-    assert "derivative" in (Path(first.url) / "NOTICE").read_text()
+    assert "derivative" in (Path(hub.full(first.folder)) / "NOTICE").read_text()
 
 
 def test_a_crash_half_way_leaves_readers_with_the_old_content(
@@ -112,7 +112,7 @@ def test_a_crash_half_way_leaves_readers_with_the_old_content(
 @pytest.mark.parametrize("outcome", ["fail", "undecided"])
 def test_without_a_pass_it_is_withheld_with_the_reason(repo: Path, hub: Store, outcome: str) -> None:
     publication = publish_to_folder(repo, hub, ID, verdict(outcome))
-    assert (publication.status, publication.commit, publication.url) == ("withheld", "", "")
+    assert (publication.status, publication.commit, publication.folder) == ("withheld", "", "")
     assert publication.reason == f"The verdict is {outcome} ({outcome}: prompt fidelity)."
     assert not Path(hub.root).exists()
 
@@ -121,7 +121,7 @@ def test_withholding_leaves_an_earlier_publication_and_says_so(repo: Path, hub: 
     earlier = publish_to_folder(repo, hub, ID, PASS)
     publication = publish_to_folder(repo, hub, ID, verdict("fail"))
     assert f"earlier publication {earlier.commit[:8]} stays" in publication.reason
-    assert publication.url == earlier.url
+    assert publication.folder == earlier.folder
     assert contents(seen(hub)) == contents(repo)
 
 
