@@ -19,7 +19,7 @@ def latents_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsD
         prefix=base.slug,
         group=base.slug,
         version="1",
-        spec={"source": base.source, "resolution": base.resolution, "dtype": base.dtype, "family": base.family},
+        spec=base.model_dump(mode="json", include={"source", "resolution", "family", "min_reconstruction_psnr"}),
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         checks=CHECKS,
         pool=GPU,

@@ -99,7 +99,6 @@ class BuiltSource(Spec):
     vae_steps: Annotated[int, Field(ge=0)] = 300
     denoiser_steps: Annotated[int, Field(ge=0)] = 300
     embedder_steps: Annotated[int, Field(ge=0)] = 100
-    captioner_steps: Annotated[int, Field(ge=0)] = 0
 
 
 Source = Annotated[HubSource | FolderSource | BuiltSource, Field(discriminator="kind")]
@@ -345,7 +344,9 @@ class Deployment(Spec):
 
     slug: Slug
     store: Text = Field(description="Folder or fsspec URL; DIRECTOR_STORE overrides it.")
-    executor: Literal["in_process", "multiprocess"] = "in_process"
+    executor: Literal["in_process", "multiprocess"] = Field(
+        "in_process", description="Of runs that Dagster launches; `director run` is always one process."
+    )
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="Slots of the `gpu` pool; 0 sets no limit.")
     cpu_threads: PositiveInt | None = Field(

@@ -33,7 +33,7 @@ def build_definitions(
         assets=assets,
         resources={**build_resources(surroundings), **(resource_overrides or {})},
         jobs=jobs,
-        schedules=weekly_reevaluations(project, jobs),
+        schedules=weekly_reevaluations(project, jobs, partitions),
         sensors=[
             changed_inputs_sensor(partitions, surroundings.catalog.folder),
             dead_runs_sensor(),

@@ -16,13 +16,17 @@ from resources.stage import FRESH_TAG
 WEEKLY = "0 6 * * 1"  # Mondays at six, UTC
 
 
-def weekly_reevaluations(project: Project, jobs: Sequence[UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
+def weekly_reevaluations(
+    project: Project, jobs: Sequence[UnresolvedAssetJobDefinition], partitions: dg.StaticPartitionsDefinition
+) -> list[dg.ScheduleDefinition]:
     """One schedule per recipe: all directors that are trained, and only those."""
     by_name = {job.name: job for job in jobs}
-    return [_weekly(recipe, by_name[reevaluation_name(recipe)]) for recipe in project.recipes]
+    return [_weekly(recipe, by_name[reevaluation_name(recipe)], partitions) for recipe in project.recipes]
 
 
-def _weekly(recipe: str, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def _weekly(
+    recipe: str, job: UnresolvedAssetJobDefinition, partitions: dg.StaticPartitionsDefinition
+) -> dg.ScheduleDefinition:
     @dg.schedule(
         job=job,
         cron_schedule=WEEKLY,
@@ -31,7 +35,8 @@ def _weekly(recipe: str, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefini
     )
     def weekly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         label = context.scheduled_execution_time.strftime("%G-w%V")
-        trained = sorted(context.instance.get_materialized_partitions(dg.AssetKey([recipe, "adapter"])))
+        ever = context.instance.get_materialized_partitions(dg.AssetKey([recipe, "adapter"]))
+        trained = sorted(ever & set(partitions.get_partition_keys()))  # a director may have left the project since
         if not trained:
             return dg.SkipReason(f"No director has an adapter of {recipe} yet.")
         return [

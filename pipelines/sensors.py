@@ -30,7 +30,8 @@ def changed_inputs_sensor(partitions: dg.StaticPartitionsDefinition, configs: Pa
         now = {slug: _fingerprint(store.get(), slug, configs) for slug in partitions.get_partition_keys()}
         changed = [slug for slug, mark in now.items() if mark and seen.get(slug) != mark]
         return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=f"{slug}-{now[slug]}", partition_key=slug) for slug in changed],
+            # No run key: Dagster would drop a folder's return to a state it had before.  The cursor tells what is new.
+            run_requests=[dg.RunRequest(partition_key=slug) for slug in changed],
             cursor=json.dumps(now),
         )
 
@@ -59,7 +60,8 @@ def _fingerprint(store: Store, slug: str, configs: Path) -> str:
     if not entries:
         return ""
     spec = configs / "directors" / f"{slug}.yaml"
-    return short(hash_data({"files": sorted(entries), "spec": spec.read_text(encoding="utf-8")}))
+    text = spec.read_text(encoding="utf-8") if spec.exists() else ""  # removed while the server runs
+    return short(hash_data({"files": sorted(entries), "spec": text}))
 
 
 def _entries(store: Store, folder: str) -> Iterator[tuple[str, int, str]]:

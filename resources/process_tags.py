@@ -10,6 +10,7 @@ import psutil
 
 HOST, PID, STARTED = "director/host", "director/pid", "director/process_started"
 RUN = "director/process_of_run"  # a run that repeats another gets its tags too: without this, its dead process's
+CLOCK_SLACK_S = 60.0  # start times are told against the system clock, which may be set in between
 
 
 def process_tags(run_id: str, pid: int) -> dict[str, str]:
@@ -37,6 +38,7 @@ def process_is_gone(run_id: str, tags: Mapping[str, str]) -> bool | None:
         return None
     try:
         process = psutil.Process(int(tags[PID]))
-        return str(process.create_time()) != tags[STARTED] or process.status() == psutil.STATUS_ZOMBIE
+        another = abs(process.create_time() - float(tags[STARTED])) > CLOCK_SLACK_S
+        return another or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

@@ -37,6 +37,7 @@ from resources.stage_run import Resources, StageResult, StageRun, dagster_metada
 
 FRESH_TAG = "director/fresh"
 RETRIES, RETRY_WAIT_S = 3, 20.0
+GLANCE_S = 10.0  # a look outside is over in moments, so another writer of one is waited for
 
 Body = Callable[..., StageResult]
 Fingerprints = Callable[[Resources], Mapping[str, str]]
@@ -157,22 +158,28 @@ class _Maker:
         return short(hash_data({"plain": plain_key, "fresh": self.fresh})) if self.fresh else plain_key
 
     def _find(self, plain_key: str) -> Artifact | None:
-        """What exists already: without a fresh label, the newest re-evaluation of the same work serves too."""
-        if not self.fresh:
-            try:
-                latest = latest_artifact(self.store, self.asset, self.partition)
-            except StoreError:
-                latest = None  # nothing made yet, or its files are gone: the look-up by key decides
-            if latest is not None and latest.manifest.plain_key == plain_key:
-                return latest
-        return find_artifact(self.store, self.asset, self.partition, self._key(plain_key))
+        """What exists already and may be used.  What a blocking check refused is made again: it may be mended."""
+        found = self._newest_of(plain_key) or find_artifact(
+            self.store, self.asset, self.partition, self._key(plain_key)
+        )
+        return None if found is None or found.failed_blocking_check() else found
+
+    def _newest_of(self, plain_key: str) -> Artifact | None:
+        """Without a fresh label, the newest re-evaluation of the same work serves."""
+        if self.fresh:
+            return None
+        try:
+            latest = latest_artifact(self.store, self.asset, self.partition)
+        except StoreError:
+            return None  # nothing made yet, or its files are gone: the look-up by key decides
+        return latest if latest.manifest.plain_key == plain_key else None
 
     def _write(
         self, body: Body, artifacts: Mapping[str, Artifact], versions: dict[str, str], *, plain_key: str, started: float
     ) -> tuple[Artifact, bool]:
         name = f"{'/'.join(self.asset)}/{self.partition}"
         with (
-            writer_lock(self.store, name, f"run {self.context.run.run_id}"),
+            writer_lock(self.store, name, f"run {self.context.run.run_id}", wait_s=GLANCE_S if self.outside else 0.0),
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
             work = self._work_folder(self._key(plain_key) if plain_key else "outside")
@@ -212,7 +219,7 @@ class _Maker:
             )
             artifact = write_artifact(self.store, run.out, manifest)
             set_latest(artifact)
-            shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(work.parent, ignore_errors=True)  # also what was begun under keys that no longer count
             return artifact, False
 
     def _work_folder(self, key: str) -> Path:

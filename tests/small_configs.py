@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-TINY_BUILD = {"vae_steps": 2, "denoiser_steps": 2, "embedder_steps": 2, "captioner_steps": 0}
+TINY_BUILD = {"vae_steps": 2, "denoiser_steps": 2, "embedder_steps": 2}
 
 
 def small_configs(folder: Path, *, stills: int = 16) -> Path:

@@ -21,7 +21,7 @@ BUILD_WAIT_S = 1800.0  # a part is built in minutes; who waits longer waits for 
 
 _BUILD_STEPS = {
     "base": ("vae_steps", "denoiser_steps"),
-    "captioner": ("captioner_steps",),
+    "captioner": (),
     "embedder": ("embedder_steps",),
 }
 

@@ -72,7 +72,8 @@ def draw_samples(
 
     Rows come arm by arm, then prompt by prompt, then seed by seed.  Images are cached by model, full prompt, seed and
     sampler: the `base` arm is drawn once for all directors and recipes, `base_in_style` once for all recipes of a
-    director.  A `fresh` label asks for images of its own: everything is drawn anew under each label once.
+    director.  A `fresh` label asks for images of its own: everything is drawn anew under each label once, and
+    what came out with the same bytes as before is told as before.
 
     `folder` holds the base in its family's layout and `base_fingerprint` says its content; `adapter` is the adapter's
     file and `adapter_version` says its content.  Nothing is loaded where nothing is missing.
@@ -87,7 +88,8 @@ def draw_samples(
             wanted = _wanted(plan, arm, director)
             painter.use(adapter if arm == "adapter" else None)
             _draw_missing(wanted, images, sampler, plan.sampling.batch_size, painter.get, task)
-            samples += [_sample(one, images) for one in wanted]
+            plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
+            samples += [_sample(one, images, plain) for one in wanted]
     write_table(out / FILE, Sample, samples)
     return samples
 
@@ -181,10 +183,14 @@ def _draw_missing(
         task.advance(len(batch))
 
 
-def _sample(wanted: _Wanted, images: ItemCache) -> Sample:
+def _sample(wanted: _Wanted, images: ItemCache, plain: ItemCache) -> Sample:
+    """The row of an image.  One drawn anew that came out as before refers to the image from before, so that a
+    re-evaluation without drift is the same content."""
+    data = images.read(wanted.item)
+    unchanged = plain is not images and not plain.missing([wanted.item]) and plain.read(wanted.item) == data
     return Sample(
         **vars(wanted),
         item=wanted.item,
-        reference=images.name(wanted.item),
-        sha256=hash_bytes(images.read(wanted.item)),
+        reference=(plain if unchanged else images).name(wanted.item),
+        sha256=hash_bytes(data),
     )

@@ -90,7 +90,7 @@ def test_only_the_settings_of_a_part_name_it(tmp_path: Path) -> None:
 
     assert name(part="base") != name(part="base", seed=1)
     assert name(part="base") != name(part="base", vae_steps=7)
-    assert name(part="base") == name(part="base", embedder_steps=7, captioner_steps=7)
+    assert name(part="base") == name(part="base", embedder_steps=7)
     assert name(part="embedder") != name(part="embedder", embedder_steps=7)
     assert name(part="embedder") == name(part="embedder", vae_steps=7)
     assert len({name(part=part).split("-")[1] for part in ("base", "captioner", "embedder")}) == 3

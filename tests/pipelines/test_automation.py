@@ -42,6 +42,7 @@ def test_the_weekly_reevaluation_asks_for_trained_directors_only(definitions: dg
         assert schedule.evaluate_tick(context).skip_message == "No director has an adapter of mini_lora yet."
         trained(instance, "nolan")
         trained(instance, "fincher")
+        trained(instance, "who_left_the_project")
         requests = schedule.evaluate_tick(context).run_requests
     assert [request.partition_key for request in requests] == ["fincher", "nolan"]
     assert {request.tags[FRESH_TAG] for request in requests} == {"2026-w48"}

@@ -18,6 +18,7 @@ from director_diffusion.training.objective import flow_loss, interpolate, veloci
 from director_diffusion.training.schedule import learning_rate
 from director_diffusion.training.timesteps import noise_levels, shifted
 from director_diffusion.training.trainee import Trainee
+from tests.training.trainings import LINEARS
 
 # --- objective ---------------------------------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ def test_loss_and_gradients_equal_diffusers_training_script(mini_base: Path) -> 
     ours = trainee.losses(Batch(("a", "b"), latents, noise, sigma, prompt)).mean()
     found = torch.autograd.grad(ours, list(parameters.values()))
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
-    assert len(found) == 2 * 39
+    assert len(found) == 2 * LINEARS
     for name, ours_, theirs_ in zip(parameters, found, expected, strict=True):
         torch.testing.assert_close(ours_, theirs_, rtol=1e-4, atol=1e-7, msg=name)
 

@@ -29,7 +29,7 @@ from director_diffusion.training.rows import CurvePoint, TrainingResult
 from director_diffusion.training.schedule import learning_rate
 from director_diffusion.training.state import TrainingState
 from director_diffusion.training.trainee import Trainee
-from tests.training.trainings import BASE, RECIPE, WIDE, Dataset, make_dataset, varied
+from tests.training.trainings import BASE, LINEARS, RECIPE, WIDE, Dataset, make_dataset, varied
 
 Train = Callable[..., TrainingResult]
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -75,7 +75,7 @@ def test_a_training_from_rows_to_files(train: Train, tmp_path: Path, mini_base: 
     assert result.chosen_step == min((step for step in judged if step), key=lambda step: judged[step])
     assert result.held_out_loss == judged[result.chosen_step] < judged[0] == result.base_held_out_loss
     assert (result.steps, result.train_stills, result.held_out_stills) == (7, 5, 2)
-    assert result.adapted_linears == 2 * 12 + 3 * 5
+    assert result.adapted_linears == LINEARS
     weights = load_file(out / WEIGHTS)
     assert sum(tensor.numel() for tensor in weights.values()) == result.trainable_parameters
     assert len(weights) == 2 * result.adapted_linears
@@ -152,7 +152,7 @@ def test_only_adapter_weights_change(mini_base: Path, dataset: Dataset) -> None:
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     assert changed == set(adapter_parameters(state.trainee.denoiser))
     assert all(".lora_" in name for name in changed)
-    assert len(changed) == 2 * 39
+    assert len(changed) == 2 * LINEARS
 
 
 def test_accumulation_gives_the_gradient_of_the_larger_batch(mini_base: Path, store: Store) -> None:
@@ -188,7 +188,7 @@ def test_the_average_is_over_adapter_weights_with_the_recipes_decay(mini_base: P
             state.learn(batches.of_step(step))
             kept = min(decay, (1 + step) / (10 + step)) if step else 0.0  # diffusers' own warm-up of the average
             expected = [kept * e + (1 - kept) * p.detach() for e, p in zip(expected, state.parameters, strict=True)]
-        assert len(state.average.shadow_params) == 2 * 39
+        assert len(state.average.shadow_params) == 2 * LINEARS
         for average, value in zip(state.average.shadow_params, expected, strict=True):
             torch.testing.assert_close(average, value, rtol=1e-5, atol=1e-7)
 

@@ -25,6 +25,7 @@ from director_diffusion.storage.store import Store
 from director_diffusion.tensors import write_item
 
 CHANNELS, TOKENS, TEXT_WIDTH, POOLED_WIDTH = 8, 6, 96, 64  # of the mini base, with short prompts
+LINEARS = 2 * 12 + 2 * 5  # of the mini base: those of a double block, and of a single one
 WIDE, TALL = (12, 20), (16, 12)  # latent cells (height, width)
 
 BASE = Base(
