@@ -27,7 +27,7 @@ PICTURES = ((640, 268), (640, 346), (480, 360), (640, 268))  # content of each f
 FILMS = len(PICTURES)
 JPEG_QUALITY = 92
 MARK = "placeholder_stills.json"
-"""The store's own note that it was filled, and whether to the end."""
+"""The store's own note that it was filled, for whom, and whether to the end."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,13 @@ def fill_placeholder_stills(store: Store, directors: Sequence[str], spec: Placeh
     Fills only a store that has no stills at all, or whose filling was cut short; a person's files stay as they are.
     The same spec always gives the same bytes.  Directors that `STYLES` does not know get a style from their slug.
     """
-    if not _wanted(store):
+    note = json.loads(store.read(MARK)) if store.exists(MARK) else None
+    if note["finished"] if note else store.names("stills"):
         return 0
+    directors = note["directors"] if note else directors  # who came after a filling that was cut short has own stills
     if not directors:
         raise SpecError("placeholder stills", "there is no director to draw them for", "Add a director to configs/.")
-    _mark(store, finished=False)
+    _mark(store, directors, finished=False)
     written = 0
     with progress.task("placeholder stills", spec.per_director * len(directors)) as task:
         for director in directors:
@@ -62,18 +64,12 @@ def fill_placeholder_stills(store: Store, directors: Sequence[str], spec: Placeh
             for placeholder in _placeholders(director, spec):
                 written += _write(store, placeholder, style, spec.seed)
                 task.advance()
-    _mark(store, finished=True)
+    _mark(store, directors, finished=True)
     return written
 
 
-def _wanted(store: Store) -> bool:
-    if store.exists(MARK):
-        return not json.loads(store.read(MARK))["finished"]
-    return not store.names("stills")
-
-
-def _mark(store: Store, *, finished: bool) -> None:
-    store.write(MARK, json.dumps({"finished": finished}).encode())
+def _mark(store: Store, directors: Sequence[str], *, finished: bool) -> None:
+    store.write(MARK, json.dumps({"finished": finished, "directors": list(directors)}).encode())
 
 
 def _placeholders(director: str, spec: PlaceholderStills) -> Iterator[_Placeholder]:

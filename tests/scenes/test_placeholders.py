@@ -89,7 +89,9 @@ def test_filling_goes_on_where_it_was_cut_short(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         fill_placeholder_stills(cut, ["nolan"], SPEC, Silent())
     monkeypatch.undo()
-    assert fill_placeholder_stills(cut, ["nolan"], SPEC, Silent()) == 12 - 5
+    # Who was added in between brought stills of their own.
+    assert fill_placeholder_stills(cut, ["nolan", "varda"], SPEC, Silent()) == 12 - 5
+    assert cut.names("stills") == ["nolan"]
     assert hash_folder(tmp_path / "whole") == hash_folder(tmp_path / "cut")
 
 
