@@ -7,7 +7,7 @@ import yaml
 
 from director_diffusion.catalog import json_schemas, load_catalog, load_spec
 from director_diffusion.errors import SpecError
-from director_diffusion.specs import Deployment, Director, Recipe
+from director_diffusion.specs import Deployment, Director, HubSource, Recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECIPE = yaml.safe_load((CONFIGS / "recipes" / "mini_lora.yaml").read_text())
@@ -116,3 +116,13 @@ def test_an_unknown_project_lists_the_known_ones() -> None:
 def test_a_missing_folder_says_how_to_point_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="DIRECTOR_CONFIGS"):
         load_catalog(tmp_path / "none")
+
+
+def test_every_shipped_model_of_the_hub_is_pinned() -> None:
+    catalog = load_catalog(CONFIGS)
+    sources = [base.source for base in catalog.bases.values()]
+    sources += [project.captioner.source for project in catalog.projects.values()]
+    sources += [plan.embedder.source for plan in catalog.evaluations.values()]
+    pinned = [source.revision for source in sources if isinstance(source, HubSource)]
+    assert len(pinned) >= 3
+    assert all(pinned)
