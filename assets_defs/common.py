@@ -11,7 +11,6 @@ GPU = "gpu"  # the pool of steps that want an accelerator; it has a limit only w
 DATASET = "dataset"  # the group of what belongs to a director whatever the base
 
 DIRECTOR_FILE = "director.json"
-WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 
 
 def director_of(artifact: Artifact) -> Director:

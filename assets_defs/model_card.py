@@ -5,7 +5,7 @@ Belongs here: gathering what the card tells.  Its words, metadata and files live
 
 import dagster as dg
 
-from assets_defs.common import WEIGHTS, director_of, of_recipe
+from assets_defs.common import director_of, of_recipe
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.evaluation.types import Evaluation
@@ -14,6 +14,7 @@ from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe
 from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage import Artifact
+from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 

@@ -5,10 +5,11 @@ Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache l
 
 import dagster as dg
 
-from assets_defs.common import GPU, WEIGHTS, director_of, drawing_spec, of_recipe
+from assets_defs.common import GPU, director_of, drawing_spec, of_recipe
 from director_diffusion.hashing import hash_file
 from director_diffusion.specs import Base, EvaluationPlan, Recipe
 from director_diffusion.storage import Artifact
+from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 

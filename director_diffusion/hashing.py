@@ -29,9 +29,9 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_folder(folder: Path, *, ignore: tuple[str, ...] = ()) -> str:
+def hash_folder(folder: Path) -> str:
     """Hash of names and contents of all files below `folder`, whatever their order or times."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignore)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     return hash_data({path.relative_to(folder).as_posix(): hash_file(path) for path in files})
 
 

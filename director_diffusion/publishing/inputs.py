@@ -18,8 +18,8 @@ from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.stills.rows import Still
 from director_diffusion.storage import Store
+from director_diffusion.training.rows import WEIGHTS as WEIGHTS
 
-WEIGHTS = "pytorch_lora_weights.safetensors"  # the weights' file in a repository; diffusers looks for this name
 PACKAGES = ("diffusers", "director-diffusion", "open_clip_torch", "peft", "safetensors", "torch", "transformers")
 
 

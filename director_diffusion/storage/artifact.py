@@ -89,9 +89,6 @@ class Artifact:
         """Name of the artifact's folder in the store."""
         return f"{partition_folder(self.manifest.asset, self.manifest.partition)}/{self.manifest.key}"
 
-    def files(self) -> list[str]:
-        return [file.name for file in self.manifest.files]
-
     def read(self, name: str) -> bytes:
         return self.store.read(f"{self.folder}/{name}")
 

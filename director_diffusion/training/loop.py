@@ -26,12 +26,11 @@ from director_diffusion.training.data import Batch, TrainingBatches, generator, 
 from director_diffusion.training.ema import averaged
 from director_diffusion.training.held_out import held_out_batches, held_out_loss
 from director_diffusion.training.reload import measure_reload, predict_as_served
-from director_diffusion.training.rows import CurvePoint, TrainingResult
+from director_diffusion.training.rows import WEIGHTS, CurvePoint, TrainingResult
 from director_diffusion.training.state import TrainingState
 from director_diffusion.training.trainee import load_trainee
 
 TRAINING_VERSION = "1"  # of what a checkpoint holds and of what a step does; a change starts trainings anew
-WEIGHTS = "pytorch_lora_weights.safetensors"  # diffusers' own name
 
 
 def train_adapter(

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
+
 
 @dataclass(frozen=True)
 class CurvePoint:
