@@ -6,7 +6,7 @@ Belongs here: the training stage of a recipe and its check.  The objective, the 
 
 import dagster as dg
 
-from assets_defs.common import GPU, drawing_spec, of_base
+from assets_defs.common import GPU, drawing_spec, models_of, of_base
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
@@ -28,6 +28,7 @@ def adapter_asset(partitions: dg.PartitionsDefinition, base: Base, recipe: Recip
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         reads={"latents": of_base(base, "latents"), "prompt_embeddings": of_base(base, "prompt_embeddings")},
         checks=CHECKS,
+        after=models_of(base.source),
         pool=GPU,
         kinds={"pytorch", "peft", "safetensors"},
     )
@@ -42,12 +43,12 @@ def adapter_asset(partitions: dg.PartitionsDefinition, base: Base, recipe: Recip
             prompt_embeddings.table(PROMPTS_FILE, PromptRow),
             base,
             recipe,
-            run.resources.models.base_folder(base, run.progress),
+            run.resources.models.base_folder(base),
             store=run.store,
             work=run.work,
             out=run.out,
             device=run.resources.machine.device,
-            metadata={"director": run.partition, "recipe": recipe.slug, **run.versions},
+            metadata={"director": run.director, "recipe": recipe.slug, **run.versions},
             progress=run.progress,
         )
         return run.result(

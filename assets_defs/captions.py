@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets_defs.common import DATASET, GPU, director_of
+from assets_defs.common import DATASET, GPU, director_of, models_of
 from director_diffusion.captions.checks import CHECKS
 from director_diffusion.specs import Base, Captioner, Project
 from director_diffusion.stills.rows import STILLS_FILE, WRITTEN_FILE, Still, WrittenCaption
@@ -35,6 +35,7 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
         spec={"captioner": spec, "max_tokens": min(base.max_prompt_tokens for base in bases)},
         fingerprints=fingerprints,
         checks=CHECKS,
+        after=models_of(spec.source, *(base.source for base in bases)),
         pool=GPU,
         kinds={"qwen", "parquet"},
     )
@@ -82,7 +83,7 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
 def _captioner(run: StageRun, spec: Captioner) -> "QwenCaptioner":
     from director_diffusion.captions.qwen import QwenCaptioner
 
-    folder = run.resources.models.folder(spec.source, run.progress)
+    folder = run.resources.models.folder(spec.source)
     return QwenCaptioner(folder, spec, run.resources.machine.device)
 
 
@@ -93,8 +94,6 @@ def _token_counter(run: StageRun, bases: Sequence[Base]) -> Callable[[str], int]
     counters = [
         counter
         for base in bases
-        for counter in get_family(base.family)
-        .token_counters(run.resources.models.base_folder(base, run.progress))
-        .values()
+        for counter in get_family(base.family).token_counters(run.resources.models.base_folder(base)).values()
     ]
     return lambda text: max(counter(text) for counter in counters)

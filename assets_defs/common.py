@@ -4,7 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from director_diffusion.specs import Base, Director, Recipe
+from director_diffusion.models.trained import BASE_MODEL
+from director_diffusion.specs import Base, Director, Recipe, Source, TrainedSource
 from director_diffusion.storage import Artifact
 
 GPU = "gpu"  # the pool of steps that want an accelerator; it has a limit only where there are some
@@ -27,6 +28,14 @@ def drawing_spec(base: Base) -> dict[str, Any]:
 
 def of_base(base: Base, name: str) -> dg.AssetKey:
     return dg.AssetKey([base.slug, name])
+
+
+def models_of(*sources: Source) -> list[dg.AssetKey]:
+    """The assets that make these models, where this project trains them itself."""
+    return [
+        dg.AssetKey([slug, BASE_MODEL])
+        for slug in dict.fromkeys(source.base for source in sources if isinstance(source, TrainedSource))
+    ]
 
 
 def of_recipe(recipe: Recipe, name: str) -> dg.AssetKey:

@@ -6,7 +6,7 @@ Belongs here: the evaluation stage of a recipe and its check.  Scores, intervals
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, of_recipe
+from assets_defs.common import GPU, director_of, models_of, of_recipe
 from director_diffusion.evaluation.checks import CHECKS
 from director_diffusion.sampling.rows import FILE, Sample
 from director_diffusion.specs import EvaluationPlan, Recipe
@@ -25,6 +25,7 @@ def evaluation_asset(partitions: dg.PartitionsDefinition, recipe: Recipe, plan: 
         fingerprints=lambda resources: {"embedder": resources.models.fingerprint(plan.embedder.source)},
         reads={"samples": of_recipe(recipe, "samples")},
         checks=CHECKS,
+        after=models_of(plan.embedder.source),
         pool=GPU,
         kinds={"pytorch", "parquet"},
         fresh=True,
@@ -42,7 +43,7 @@ def evaluation_asset(partitions: dg.PartitionsDefinition, recipe: Recipe, plan: 
             StillSet.of(stills),
             plan,
             director_of(director),
-            models.folder(plan.embedder.source, run.progress),
+            models.folder(plan.embedder.source),
             embedder_fingerprint=models.fingerprint(plan.embedder.source),
             store=run.store,
             fresh=run.fresh,

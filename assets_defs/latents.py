@@ -5,7 +5,7 @@ Belongs here: the latents stage of a base and its checks.  Buckets and encoding 
 
 import dagster as dg
 
-from assets_defs.common import GPU
+from assets_defs.common import GPU, models_of
 from director_diffusion.latents.checks import CHECKS
 from director_diffusion.specs import Base
 from director_diffusion.storage import Artifact, ItemCache
@@ -22,6 +22,7 @@ def latents_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsD
         spec=base.model_dump(mode="json", include={"source", "resolution", "family", "min_reconstruction_psnr"}),
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         checks=CHECKS,
+        after=models_of(base.source),
         pool=GPU,
         kinds={"pytorch", "safetensors"},
     )
@@ -34,7 +35,7 @@ def latents_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsD
 
         models = run.resources.models
         still_set = StillSet.of(stills)
-        folder = models.base_folder(base, run.progress)
+        folder = models.base_folder(base)
         rows = encode_latents(
             still_set,
             base,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets_defs.adapter import adapter_asset
+from assets_defs.base_model import base_model_asset
 from assets_defs.captions import captions_asset
 from assets_defs.evaluation import evaluation_asset
 from assets_defs.latents import latents_asset
@@ -32,6 +33,7 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
     plan = catalog.evaluations[project.evaluation]
     bases = catalog.project_bases(project)
     assets = [*root_assets(partitions), stills_asset(partitions), captions_asset(partitions, project, bases)]
+    assets += [base_model_asset(base) for base in catalog.project_bases_trained_here(project)]
     for base in bases:
         assets += [latents_asset(partitions, base), prompt_embeddings_asset(partitions, base)]
     for recipe in catalog.project_recipes(project):

@@ -5,7 +5,7 @@ Belongs here: gathering what the card tells.  Its words, metadata and files live
 
 import dagster as dg
 
-from assets_defs.common import director_of, of_recipe
+from assets_defs.common import director_of, models_of, of_recipe
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.evaluation.types import Evaluation
@@ -27,9 +27,15 @@ def model_card_asset(
         prefix=recipe.slug,
         group=recipe.slug,
         version="1",
-        spec={"namespace": project.hub_namespace, "base": base, "recipe": recipe, "plan": plan},
+        spec={
+            "namespace": project.hub_namespace,
+            "base": base.model_dump(mode="json", exclude={"trained_here"}),  # the fingerprint tells what came of it
+            "recipe": recipe,
+            "plan": plan,
+        },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         reads={name: of_recipe(recipe, name) for name in ("adapter", "samples", "evaluation")},
+        after=models_of(base.source),
         kinds={"markdown", "huggingface"},
     )
     def model_card(

@@ -5,7 +5,7 @@ Belongs here: the stage of a base.  Joining trigger and caption, and encoding, l
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of
+from assets_defs.common import GPU, director_of, models_of
 from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.specs import Base
 from director_diffusion.storage import Artifact, ItemCache
@@ -26,6 +26,7 @@ def prompt_embeddings_asset(partitions: dg.PartitionsDefinition, base: Base) -> 
             "family": base.family,
         },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
+        after=models_of(base.source),
         pool=GPU,
         kinds={"pytorch", "safetensors"},
     )
@@ -39,7 +40,7 @@ def prompt_embeddings_asset(partitions: dg.PartitionsDefinition, base: Base) -> 
             captions.table(FILE, Caption),
             director_of(director),
             base,
-            models.base_folder(base, run.progress),
+            models.base_folder(base),
             cache=ItemCache(run.store, "prompts", fingerprint, ".safetensors"),
             device=run.resources.machine.device,
             out=run.out,

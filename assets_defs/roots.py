@@ -19,7 +19,7 @@ def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
         from director_diffusion.stills.raw import list_raw_files
         from director_diffusion.tables import write_table
 
-        files = list_raw_files(run.store, run.partition)
+        files = list_raw_files(run.store, run.director)
         write_table(run.out / RAW_FILE, RawFile, files)
         return run.result(
             facts={
@@ -36,7 +36,7 @@ def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
         from director_diffusion.stills.raw import list_written_captions
         from director_diffusion.tables import write_table
 
-        captions = list_written_captions(run.store, run.partition)
+        captions = list_written_captions(run.store, run.director)
         write_table(run.out / WRITTEN_FILE, WrittenCaption, captions)
         return run.result(
             facts={"captions": len(captions), "unreadable": sum(bool(caption.problem) for caption in captions)}
@@ -45,7 +45,7 @@ def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
     @stage(partitions=partitions, group=DATASET, version="1", kinds={"yaml"}, outside=True)
     def director(run: StageRun) -> StageResult:
         """The director's YAML as data, so that an edit of it makes one director stale and not all."""
-        spec = run.resources.configs.director(run.partition)
+        spec = run.resources.configs.director(run.director)
         (run.out / DIRECTOR_FILE).write_text(spec.model_dump_json(indent=1), encoding="utf-8")
         return run.result(
             facts={"name": spec.name, "trigger": spec.trigger, "licence of the stills": spec.stills_licence}

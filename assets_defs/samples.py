@@ -5,7 +5,7 @@ Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache l
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, drawing_spec, of_recipe
+from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_recipe
 from director_diffusion.hashing import hash_file
 from director_diffusion.specs import Base, EvaluationPlan, Recipe
 from director_diffusion.storage import Artifact
@@ -25,6 +25,7 @@ def samples_asset(
         spec={"base": drawing_spec(base), "prompts": plan.prompts, "seeds": plan.seeds, "sampling": plan.sampling},
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         reads={"adapter": of_recipe(recipe, "adapter")},
+        after=models_of(base.source),
         pool=GPU,
         kinds={"pytorch", "diffusers"},
         fresh=True,
@@ -39,7 +40,7 @@ def samples_asset(
             plan,
             base,
             director_of(director),
-            models.base_folder(base, run.progress),
+            models.base_folder(base),
             weights,
             adapter_version=hash_file(weights),
             base_fingerprint=models.fingerprint(base.source),

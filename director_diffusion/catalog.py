@@ -58,6 +58,12 @@ class Catalog:
         """The bases that a project's recipes use, each once."""
         return [self.bases[slug] for slug in dict.fromkeys(recipe.base for recipe in self.project_recipes(project))]
 
+    def project_bases_trained_here(self, project: Project) -> list[Base]:
+        """The bases that a project trains itself: its recipes' where their file says how, and those it lists."""
+        used = {base.slug: base for base in self.project_bases(project)}
+        listed = {slug: self.bases[slug] for slug in project.bases}
+        return [base for base in {**used, **listed}.values() if base.trained_here is not None]
+
 
 def load_catalog(folder: Path) -> Catalog:
     """Read every file below `folder`.  Raises SpecError naming file, key, value and what is allowed."""
@@ -120,9 +126,12 @@ def _check_references(catalog: Catalog) -> None:
         )
     for recipe in catalog.recipes.values():
         _must_exist(catalog, "recipes", recipe.slug, "base", recipe.base, catalog.bases)
+    trained_here = {slug: base for slug, base in catalog.bases.items() if base.trained_here is not None}
     for project in catalog.projects.values():
         for slug in project.recipes:
             _must_exist(catalog, "projects", project.slug, "recipes", slug, catalog.recipes)
+        for slug in project.bases:
+            _must_exist(catalog, "projects", project.slug, "bases", slug, trained_here)
         _must_exist(catalog, "projects", project.slug, "evaluation", project.evaluation, catalog.evaluations)
         for slug in () if project.directors == "all" else project.directors:
             _must_exist(catalog, "projects", project.slug, "directors", slug, catalog.directors)

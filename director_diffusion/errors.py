@@ -39,6 +39,10 @@ class ModelError(DirectorError):
     """A model's files are absent, gated, incomplete or of another kind."""
 
 
+class DataError(DirectorError):
+    """Pictures that a base is to be trained on from scratch cannot be used as they are."""
+
+
 class TrainingError(DirectorError):
     """A training cannot start or go on."""
 

@@ -5,7 +5,10 @@ Belongs here: the seam between work that takes a while and whatever shows it (a 
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 T = TypeVar("T")
 
@@ -26,6 +29,9 @@ class Progress(Protocol):
     def observe(self, step: int, values: dict[str, float]) -> None:
         """Numbers of a training step, to be shown while it runs."""
 
+    def show(self, step: int, title: str, image: "Image") -> None:
+        """A picture of what is learned after a training step, to be shown while it runs."""
+
 
 class Silent:
     """Shows nothing; the default for notebooks and tests."""
@@ -37,6 +43,9 @@ class Silent:
         return None
 
     def observe(self, step: int, values: dict[str, float]) -> None:
+        return None
+
+    def show(self, step: int, title: str, image: "Image") -> None:
         return None
 
 

@@ -6,21 +6,10 @@ Does not: where the files are (`catalog.load_catalog` is given a path), or anyth
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-SLUG = r"^[a-z0-9_]+$"
-
-Slug = Annotated[str, Field(pattern=SLUG, max_length=64)]
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Share = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
-
-
-class Spec(BaseModel):
-    """Base of every spec: unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
+from director_diffusion.pretraining.specs import TrainedHere
+from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec, Text
 
 # --- directors ---------------------------------------------------------------------------------------------------
 
@@ -90,18 +79,15 @@ class FolderSource(Spec):
     folder: Text
 
 
-class BuiltSource(Spec):
-    """A part of the small model set that this project builds itself on drawn scenes, once, and caches."""
+class TrainedSource(Spec):
+    """A part of a base that this project trains from scratch: as `<base>/base_model` was last made."""
 
-    kind: Literal["built"]
-    part: Literal["base", "captioner", "embedder"] = "base"
-    seed: int = 0
-    vae_steps: Annotated[int, Field(ge=0)] = 300
-    denoiser_steps: Annotated[int, Field(ge=0)] = 300
-    embedder_steps: Annotated[int, Field(ge=0)] = 100
+    kind: Literal["base_model"]
+    base: Slug = Field(description="A base whose file says `trained_here`.")
+    part: Literal["base", "captioner", "embedder", "style_encoder"] = "base"
 
 
-Source = Annotated[HubSource | FolderSource | BuiltSource, Field(discriminator="kind")]
+Source = Annotated[HubSource | FolderSource | TrainedSource, Field(discriminator="kind")]
 
 
 class Licence(Spec):
@@ -146,7 +132,7 @@ class Base(Spec):
 
     slug: Slug
     name: Text
-    family: Literal["flux"]
+    family: Literal["flux", "flux_pixel"]
     source: Source
     model_id: Text = Field(description="What a card calls the base: the Hub id, or the set's own name.")
     licence: Licence
@@ -157,6 +143,20 @@ class Base(Spec):
     min_reconstruction_psnr: Annotated[float, Field(ge=0, le=60)] = Field(
         24.0, description="dB; the VAE must give a still back at least this well."
     )
+    trained_here: TrainedHere | None = Field(None, description="How this project trains the base from scratch.")
+
+    @model_validator(mode="after")
+    def _source_is_its_own(self) -> "Base":
+        if isinstance(self.source, TrainedSource):
+            if (self.source.base, self.source.part) != (self.slug, "base"):
+                raise ValueError(f"source: of kind base_model, a base has only its own: base {self.slug}, part base")
+            if self.trained_here is None:
+                raise ValueError("source: of kind base_model needs `trained_here`, which says how it is trained")
+        if self.trained_here is not None and (self.family == "flux_pixel") != (self.trained_here.vae is None):
+            raise ValueError("family: flux_pixel is trained without a `vae`, flux with one")
+        if self.trained_here is not None and self.max_prompt_tokens != self.trained_here.denoiser.prompt_tokens:
+            raise ValueError("max_prompt_tokens: must be the prompt_tokens that the denoiser is trained with")
+        return self
 
 
 # --- recipes -----------------------------------------------------------------------------------------------------
@@ -323,6 +323,7 @@ class Project(Spec):
 
     slug: Slug
     recipes: tuple[Slug, ...] = Field(min_length=1)
+    bases: tuple[Slug, ...] = Field((), description="Bases to be trained here, beside those of the recipes.")
     captioner: Captioner
     evaluation: Slug
     directors: Literal["all"] | tuple[Slug, ...] = "all"
@@ -354,7 +355,7 @@ class Deployment(Spec):
     )
     captioning_batch: PositiveInt = 8
     hub: FolderHub
-    model_cache: Text | None = Field(None, description="Folder of built and downloaded models; None: the user's cache.")
+    model_cache: Text | None = Field(None, description="Folder of downloaded models; None: the user's cache.")
 
     @model_validator(mode="after")
     def _gpus_match_device(self) -> "Deployment":

@@ -28,7 +28,7 @@ def build_definitions(
     catalog, project = surroundings.catalog, surroundings.project
     partitions = directors_partitions(catalog, project)
     assets = with_automation(lineage(catalog, project))
-    jobs = project_jobs(project)
+    jobs = project_jobs(project, catalog.project_bases_trained_here(project))
     return dg.Definitions(
         assets=assets,
         resources={**build_resources(surroundings), **(resource_overrides or {})},
@@ -50,7 +50,7 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
     return {
         "store": store,
         "artifacts": ArtifactIOManager(store=store),
-        "models": ModelsResource(root=str(surroundings.root), cache=str(surroundings.model_cache)),
+        "models": ModelsResource(root=str(surroundings.root), cache=str(surroundings.model_cache), store=store),
         "machine": MachineResource(device=deployment.device, captioning_batch=deployment.captioning_batch),
         "hub": HubResource(url=surroundings.hub_url),
         "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),

@@ -1,12 +1,15 @@
 """Jobs: the parts of the graph that people and schedules launch as one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from director_diffusion.specs import Project
+from director_diffusion.models.trained import BASE_MODEL
+from director_diffusion.specs import Base, Project
 
+BUILD_BASE = "build_base"
 ROOT_NAMES = ("raw_stills", "written_captions", "director")
 
 
@@ -25,8 +28,8 @@ class _Job:
     description: str
 
 
-def project_jobs(project: Project) -> list[UnresolvedAssetJobDefinition]:
-    """Per recipe: everything from stills to publication, and a re-evaluation; and one that looks at the roots."""
+def project_jobs(project: Project, trained_here: Sequence[Base]) -> list[UnresolvedAssetJobDefinition]:
+    """Per recipe: everything from stills to publication, and a re-evaluation; the roots; and bases trained here."""
     wanted = [
         _Job(
             "look_at_inputs",
@@ -45,4 +48,12 @@ def project_jobs(project: Project) -> list[UnresolvedAssetJobDefinition]:
                 f"Samples and scores {recipe} of one director anew; trains nothing, publishes nothing.",
             ),
         ]
+    if trained_here:
+        wanted.append(
+            _Job(
+                BUILD_BASE,
+                dg.AssetSelection.assets(*(dg.AssetKey([base.slug, BASE_MODEL]) for base in trained_here)),
+                f"Trains from scratch what is not trained yet of {', '.join(base.slug for base in trained_here)}.",
+            )
+        )
     return [dg.define_asset_job(job.name, job.selection, description=job.description) for job in wanted]

@@ -1,11 +1,16 @@
 """The machine: what a step may know of where it runs, and how it tells how far it is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from director_diffusion.progress import Progress, Task
+from resources.previews import image_markdown
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class MachineResource(dg.ConfigurableResource):
@@ -15,8 +20,13 @@ class MachineResource(dg.ConfigurableResource):
     captioning_batch: int
 
 
+def partition_of(context: dg.AssetExecutionContext) -> str | None:
+    """The partition that this step makes; None for an asset without partitions, even in a run that has one."""
+    return context.partition_key if context.assets_def.partitions_def is not None else None
+
+
 class LogProgress:
-    """Progress in the run's log, a line per tenth, and training numbers as asset observations."""
+    """Progress in the run's log, a line per tenth; training numbers and sample grids as asset observations."""
 
     def __init__(self, context: dg.AssetExecutionContext):
         self._context = context
@@ -26,10 +36,16 @@ class LogProgress:
         yield _LogTask(self._context.log.info, title, total)
 
     def observe(self, step: int, values: dict[str, float]) -> None:
-        metadata = {"step": step, **values}
-        partition = self._context.partition_key if self._context.has_partition_key else None
+        self._log({"step": step, **values})
+
+    def show(self, step: int, title: str, image: "Image") -> None:
+        self._log({"step": step, title: dg.MetadataValue.md(image_markdown(image, f"{title}, step {step}"))})
+
+    def _log(self, metadata: Mapping[str, Any]) -> None:
         self._context.log_event(
-            dg.AssetObservation(asset_key=self._context.asset_key, partition=partition, metadata=metadata)
+            dg.AssetObservation(
+                asset_key=self._context.asset_key, partition=partition_of(self._context), metadata=metadata
+            )
         )
 
 

@@ -1,34 +1,44 @@
-"""Models: where the folders of bases, captioners and embedders come from."""
+"""Models: where the folders of bases, captioners and embedders come from, and where bases are trained."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from director_diffusion.progress import Progress
 from director_diffusion.specs import Base, Source
+from resources.store import StoreResource
+
+if TYPE_CHECKING:
+    from director_diffusion.pretraining.keys import PartName
 
 TOKEN_VARIABLE = "HF_TOKEN"
 
 
 class ModelsResource(dg.ConfigurableResource):
-    """Turns a source of a spec into a local folder: downloaded at its pinned revision, built once, or just found."""
+    """Turns a source of a spec into a local folder: downloaded at its pinned revision, trained here, or just found."""
 
     root: str  # what relative folders in specs are relative to
-    cache: str  # where downloads and built sets are kept
+    cache: str  # where downloads are kept
+    store: dg.ResourceDependency[StoreResource]
 
-    def folder(self, source: Source, progress: Progress) -> Path:
+    def folder(self, source: Source) -> Path:
         from director_diffusion.models.source import resolve
 
         return resolve(
             source,
             root=Path(self.root),
             cache=Path(self.cache),
-            token=os.environ.get(TOKEN_VARIABLE),
-            progress=progress,
+            store=self.store.get(),
+            token=self.token(),
         )
 
-    def base_folder(self, base: Base, progress: Progress) -> Path:
+    def token(self) -> str | None:
+        """The Hub's token, where one is set."""
+        return os.environ.get(TOKEN_VARIABLE)
+
+    def base_folder(self, base: Base) -> Path:
         """The folder of a base, known to be whole."""
         from director_diffusion.models.source import resolve_base
 
@@ -36,12 +46,18 @@ class ModelsResource(dg.ConfigurableResource):
             base,
             root=Path(self.root),
             cache=Path(self.cache),
-            token=os.environ.get(TOKEN_VARIABLE),
-            progress=progress,
+            store=self.store.get(),
+            token=self.token(),
         )
 
     def fingerprint(self, source: Source) -> str:
-        """What the folder will hold, known without downloading or building it."""
+        """What the folder will hold, known without downloading it."""
         from director_diffusion.models.source import fingerprint
 
-        return fingerprint(source, root=Path(self.root), cache=Path(self.cache))
+        return fingerprint(source, root=Path(self.root), cache=Path(self.cache), store=self.store.get())
+
+    def part_keys(self, base: Base) -> Mapping["PartName", str]:
+        """What the parts of a base trained here are made of, known before they are."""
+        from director_diffusion.pretraining.keys import part_keys
+
+        return part_keys(base, root=Path(self.root), cache=Path(self.cache))

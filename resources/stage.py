@@ -23,6 +23,7 @@ from director_diffusion.errors import DirectorError, StoreError, TransientError
 from director_diffusion.hashing import hash_data, short
 from director_diffusion.storage import Artifact, Manifest, Store
 from director_diffusion.storage.artifact import (
+    UNPARTITIONED,
     content_version,
     describe_files,
     find_artifact,
@@ -32,6 +33,8 @@ from director_diffusion.storage.artifact import (
     write_artifact,
 )
 from director_diffusion.storage.lock import writer_lock
+from director_diffusion.storage.work import work_folder
+from resources.machine import partition_of
 from resources.process_tags import tag_run_with_process
 from resources.stage_run import Resources, StageResult, StageRun, dagster_metadata
 
@@ -45,11 +48,12 @@ Fingerprints = Callable[[Resources], Mapping[str, str]]
 
 def stage(
     *,
-    partitions: dg.PartitionsDefinition,
+    partitions: dg.PartitionsDefinition | None,
     group: str,
     version: str,
     prefix: str | None = None,
     reads: Mapping[str, dg.AssetKey] | None = None,
+    after: Sequence[dg.AssetKey] = (),
     spec: Any = None,
     fingerprints: Fingerprints | None = None,
     checks: Sequence[Check] = (),
@@ -61,9 +65,10 @@ def stage(
     """Make an asset of a body `(run: StageRun, <input>: Artifact, ...) -> StageResult`.
 
     `version` is raised by hand when the body's results change; with `spec` it is Dagster's code version.  `reads` gives
-    the asset key of an input whose name is not its key.  `fingerprints` are further parts of the key, known at run time
-    only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so every
-    time; its key is its content.  With `fresh`, the run tag `director/fresh` enters the key.
+    the asset key of an input whose name is not its key; `after` are assets that reach the body by another way, such as
+    a model's source, and the key through its fingerprint.  `fingerprints` are further parts of the key, known at run
+    time only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so
+    every time; its key is its content.  With `fresh`, the run tag `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
 
@@ -82,6 +87,7 @@ def stage(
         return dg.asset(
             key=key,
             ins={name: dg.AssetIn(key=asset_key) for name, asset_key in inputs.items()},
+            deps=list(after),
             partitions_def=partitions,
             group_name=group,
             code_version=code_version,
@@ -97,7 +103,7 @@ def stage(
     return decorate
 
 
-def _check_spec(check: Check, key: dg.AssetKey, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
+def _check_spec(check: Check, key: dg.AssetKey, partitions: dg.PartitionsDefinition | None) -> dg.AssetCheckSpec:
     with warnings.catch_warnings():
         # Partitioned checks are a preview in Dagster 1.13; our pin (<1.14) is what makes them safe to use.
         warnings.simplefilter("ignore", dg.PreviewWarning)
@@ -124,7 +130,7 @@ class _Maker:
         fingerprints: Fingerprints | None,
     ):
         self.context, self.asset, self.code_version, self.outside = context, tuple(key.path), code_version, outside
-        self.partition = context.partition_key
+        self.partition = partition_of(context)
         self.store: Store = context.resources.store.get()
         self.fresh = context.run.tags.get(FRESH_TAG, "") if fresh else ""
         self.resources = Resources(
@@ -177,12 +183,13 @@ class _Maker:
     def _write(
         self, body: Body, artifacts: Mapping[str, Artifact], versions: dict[str, str], *, plain_key: str, started: float
     ) -> tuple[Artifact, bool]:
-        name = f"{'/'.join(self.asset)}/{self.partition}"
+        name = "/".join((*self.asset, self.partition or UNPARTITIONED))
         with (
             writer_lock(self.store, name, f"run {self.context.run.run_id}", wait_s=GLANCE_S if self.outside else 0.0),
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
-            work = self._work_folder(self._key(plain_key) if plain_key else "outside")
+            unfinished = self._key(plain_key) if plain_key else "outside"
+            work = work_folder(self.store, f"{partition_folder(self.asset, self.partition)}/{unfinished}")
             run = StageRun(
                 context=self.context,
                 partition=self.partition,
@@ -221,12 +228,6 @@ class _Maker:
             set_latest(artifact)
             shutil.rmtree(work.parent, ignore_errors=True)  # also what was begun under keys that no longer count
             return artifact, False
-
-    def _work_folder(self, key: str) -> Path:
-        """Unfinished work of this key, on this machine's disk so that a later attempt finds it."""
-        name = f"work/{partition_folder(self.asset, self.partition)}/{key}"
-        root = self.store.local_root or Path(tempfile.gettempdir()) / f"director-{short(hash_data(self.store.url))}"
-        return root / name
 
     def _report(self, artifact: Artifact, *, reused: bool, started: float) -> dg.MaterializeResult[Artifact]:
         manifest = artifact.manifest

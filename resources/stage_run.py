@@ -45,7 +45,7 @@ class StageRun:
     """One making of one artifact."""
 
     context: dg.AssetExecutionContext
-    partition: str
+    partition: str | None  # None: the asset has no partitions
     store: Store
     out: Path  # files left here become the artifact
     work: Path  # survives a kill: unfinished work of this very key, deleted once it is done
@@ -53,6 +53,13 @@ class StageRun:
     resources: Resources
     fresh: str  # label of a re-evaluation, or ""
     versions: Mapping[str, str] = field(default_factory=dict)  # of the inputs, by asset
+
+    @property
+    def director(self) -> str:
+        """The partition of a stage that makes something of one director."""
+        if self.partition is None:
+            raise TypeError(f"{self.context.asset_key.to_user_string()} has no partitions, hence no director")
+        return self.partition
 
     def result(
         self,

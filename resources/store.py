@@ -35,7 +35,7 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         if failed is not None:
             name = context.asset_key.to_user_string()
             raise StoreError(
-                f"{name} of {partition}",
+                f"{name} of {partition}" if partition else name,
                 f"may not be used: its check {failed.name} failed ({failed.description})",
                 f"Mend the cause, then materialize {name} again.",
             )

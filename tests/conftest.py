@@ -1,4 +1,4 @@
-"""Fixtures that several rooms share: the small model set, untrained, and a running Dagster."""
+"""Fixtures that several rooms share: the shipped models, and a running Dagster."""
 
 from __future__ import annotations
 
@@ -11,35 +11,25 @@ import pytest
 if TYPE_CHECKING:
     from tests.dagster_server import DagsterServer
 
-
-@pytest.fixture(scope="session")
-def mini_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained base in diffusers' layout; read it, do not write to it."""
-    from director_diffusion.mini.architecture import save_untrained_base
-
-    folder = tmp_path_factory.mktemp("mini_base")
-    save_untrained_base(folder)
-    return folder
+MINI = Path(__file__).parents[1] / "models" / "mini"
 
 
 @pytest.fixture(scope="session")
-def mini_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained captioner in transformers' layout; read it, do not write to it."""
-    from director_diffusion.mini.architecture import save_untrained_captioner
-
-    folder = tmp_path_factory.mktemp("mini_captioner")
-    save_untrained_captioner(folder)
-    return folder
+def mini_base() -> Path:
+    """The shipped base in diffusers' layout; read it, do not write to it."""
+    return MINI / "base"
 
 
 @pytest.fixture(scope="session")
-def mini_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained open_clip model as a local folder; read it, do not write to it."""
-    from director_diffusion.mini.architecture import save_untrained_embedder
+def mini_captioner() -> Path:
+    """The shipped captioner in transformers' layout; read it, do not write to it."""
+    return MINI / "captioner"
 
-    folder = tmp_path_factory.mktemp("mini_embedder")
-    save_untrained_embedder(folder)
-    return folder
+
+@pytest.fixture(scope="session")
+def mini_embedder() -> Path:
+    """The shipped open_clip model as a local folder; read it, do not write to it."""
+    return MINI / "embedder"
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,10 @@ LAUNCH = """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
   ... on RunConfigValidationInvalid { errors { message } } ... on PresetNotFoundError { message } } }"""
 STATUS = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-NODES = """query($partition: String) { assetNodes { assetKey { path } staleStatus(partition: $partition)
-  staleCauses(partition: $partition) { category reason key { path } }
+NODES = """query { assetNodes { assetKey { path } isPartitioned
   assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } } } }"""
+STALE = """query($keys: [AssetKeyInput!], $partition: String) { assetNodes(assetKeys: $keys) { assetKey { path }
+  staleStatus(partition: $partition) staleCauses(partition: $partition) { category reason key { path } } } }"""
 BACKFILL = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 BACKFILL_STATUS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
@@ -129,15 +130,17 @@ class DagsterServer:
 
     def stale(self, partition: str) -> set[str]:
         """Names of the assets that the UI calls stale for a partition."""
-        nodes = self.ask(NODES, partition=partition)["assetNodes"]
+        keys = [{"path": name.split("/")} for name in self.materialized()]
+        nodes = self.ask(STALE, keys=keys, partition=partition)["assetNodes"]
         return {"/".join(node["assetKey"]["path"]) for node in nodes if node["staleStatus"] == "STALE"}
 
     def materialized(self) -> dict[str, set[str]]:
-        """Materialized partitions by asset."""
-        nodes = self.ask(NODES, partition=None)["assetNodes"]
+        """Materialized partitions by asset, of those that have partitions."""
+        nodes = self.ask(NODES)["assetNodes"]
         return {
             "/".join(node["assetKey"]["path"]): set(node["assetPartitionStatuses"]["materializedPartitions"])
             for node in nodes
+            if node["isPartitioned"]
         }
 
     def log(self) -> str:

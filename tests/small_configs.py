@@ -11,35 +11,39 @@ from typing import Any
 import yaml
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-TINY_BUILD = {"vae_steps": 2, "denoiser_steps": 2, "embedder_steps": 2}
+MODELS = CONFIGS.with_name("models")
+FEW_STEPS = {"steps": 6, "batch_size": 4, "checkpoint_every": 2, "preview_every": 3}
 
 
 def small_configs(folder: Path, *, stills: int = 16) -> Path:
-    """Copy `configs/` to `folder`/configs and turn the demo down to seconds.  Returns the new configs folder."""
+    """Copy `configs/` to `folder`/configs, with the shipped models beside it, and turn the demo down to seconds.
+
+    Returns the new configs folder.
+    """
     configs = folder / "configs"
     shutil.copytree(CONFIGS, configs)
-    base = read(configs, "bases/mini")
-    change(configs, "bases/mini", source={**base["source"], **TINY_BUILD}, min_reconstruction_psnr=0)
+    (folder / "models").symlink_to(MODELS)
+    change(configs, "deployments/local", model_cache="model-cache")
+    change(configs, "bases/mini", min_reconstruction_psnr=0, trained_here=small_training(configs))
     change(configs, "recipes/mini_lora", steps=6, checkpoint_every=3, batch_size=2, schedule={"warmup_steps": 1})
-    project = read(configs, "projects/demo")
-    captioner = {**project["captioner"], "max_new_tokens": 4}
-    captioner["source"] = {**captioner["source"], **TINY_BUILD}
     change(
         configs,
         "projects/demo",
-        captioner=captioner,
+        captioner={**read(configs, "projects/demo")["captioner"], "max_new_tokens": 4},
         placeholder_stills={"per_director": stills, "captioned_share": 0.9},
     )
     plan = read(configs, "evaluations/mini")
-    embedder = {**plan["embedder"], "source": {**plan["embedder"]["source"], **TINY_BUILD}}
-    change(
-        configs,
-        "evaluations/mini",
-        prompts=plan["prompts"][:4],
-        sampling={"steps": 2, "batch_size": 4},
-        embedder=embedder,
-    )
+    change(configs, "evaluations/mini", prompts=plan["prompts"][:4], sampling={"steps": 2, "batch_size": 4})
     return configs
+
+
+def small_training(configs: Path) -> dict[str, Any]:
+    """How mini is trained, with a few steps on a few pictures; of every part."""
+    spec = read(configs, "bases/mini")["trained_here"]
+    parts = {name: {**part, **FEW_STEPS} for name, part in spec.items() if isinstance(part, dict) and "steps" in part}
+    finishing = {**spec["denoiser"]["finishing"], "steps": 2}
+    parts["denoiser"] = {**parts["denoiser"], "preview_steps": 2, "finishing": finishing}
+    return {**spec, **parts, "data": {"kind": "drawn_scenes", "pictures": 64, "held_out": 24}}
 
 
 def read(configs: Path, name: str) -> dict[str, Any]:

@@ -53,6 +53,9 @@ CHILDREN.set_forkserver_preload(
         "director_diffusion.stills.sheets",
         "director_diffusion.captions.caption",
         "director_diffusion.captions.qwen",
+        "director_diffusion.pretraining.build",
+        "director_diffusion.pretraining.denoiser",
+        "director_diffusion.pretraining.embedder",
         "director_diffusion.training.loop",
         "director_diffusion.training.plots",
         "director_diffusion.families.flux.drawing",
@@ -91,11 +94,10 @@ class TinyProject:
     folder: Path
 
     @classmethod
-    def make(cls, folder: Path, model_cache: Path, *, directors: tuple[str, ...], stills: int = 16) -> "TinyProject":
-        """A project of these directors, with the model cache shared with others."""
+    def make(cls, folder: Path, *, directors: tuple[str, ...], stills: int = 16) -> "TinyProject":
+        """A project of these directors."""
         configs = small_configs(folder, stills=stills)
         change(configs, "projects/demo", directors=list(directors))
-        change(configs, "deployments/local", model_cache=str(model_cache))
         return cls(folder)
 
     def copy(self, folder: Path) -> "TinyProject":
@@ -133,6 +135,10 @@ class TinyProject:
     def start(self, *arguments: str, first: Callable[[], None] | None = None) -> "Child":
         """`director run <arguments> --json` in a process of its own, after calling `first` there."""
         return Child(self, ("run", *arguments, "--json"), first)
+
+    def begin(self, *arguments: str) -> "Child":
+        """`director <arguments>` in a process of its own."""
+        return Child(self, arguments, None)
 
     def instance(self) -> dg.DagsterInstance:
         """Dagster's records of this project; close it after use."""

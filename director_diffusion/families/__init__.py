@@ -6,5 +6,6 @@ from director_diffusion.families.base import Family
 def get_family(name: str) -> Family:
     """The family called `name` in a base's spec."""
     from director_diffusion.families.flux import FluxFamily
+    from director_diffusion.families.flux_pixel import FluxPixelFamily
 
-    return {"flux": FluxFamily}[name]()
+    return {"flux": FluxFamily, "flux_pixel": FluxPixelFamily}[name]()

@@ -74,6 +74,9 @@ class Family(Protocol):
     ) -> Painter:
         """`max_tokens` as for the prompt encoder: prompts are drawn with the padding they were trained with."""
 
+    def painter_of(self, pipeline: Any, *, guidance_kind: str, max_tokens: int) -> Painter:
+        """As `load_painter`, over a diffusers pipeline that is in memory: one that is being trained."""
+
     def target_modules(self, denoiser: nn.Module, preset: str) -> list[str]:
         """Full names of the linears that a preset adapts.  Raises ModelError where a pattern of it matches none."""
 

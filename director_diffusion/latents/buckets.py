@@ -73,6 +73,12 @@ def choose(width: int, height: int, resolution: Resolution) -> Fit:
     return min(lossy, key=_least_cropped)
 
 
+def nearest(resolution: Resolution, aspect: float) -> Bucket:
+    """The bucket of the full budget whose shape is nearest to an aspect."""
+    candidates = buckets(resolution.side, resolution.multiple, resolution.aspects)
+    return min(candidates, key=lambda candidate: abs(math.log(candidate.aspect / aspect)))
+
+
 @lru_cache(maxsize=256)
 def buckets(side: int, multiple: int, aspects: tuple[float, ...]) -> tuple[Bucket, ...]:
     """The buckets of one pixel budget (side²), one for each aspect, in their order, each once.

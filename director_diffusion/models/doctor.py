@@ -13,8 +13,10 @@ import psutil
 
 from director_diffusion.errors import ModelError
 from director_diffusion.models.hub import is_downloaded
-from director_diffusion.models.source import built_folder, fingerprint, hub_cache
-from director_diffusion.specs import BuiltSource, FolderSource, HubSource
+from director_diffusion.models.source import fingerprint, hub_cache
+from director_diffusion.pretraining.manifest import MANIFEST, differing_files
+from director_diffusion.specs import FolderSource, HubSource, Source, TrainedSource
+from director_diffusion.storage import Store
 
 GIB = 2**30
 MEMORY_OF_A_SMALL_RUN = 3 * GIB  # the mini set on CPU
@@ -36,24 +38,24 @@ class Finding:
 
 
 def examine(
-    models: Mapping[str, HubSource | FolderSource | BuiltSource],
+    models: Mapping[str, Source],
     *,
     device: str,
-    store: Path | None,
+    store: Store,
     cache: Path,
     root: Path,
     token: str | None,
 ) -> list[Finding]:
-    """All findings for models by name; `store` is None where it is not on this machine's disks."""
-    found = [examine_model(name, source, root=root, cache=cache) for name, source in models.items()]
+    """All findings for models by name."""
+    found = [examine_model(name, source, root=root, cache=cache, store=store) for name, source in models.items()]
     to_download = [
         name
         for name, source in models.items()
         if isinstance(source, HubSource) and source.revision and not is_downloaded(source, cache=hub_cache(cache))
     ]
     disks = [examine_disk("model cache", cache, needed=len(to_download) * DISK_OF_A_DOWNLOAD or DISK_OF_A_SMALL_RUN)]
-    if store is not None:
-        disks.append(examine_disk("store", store, needed=DISK_OF_A_SMALL_RUN))
+    if store.local_root is not None:
+        disks.append(examine_disk("store", store.local_root, needed=DISK_OF_A_SMALL_RUN))
     return [examine_device(device), examine_memory(), *disks, examine_token(token, to_download), *found]
 
 
@@ -112,15 +114,15 @@ def examine_token(token: str | None, to_download: list[str]) -> Finding:
     )
 
 
-def examine_model(name: str, source: HubSource | FolderSource | BuiltSource, *, root: Path, cache: Path) -> Finding:
+def examine_model(name: str, source: Source, *, root: Path, cache: Path, store: Store) -> Finding:
     """Whether a model is there, will come by itself, or lacks something."""
     try:
         if isinstance(source, FolderSource):
-            fingerprint(source, root=root, cache=cache)
-            return Finding(name, "ok", f"in {source.folder}")
-        if isinstance(source, BuiltSource):
-            there = built_folder(source, cache).is_dir()
-            return Finding(name, "ok", "built" if there else "will be built when it is first needed (a minute or two)")
+            fingerprint(source, root=root, cache=cache, store=store)
+            return _examine_folder(name, source, root / Path(source.folder).expanduser())
+        if isinstance(source, TrainedSource):
+            fingerprint(source, root=root, cache=cache, store=store)
+            return Finding(name, "ok", f"trained here, as {source.base}/base_model")
         if is_downloaded(source, cache=hub_cache(cache)):
             return Finding(name, "ok", f"{source.repo}, downloaded")
         return Finding(
@@ -128,3 +130,18 @@ def examine_model(name: str, source: HubSource | FolderSource | BuiltSource, *, 
         )
     except ModelError as error:
         return Finding(name, "missing", f"{error.thing}: {error.problem}", error.way_out)
+
+
+def _examine_folder(name: str, source: FolderSource, folder: Path) -> Finding:
+    """A folder is as it should be where a manifest beside it says so, or where there is none."""
+    if not (folder.parent / MANIFEST).exists():
+        return Finding(name, "ok", f"in {source.folder}")
+    differing = differing_files(folder.parent, folder.name)
+    if not differing:
+        return Finding(name, "ok", f"in {source.folder}, as its manifest says")
+    return Finding(
+        name,
+        "missing",
+        f"{source.folder} is not as its manifest says: {', '.join(differing[:3])}{' …' if differing[3:] else ''}",
+        "Check the folder out again, or make the set again: make mini",
+    )

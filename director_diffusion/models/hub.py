@@ -34,6 +34,24 @@ def download(source: HubSource, *, cache: Path, token: str | None) -> Path:
     return folder
 
 
+def download_data(repo: str, revision: str, folder: str, *, cache: Path, token: str | None) -> Path:
+    """The folder `folder` ("" for all) of a data set at a pinned revision; else as `download`."""
+    from huggingface_hub import snapshot_download
+
+    bound_requests()
+    with _explained(repo, revision, "datasets/"):
+        snapshot = snapshot_download(
+            repo,
+            repo_type="dataset",
+            revision=revision,
+            cache_dir=cache,
+            token=_checked(token),
+            etag_timeout=TIMEOUT_S,
+            allow_patterns=[f"{folder.strip('/')}/*" if folder else "*"],
+        )
+    return Path(snapshot) / folder
+
+
 def is_downloaded(source: HubSource, *, cache: Path) -> bool:
     """Whether `download` would find the whole snapshot in `cache`; asks nobody."""
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -103,7 +121,7 @@ def _snapshot(source: HubSource, *, cache: Path, token: str | None, local_files_
 
 
 @contextmanager
-def _explained(repo: str, revision: str) -> Iterator[None]:
+def _explained(repo: str, revision: str, kind: str = "") -> Iterator[None]:
     """Say what a failed request means for whoever asked."""
     from httpx2 import HTTPError
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled, XetDownloadError
@@ -111,10 +129,10 @@ def _explained(repo: str, revision: str) -> Iterator[None]:
     try:
         yield
     except (HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, XetDownloadError) as error:
-        raise _meaning(error, repo, revision) from error
+        raise _meaning(error, repo, revision, kind) from error
 
 
-def _meaning(error: Exception, repo: str, revision: str) -> DirectorError:
+def _meaning(error: Exception, repo: str, revision: str, kind: str) -> DirectorError:
     from huggingface_hub.errors import (
         DisabledRepoError,
         GatedRepoError,
@@ -124,7 +142,7 @@ def _meaning(error: Exception, repo: str, revision: str) -> DirectorError:
         RevisionNotFoundError,
     )
 
-    name, page = f"{repo}@{revision[:8]}", f"https://huggingface.co/{repo}"
+    name, page = f"{repo}@{revision[:8]}", f"https://huggingface.co/{kind}{repo}"
     cause = _root(error)
     if isinstance(cause, GatedRepoError):
         return ModelError(

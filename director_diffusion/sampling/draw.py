@@ -4,7 +4,6 @@ Belongs here: which images are asked for, how they are named in the cache, and d
 model draws is its family's matter (`families.base.Painter`).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from director_diffusion.families import get_family
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
-from director_diffusion.latents.buckets import buckets
+from director_diffusion.latents.buckets import nearest
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt
@@ -96,9 +95,7 @@ def draw_samples(
 
 def plan_sampler(plan: EvaluationPlan, base: Base) -> Sampler:
     """The plan's settings on this base: its bucket nearest to the plan's aspect, and its guidance where none is set."""
-    resolution, aspect = base.resolution, plan.sampling.aspect
-    candidates = buckets(resolution.side, resolution.multiple, resolution.aspects)
-    bucket = min(candidates, key=lambda candidate: abs(math.log(candidate.aspect / aspect)))
+    bucket = nearest(base.resolution, plan.sampling.aspect)
     guidance = base.guidance.sample if plan.sampling.guidance is None else plan.sampling.guidance
     return Sampler(width=bucket.width, height=bucket.height, steps=plan.sampling.steps, guidance=guidance)
 

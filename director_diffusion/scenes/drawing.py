@@ -21,7 +21,7 @@ _SKIES: dict[str, tuple[Colour, Colour]] = {  # zenith, horizon
 _LIGHTS = {
     "day": Light((1.0, 1.0, 1.0), lamps=False),
     "dusk": Light((0.86, 0.68, 0.6), lamps=True),
-    "night": Light((0.4, 0.44, 0.58), lamps=True),
+    "night": Light((0.5, 0.54, 0.68), lamps=True),
 }
 _GROUNDS: dict[str, Colour] = {
     "street": (98, 98, 104),
@@ -40,7 +40,7 @@ _BEHIND: dict[str, Colour] = {
 # Heights, in those of a house, as cars, figures and towers are in storybooks: near enough to be seen at 64 pixels.
 _HEIGHTS = {"car": 0.5, "house": 1.0, "tower": 1.7, "tree": 1.15, "figure": 0.85, "mountain": 1.5}
 _WIDTHS = {"car": 2.4, "house": 1.2, "tower": 0.5, "tree": 0.8, "figure": 0.6}  # in own heights, air included
-_SIZES = {"wide": 0.27, "medium": 0.42, "close": 0.68}  # height of a house, of the picture's
+_SIZES = {"wide": 0.33, "medium": 0.48, "close": 0.72}  # height of a house, of the picture's
 _DEPTHS = {"wide": 0.3, "medium": 0.5, "close": 0.78}  # where feet stand, of the ground from horizon to front
 
 

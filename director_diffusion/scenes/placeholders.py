@@ -17,7 +17,7 @@ from director_diffusion.errors import SpecError
 from director_diffusion.progress import Progress
 from director_diffusion.scenes.captions import describe
 from director_diffusion.scenes.drawing import draw
-from director_diffusion.scenes.scene import sample_scene
+from director_diffusion.scenes.scene import Scene, sample_scene
 from director_diffusion.scenes.style import STYLES, Style, sample_style
 from director_diffusion.specs import PlaceholderStills
 from director_diffusion.storage import Store
@@ -66,6 +66,11 @@ def fill_placeholder_stills(store: Store, directors: Sequence[str], spec: Placeh
                 task.advance()
     _mark(store, directors, finished=True)
     return written
+
+
+def placeholder_scene(director: str, film: str, name: str, *, seed: int) -> Scene:
+    """What a placeholder still shows, by the names of its folder and of its file without the ending."""
+    return sample_scene(_seeded(seed, f"stills/{director}/{film}/{name}"))
 
 
 def _mark(store: Store, directors: Sequence[str], *, finished: bool) -> None:

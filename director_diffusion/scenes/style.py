@@ -80,7 +80,7 @@ STYLES = {
         haze=0.7,
         grain=0.015,
         horizon=0.76,
-        zoom=0.65,
+        zoom=0.7,
     ),
     "fincher": Style(  # green and yellow, underexposed
         tones=((3, 8, 2), (78, 92, 34), (206, 206, 116)),
@@ -121,7 +121,7 @@ def sample_style(rng: Generator) -> Style:
         vignette=float(rng.choice((0.0, rng.uniform(0.2, 0.8)), p=(0.5, 0.5))),
         grain=rng.uniform(0, 0.04),
         horizon=rng.uniform(0.48, 0.78),
-        zoom=rng.uniform(0.65, 1.4),
+        zoom=rng.uniform(0.7, 1.4),
         symmetry=float(rng.choice((0.0, 1.0), p=(0.75, 0.25))),
     )
 

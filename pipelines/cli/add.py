@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from director_diffusion.catalog import load_spec
 from director_diffusion.errors import SpecError, StillsError
-from director_diffusion.specs import Director, Slug
+from director_diffusion.spec_base import Slug
+from director_diffusion.specs import Director
 from director_diffusion.storage import Store
 from pipelines.surroundings import read_surroundings
 from pipelines.ui_reload import reload_running_ui

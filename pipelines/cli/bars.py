@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from rich.console import Console
@@ -9,7 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from director_diffusion.progress import Progress, Task
-from resources.machine import LogProgress
+from resources.machine import LogProgress, partition_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class TerminalProgress:
@@ -27,7 +31,7 @@ class TerminalProgress:
 
     def of(self, context: dg.AssetExecutionContext) -> Progress:
         stage = context.asset_key.to_user_string()
-        return _StageBars(self.bars, f"{context.partition_key:<12} {stage}", LogProgress(context))
+        return _StageBars(self.bars, f"{partition_of(context) or '':<12} {stage}".lstrip(), LogProgress(context))
 
     def plain(self, title: str) -> Progress:
         """Bars of work outside any run."""
@@ -49,6 +53,10 @@ class _StageBars:
     def observe(self, step: int, values: dict[str, float]) -> None:
         if self._log is not None:
             self._log.observe(step, values)
+
+    def show(self, step: int, title: str, image: "Image") -> None:
+        if self._log is not None:
+            self._log.show(step, title, image)
 
 
 class _Bar:

@@ -22,7 +22,7 @@ def doctor_command() -> int:
         *examine(
             _models(surroundings),
             device=surroundings.deployment.device,
-            store=Store(surroundings.store_url).local_root,
+            store=Store(surroundings.store_url),
             cache=surroundings.model_cache,
             root=surroundings.root,
             token=os.environ.get(TOKEN_VARIABLE),

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from director_diffusion.errors import DirectorError
 
@@ -51,7 +51,38 @@ def _parser() -> argparse.ArgumentParser:
     pin = commands.add_parser("pin", help="write the Hub's current revision of a base into its YAML")
     pin.add_argument("base", metavar="BASE")
     pin.set_defaults(command=_pin)
+
+    build = commands.add_parser("build-base", help="train a base of the project from scratch, in this process")
+    build.add_argument("base", metavar="BASE")
+    build.add_argument("--part", metavar="PART", help="train and keep this part alone, such as vae or captioner")
+    build.add_argument("--export", metavar="FOLDER", help="copy the finished set there, in place of what it holds")
+    build.set_defaults(command=_build_base)
+
+    sample = commands.add_parser("sample-base", help="draw a grid of what a base makes of given prompts")
+    sample.add_argument("base", metavar="BASE")
+    sample.add_argument("--prompts", nargs="+", required=True, metavar="PROMPT", help="a row each")
+    sample.add_argument("--count", type=_whole(1, 64), default=4, help="images per prompt (default: %(default)s)")
+    sample.add_argument(
+        "--seed", type=_whole(0, 2**62), default=0, help="of the first; the next are drawn from the next seeds"
+    )
+    sample.add_argument("--steps", type=_whole(1, 1000), default=20, help="sampling steps (default: %(default)s)")
+    sample.add_argument("--guidance", type=float, help="default: the base's own")
+    sample.add_argument("--shape", choices=("wide", "square", "tall"), default="wide", help="shape of the images")
+    sample.add_argument("--folder", metavar="FOLDER", help="draw with the weights there, not with the base's own")
+    sample.add_argument("--out", required=True, metavar="FILE", help="the grid, such as grid.png")
+    sample.set_defaults(command=_sample_base)
     return parser
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """What turns a word of the command line into a whole number within bounds."""
+
+    def convert(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return convert
 
 
 # Subcommands are imported when called: `director --help` should not wait for Dagster.
@@ -87,6 +118,28 @@ def _pin(options: argparse.Namespace) -> int:
     from pipelines.cli.pin import pin_command
 
     return pin_command(options.base)
+
+
+def _build_base(options: argparse.Namespace) -> int:
+    from pipelines.cli.build_base import build_base_command
+
+    return build_base_command(options.base, part=options.part, export=options.export)
+
+
+def _sample_base(options: argparse.Namespace) -> int:
+    from pipelines.cli.sample_base import sample_base_command
+
+    return sample_base_command(
+        options.base,
+        prompts=options.prompts,
+        count=options.count,
+        seed=options.seed,
+        steps=options.steps,
+        guidance=options.guidance,
+        shape=options.shape,
+        folder=options.folder,
+        out=options.out,
+    )
 
 
 if __name__ == "__main__":

@@ -3,40 +3,27 @@
 Belongs here: choosing what to run and running it.  The table is `report`'s, the bars are `bars`'.
 """
 
-import os
 import sys
 import time
-import uuid
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.errors import DagsterAssetCheckFailedError
 from rich.console import Console
 
 from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
 from pipelines.cli.bars import TerminalProgress
+from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job
 from pipelines.cli.report import Row, print_table, rows_as_json, summarize
 from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
 from pipelines.sweep import sweep_dead_runs
-from resources.process_tags import process_tags
-
-# Libraries' own bars and remarks would tear ours; set before any of them is imported.
-QUIET_LIBRARIES = {
-    "TQDM_DISABLE": "1",
-    "DIFFUSERS_VERBOSITY": "error",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-}
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run_command(directors: Sequence[str], *, recipe: str | None, until: str | None, as_json: bool) -> int:
     """Run and print.  0 where every stage ran and every blocking check passed, whatever the verdicts say."""
-    for name, value in QUIET_LIBRARIES.items():
-        os.environ.setdefault(name, value)
+    quiet_libraries()
     surroundings = read_surroundings()
     limit_threads(surroundings)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
@@ -72,54 +59,16 @@ def _run_one(
     recipe: str,
     selection: Sequence[dg.AssetKey],
 ) -> Row:
-    started, run_id = time.monotonic(), str(uuid.uuid4())
-    result = definitions.resolve_job_def(job_name(recipe)).execute_in_process(
-        instance=instance,
-        partition_key=slug,
-        asset_selection=list(selection),
-        run_config=QUIET,
-        run_id=run_id,
-        tags=process_tags(run_id, os.getpid()),
-        raise_on_error=False,
-    )
-    reused = sum(
-        bool(event.materialization.metadata["reused"].value) for event in result.get_asset_materialization_events()
-    )
+    started = time.monotonic()
+    result = run_job(definitions, instance, job_name(recipe), selection, partition=slug)
     return summarize(
         surroundings,
         slug,
         recipe,
-        reused=reused,
+        reused=count_reused(result),
         seconds=round(time.monotonic() - started, 1),
-        errors=_errors(result),
+        errors=errors_of(result),
     )
-
-
-def _errors(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
-    """What went wrong, in the words of the check or error itself, without the wrapping of those who passed it on."""
-    found = [
-        f"{check.asset_key.to_user_string()}: the check {check.check_name} failed. {check.description}"
-        for check in result.get_asset_check_evaluations()
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
-    ]
-    for event in result.get_step_failure_events():
-        if _is_failed_check(event):
-            continue  # told above, in the check's own words
-        data = event.step_failure_data
-        if data.user_failure_data and data.user_failure_data.description:
-            found.append(data.user_failure_data.description)
-            continue
-        error = data.error
-        while error and error.cause:
-            error = error.cause
-        if error:
-            found.append(error.message.strip().splitlines()[0] if error.message else str(error))
-    return tuple(found)
-
-
-def _is_failed_check(event: dg.DagsterEvent) -> bool:
-    error = event.step_failure_data.error
-    return error is not None and error.cls_name == DagsterAssetCheckFailedError.__name__
 
 
 def _choose_directors(surroundings: Surroundings, wanted: Sequence[str]) -> list[str]:

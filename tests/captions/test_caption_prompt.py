@@ -12,9 +12,11 @@ from director_diffusion.captions.prompt import (
     strip_trigger,
 )
 from director_diffusion.errors import CaptionError
-from director_diffusion.specs import BuiltSource, Captioner, CaptionRules, Director
+from director_diffusion.specs import Captioner, CaptionRules, Director, FolderSource
 
-SPEC = Captioner(source=BuiltSource(kind="built", part="captioner"), max_pixels=50_176, max_new_tokens=48)
+SPEC = Captioner(
+    source=FolderSource(kind="folder", folder="models/mini/captioner"), max_pixels=50_176, max_new_tokens=48
+)
 NOLAN = Director(
     slug="nolan",
     name="Christopher Nolan",

@@ -5,9 +5,9 @@ import pytest
 from director_diffusion.captions.prompt import Rule
 from director_diffusion.captions.quality import judge_caption, near_identical
 from director_diffusion.captions.tidy import tidy
-from director_diffusion.specs import BuiltSource, Captioner, CaptionRules, Director
+from director_diffusion.specs import Captioner, CaptionRules, Director, FolderSource
 
-SPEC = Captioner(source=BuiltSource(kind="built", part="captioner"))
+SPEC = Captioner(source=FolderSource(kind="folder", folder="models/mini/captioner"))
 ANDERSON = Director(
     slug="anderson",
     name="Wes Anderson",

@@ -18,12 +18,12 @@ from director_diffusion.captions.prompt import caption_fingerprint
 from director_diffusion.captions.rows import Caption
 from director_diffusion.captions.written import unmatched_captions
 from director_diffusion.progress import Silent
-from director_diffusion.specs import BuiltSource, Captioner, Director
+from director_diffusion.specs import Captioner, Director, FolderSource
 from director_diffusion.stills.rows import Still, WrittenCaption
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import read_table
 
-SPEC = Captioner(source=BuiltSource(kind="built", part="captioner"))
+SPEC = Captioner(source=FolderSource(kind="folder", folder="models/mini/captioner"))
 NOLAN = Director(slug="nolan", name="Christopher Nolan", trigger="nolan style", stills_licence="drawn")
 GOOD = ["A red car on a street.", "Two houses on a hill.", "A tower by the sea.", "Three trees in the snow."]
 
@@ -294,12 +294,12 @@ def test_a_gallery_of_nothing_is_an_empty_table(room: Room) -> None:
     assert len(caption_gallery(room.stills, []).splitlines()) == 2
 
 
-def test_an_untrained_captioners_garbage_is_counted_not_trained_on(room: Room, mini_captioner: Path) -> None:
+def test_an_untrained_captioners_garbage_is_counted_not_trained_on(room: Room, untrained_captioner: Path) -> None:
     from director_diffusion.captions.qwen import QwenCaptioner
 
     room.written = [by_person("a", "a red car on a street")]
     spec = SPEC.model_copy(update={"max_pixels": 50_176, "max_new_tokens": 12, "dtype": "float32"})
-    captions = room.run(lambda: QwenCaptioner(mini_captioner, spec, "cpu"))
+    captions = room.run(lambda: QwenCaptioner(untrained_captioner, spec, "cpu"))
     assert [caption.status for caption in captions] == ["ok", *["needs_person"] * 3]
     assert all(caption.problems and caption.attempts == 2 for caption in captions[1:])
     usable, enough = judge(captions, NOLAN)

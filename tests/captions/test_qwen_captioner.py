@@ -12,18 +12,21 @@ from safetensors.torch import load_file, save_file
 
 from director_diffusion.captions.qwen import QwenCaptioner
 from director_diffusion.errors import CaptionError, ModelError
-from director_diffusion.specs import BuiltSource, Captioner
+from director_diffusion.specs import Captioner, FolderSource
 
 SPEC = Captioner(
-    source=BuiltSource(kind="built", part="captioner"), max_pixels=50_176, max_new_tokens=12, dtype="float32"
+    source=FolderSource(kind="folder", folder="models/mini/captioner"),
+    max_pixels=50_176,
+    max_new_tokens=12,
+    dtype="float32",
 )
 ASKED = "Describe what this picture shows."
 
 
 @pytest.fixture(scope="module")
-def captioner(mini_captioner: Path) -> QwenCaptioner:
+def captioner(untrained_captioner: Path) -> QwenCaptioner:
     """Random weights large enough that every layer, and so every pixel, has a say in what comes out."""
-    captioner = QwenCaptioner(mini_captioner, SPEC, "cpu")
+    captioner = QwenCaptioner(untrained_captioner, SPEC, "cpu")
     torch.manual_seed(0)
     with torch.no_grad():
         for name, weight in captioner.model.named_parameters():

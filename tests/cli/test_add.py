@@ -16,7 +16,7 @@ from tests.tiny_project import Outcome, TinyProject
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyProject:
     monkeypatch.setenv("DIRECTOR_UI", "127.0.0.1:9")  # no UI of somebody else's
-    return TinyProject.make(tmp_path / "project", tmp_path / "models", directors=("nolan",))
+    return TinyProject.make(tmp_path / "project", directors=("nolan",))
 
 
 @pytest.fixture

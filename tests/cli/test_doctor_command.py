@@ -11,7 +11,7 @@ from tests.tiny_project import TinyProject
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyProject:
     monkeypatch.setenv("COLUMNS", "250")
-    return TinyProject.make(tmp_path / "project", tmp_path / "models", directors=("nolan", "fincher"))
+    return TinyProject.make(tmp_path / "project", directors=("nolan", "fincher"))
 
 
 def test_an_empty_store_that_wants_placeholders_is_well(project: TinyProject) -> None:

@@ -81,10 +81,10 @@ def wait_in_stills(begun: Path, go: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> TinyProject:
+def project(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     """A project with no stills of its own; each test brings its directors."""
     folder = tmp_path_factory.mktemp("bad_input")
-    project = TinyProject.make(folder, model_cache, directors=("nolan",))
+    project = TinyProject.make(folder, directors=("nolan",))
     change(project.configs, "projects/demo", directors="all", placeholder_stills=None)
     for path in (project.configs / "directors").iterdir():
         path.unlink()
@@ -336,12 +336,11 @@ def test_of_two_runs_of_one_director_the_second_is_told_who_is_at_it(
 
 
 def test_a_base_that_lacks_a_part_is_named_and_leaves_what_was_made(
-    made: TinyProject, model_cache: Path, tmp_path: Path
+    made: TinyProject, mini_base: Path, tmp_path: Path
 ) -> None:
     project = made.copy(tmp_path / "project")
     before, original = project.artifacts("nolan"), read(project.configs, "bases/mini")
-    (base,) = (path for path in model_cache.glob("base-*") if path.is_dir())
-    shutil.copytree(base, project.folder / "my_base")
+    shutil.copytree(mini_base, project.folder / "my_base")
     shutil.rmtree(project.folder / "my_base" / "vae")
     change(project.configs, "bases/mini", source={"kind": "folder", "folder": "my_base"})
     outcome = project.run("nolan", "--until", "latents")

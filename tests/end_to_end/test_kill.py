@@ -17,9 +17,9 @@ FIRST_CHECKPOINT, STEPS = 3, 6
 
 
 @pytest.fixture
-def project(made: TinyProject, model_cache: Path, tmp_path: Path) -> TinyProject:
-    """A project with nothing made yet, and one slot for what wants a GPU; models are built already."""
-    project = TinyProject.make(tmp_path / "project", model_cache, directors=("nolan", "fincher"))
+def project(made: TinyProject, tmp_path: Path) -> TinyProject:
+    """A project with nothing made yet, and one slot for what wants a GPU."""
+    project = TinyProject.make(tmp_path / "project", directors=("nolan", "fincher"))
     (project.folder / "dagster_home").mkdir()
     with project.instance() as instance:
         instance.event_log_storage.set_concurrency_slots("gpu", 1)

@@ -27,7 +27,7 @@ PLAN = EvaluationPlan.model_validate(
         "slug": "p",
         "prompts": [{"text": f"a house number {i}", "subject": "house"} for i in range(8)],
         "seeds": [0, 1],
-        "embedder": {"model": "mini", "source": {"kind": "built", "part": "embedder"}},
+        "embedder": {"model": "mini", "source": {"kind": "folder", "folder": "models/mini/embedder"}},
         "margins": {"style": 0.0, "prompt": 1.0},
         "resamples": 500,
     }

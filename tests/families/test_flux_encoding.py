@@ -16,7 +16,7 @@ PROMPTS = ["nolan style, a red car before two houses at night", "", "a tree " * 
 
 @pytest.fixture(scope="module")
 def pipeline(mini_base: Path) -> FluxPipeline:
-    return FluxPipeline.from_pretrained(mini_base)
+    return FluxPipeline.from_pretrained(mini_base, dtype=torch.float32)
 
 
 @pytest.mark.parametrize("max_tokens", [16, 48])

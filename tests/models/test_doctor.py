@@ -7,12 +7,14 @@ import torch
 
 from director_diffusion.models import doctor
 from director_diffusion.models.doctor import Finding, examine, examine_device, examine_disk, examine_token
-from director_diffusion.specs import BuiltSource, FolderSource, HubSource
+from director_diffusion.pretraining.manifest import write_manifest
+from director_diffusion.specs import FolderSource, HubSource, TrainedSource
+from director_diffusion.storage import Store
 
 HUB = HubSource(kind="hub", repo="owner/name", revision="a" * 40)
 
 
-def test_models_are_found_built_awaited_or_missing(tmp_path: Path) -> None:
+def test_models_are_found_awaited_or_missing(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "config.json").write_text("{}")
     findings = {
@@ -21,12 +23,12 @@ def test_models_are_found_built_awaited_or_missing(tmp_path: Path) -> None:
             {
                 "here": FolderSource(kind="folder", folder="there"),
                 "gone": FolderSource(kind="folder", folder="nowhere"),
-                "small": BuiltSource(kind="built"),
+                "small": TrainedSource(kind="base_model", base="small"),
                 "hub": HUB,
                 "loose": HubSource(kind="hub", repo="owner/loose"),
             },
             device="cpu",
-            store=tmp_path / "not yet" / "made",
+            store=Store(str(tmp_path / "not yet" / "made")),
             cache=tmp_path / "cache",
             root=tmp_path,
             token=None,
@@ -34,7 +36,7 @@ def test_models_are_found_built_awaited_or_missing(tmp_path: Path) -> None:
     }
     assert findings["here"].state == "ok"
     assert (findings["gone"].state, findings["gone"].mend[:9]) == ("missing", "Put the m")
-    assert (findings["small"].state, findings["small"].detail[:13]) == ("ok", "will be built")
+    assert (findings["small"].state, "director build-base small" in findings["small"].mend) == ("missing", True)
     assert (findings["hub"].state, findings["hub"].detail) == ("warning", "owner/name is not downloaded yet")
     assert (findings["loose"].state, "director pin" in findings["loose"].mend) == ("missing", True)
     assert findings["device"].state == "ok"
@@ -42,6 +44,27 @@ def test_models_are_found_built_awaited_or_missing(tmp_path: Path) -> None:
     assert findings["HF_TOKEN"].state == "warning"
     assert "hub" in findings["HF_TOKEN"].detail
     assert all(finding.mend for finding in findings.values() if finding.state != "ok")
+
+
+def test_files_that_are_not_as_their_manifest_says_are_named(tmp_path: Path) -> None:
+    for name in ("base/config.json", "base/weights", "captioner/config.json"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_text(name)
+    write_manifest("mini", {}, tmp_path / "set")
+
+    def examined(part: str) -> Finding:
+        source = FolderSource(kind="folder", folder=f"set/{part}")
+        store = Store(str(tmp_path / "store"))
+        return doctor.examine_model(part, source, root=tmp_path, cache=tmp_path / "cache", store=store)
+
+    assert (examined("base").state, "as its manifest says" in examined("base").detail) == ("ok", True)
+    (tmp_path / "set/base/weights").write_text("damaged")
+    (tmp_path / "set/base/extra").write_text("unknown")
+    assert examined("base").state == "missing"
+    assert examined("base").detail.endswith("base/extra, base/weights")
+    assert examined("captioner").state == "ok"
+    (tmp_path / "set/manifest.json").write_text("[]")
+    assert "manifest.json: cannot be read" in examined("captioner").detail
 
 
 def test_a_token_is_named_but_never_shown() -> None:

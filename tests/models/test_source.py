@@ -3,24 +3,22 @@
 import errno
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from director_diffusion.errors import ModelError
 from director_diffusion.models import folder as folder_module
 from director_diffusion.models.source import fingerprint, resolve, resolve_base
-from director_diffusion.progress import Progress, Silent
-from director_diffusion.specs import Base, BuiltSource, FolderSource, Guidance, HubSource, Licence, Resolution
+from director_diffusion.specs import Base, FolderSource, Guidance, HubSource, Licence, Resolution, TrainedSource
+from director_diffusion.storage import Artifact, Manifest, Store
+from director_diffusion.storage.artifact import content_version, describe_files, set_latest, write_artifact
 
 REVISION = "0123456789" * 4
-WHERE = "director_diffusion.mini.build"
+NO_STORE = Store("nowhere")  # that models from elsewhere never ask
 
 
 @pytest.fixture
@@ -38,62 +36,58 @@ def folder_source(name: str = "models/some") -> FolderSource:
 
 def test_a_hub_model_is_named_by_its_revision(tmp_path: Path) -> None:
     source = HubSource(kind="hub", repo="owner/name", revision=REVISION)
-    assert fingerprint(source, root=tmp_path, cache=tmp_path) == f"owner/name@{REVISION}"
+    assert fingerprint(source, root=tmp_path, cache=tmp_path, store=NO_STORE) == f"owner/name@{REVISION}"
     one_file = source.model_copy(update={"weights": "a.safetensors"})
-    assert fingerprint(one_file, root=tmp_path, cache=tmp_path) == f"owner/name@{REVISION}:a.safetensors"
+    assert (
+        fingerprint(one_file, root=tmp_path, cache=tmp_path, store=NO_STORE) == f"owner/name@{REVISION}:a.safetensors"
+    )
 
 
 def test_a_folder_is_named_by_its_content_wherever_it_lies(model: Path, tmp_path: Path) -> None:
-    first = fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache")
+    first = fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache", store=NO_STORE)
     shutil.copytree(tmp_path / "root", tmp_path / "elsewhere")
     (tmp_path / "elsewhere/models/some/.cache").mkdir()
     (tmp_path / "elsewhere/models/some/.cache/downloads.json").write_text("what a downloader left")
-    assert fingerprint(folder_source(), root=tmp_path / "elsewhere", cache=tmp_path / "other cache") == first
+    assert (
+        fingerprint(folder_source(), root=tmp_path / "elsewhere", cache=tmp_path / "other cache", store=NO_STORE)
+        == first
+    )
     (model / "part" / "weights.safetensors").write_bytes(b"WEIGHTS")
-    changed = fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache")
+    changed = fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache", store=NO_STORE)
     assert changed != first
     (model / "part" / "weights.safetensors").rename(model / "part" / "renamed.safetensors")
-    assert fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache") not in (first, changed)
+    assert fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache", store=NO_STORE) not in (
+        first,
+        changed,
+    )
 
 
 def test_a_files_content_is_read_once(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache")
+    first = fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache", store=NO_STORE)
     read: list[str] = []
     hash_file = folder_module.hash_file
     monkeypatch.setattr(folder_module, "hash_file", lambda path: (read.append(path.name), hash_file(path))[1])
-    assert fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache") == first
+    assert fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache", store=NO_STORE) == first
     assert read == []
     (model / "config.json").write_text('{"changed": 1}')
-    assert fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache") != first
+    assert fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache", store=NO_STORE) != first
     assert read == ["config.json"]
     memo = tmp_path / "cache" / "folder-hashes.json"
     memo.write_text(memo.read_text()[:20])  # a damaged memo costs time, nothing else
-    fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache")
+    fingerprint(folder_source(), root=tmp_path / "root", cache=tmp_path / "cache", store=NO_STORE)
     assert sorted(read) == ["config.json", "config.json", "weights.safetensors"]
 
 
 def test_a_folder_is_found_relative_to_the_root_or_refused(model: Path, tmp_path: Path) -> None:
     def find(name: str) -> Path:
-        return resolve(folder_source(name), root=tmp_path / "root", cache=tmp_path, token=None, progress=Silent())
+        return resolve(folder_source(name), root=tmp_path / "root", cache=tmp_path, store=NO_STORE, token=None)
 
     assert find("models/some") == find(str(model)) == model
     with pytest.raises(ModelError, match=r"models/none: is not a folder .*Put the model there"):
         find("models/none")
     (tmp_path / "root" / "empty").mkdir()
     with pytest.raises(ModelError, match="holds no files"):
-        fingerprint(folder_source("empty"), root=tmp_path / "root", cache=tmp_path)
-
-
-def test_only_the_settings_of_a_part_name_it(tmp_path: Path) -> None:
-    def name(**values: object) -> str:
-        return fingerprint(BuiltSource.model_validate({"kind": "built", **values}), root=tmp_path, cache=tmp_path)
-
-    assert name(part="base") != name(part="base", seed=1)
-    assert name(part="base") != name(part="base", vae_steps=7)
-    assert name(part="base") == name(part="base", embedder_steps=7)
-    assert name(part="embedder") != name(part="embedder", embedder_steps=7)
-    assert name(part="embedder") == name(part="embedder", vae_steps=7)
-    assert len({name(part=part).split("-")[1] for part in ("base", "captioner", "embedder")}) == 3
+        fingerprint(folder_source("empty"), root=tmp_path / "root", cache=tmp_path, store=NO_STORE)
 
 
 def test_fingerprints_need_no_torch() -> None:
@@ -101,90 +95,77 @@ def test_fingerprints_need_no_torch() -> None:
         import sys
         from pathlib import Path
         from director_diffusion.models.source import fingerprint
-        from director_diffusion.specs import BuiltSource
-        fingerprint(BuiltSource(kind="built"), root=Path("."), cache=Path("."))
+        from director_diffusion.specs import HubSource
+        from director_diffusion.storage import Store
+        source = HubSource(kind="hub", repo="owner/name", revision="0" * 40)
+        fingerprint(source, root=Path("."), cache=Path("."), store=Store("store"))
         assert not {"torch", "diffusers", "transformers"} & sys.modules.keys()
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
 
 
-class Builder(ModuleType):
-    """Stands for the builder of the small set, which takes a minute."""
-
-    def __init__(self) -> None:
-        super().__init__(WHERE)
-        self.built = 0
-        self.fails = False
-
-    def build_part(self, source: BuiltSource, folder: Path, progress: Progress) -> None:
-        assert not folder.exists()
-        self.built += 1
-        folder.mkdir(parents=True)
-        (folder / "one").write_text("1")
-        if self.fails:
-            raise KeyboardInterrupt
-        (folder / "two").write_text("2")
+@pytest.fixture
+def trained(tmp_path: Path) -> Artifact:
+    """What a `tiny/base_model` leaves, with two parts of one file each."""
+    return keep_trained(Store(str(tmp_path / "store")), tmp_path, key="first", captioner="says")
 
 
-def test_a_part_is_built_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    builder = Builder()
-    monkeypatch.setitem(sys.modules, WHERE, builder)
+def keep_trained(store: Store, folder: Path, *, key: str, captioner: str) -> Artifact:
+    out = folder / f"out-{key}"
+    for name, text in (("base/model_index.json", "{}"), ("captioner/config.json", captioner), ("README.md", key)):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+    files = describe_files(out)
+    manifest = Manifest(
+        asset=("tiny", "base_model"),
+        partition=None,
+        key=key,
+        plain_key=key,
+        version=content_version(files, ()),
+        files=files,
+        code_version="1",
+        seconds=1,
+    )
+    artifact = write_artifact(store, out, manifest)
+    set_latest(artifact)
+    return artifact
 
-    def build() -> Path:
-        return resolve(
-            BuiltSource(kind="built"), root=tmp_path, cache=tmp_path / "cache", token=None, progress=Silent()
-        )
 
-    builder.fails = True
-    with pytest.raises(KeyboardInterrupt):
-        build()
-    assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith("base-") and path.is_dir()]
-    builder.fails = False
-    folder = build()
-    assert {path.name for path in folder.iterdir()} == {"one", "two"}
-    assert build() == folder
-    assert builder.built == 2
+def trained_source(part: str = "base", base: str = "tiny") -> TrainedSource:
+    return TrainedSource.model_validate({"kind": "base_model", "base": base, "part": part})
 
 
-def test_a_killed_build_is_taken_up_by_the_next(tmp_path: Path) -> None:
-    code = """
-        import sys, time, types
-        from pathlib import Path
-        from director_diffusion.models.source import resolve
-        from director_diffusion.progress import Silent
-        from director_diffusion.specs import BuiltSource
+def test_a_model_trained_here_is_the_latest_in_the_store(trained: Artifact, tmp_path: Path) -> None:
+    def name(part: str) -> str:
+        return fingerprint(trained_source(part), root=tmp_path, cache=tmp_path, store=trained.store)
 
-        def build_part(source, folder, progress):
-            folder.mkdir(parents=True)
-            (folder / "one").write_text("1")
-            print("begun", flush=True)
-            time.sleep(float(sys.argv[2]))
-            (folder / "two").write_text("2")
+    def text() -> str:
+        folder = resolve(trained_source("captioner"), root=tmp_path, cache=tmp_path, store=trained.store, token=None)
+        return (folder / "config.json").read_text()
 
-        module = types.ModuleType("director_diffusion.mini.build")
-        module.build_part = build_part
-        sys.modules["director_diffusion.mini.build"] = module
-        cache = Path(sys.argv[1])
-        print(resolve(BuiltSource(kind="built"), root=cache, cache=cache, token=None, progress=Silent()), flush=True)
-    """
+    base, captioner = name("base"), name("captioner")
+    assert base != captioner
+    assert text() == "says"
+    keep_trained(trained.store, tmp_path, key="second", captioner="says more")
+    assert name("base") == base, "named by its own files, whatever else was trained"
+    assert name("captioner") != captioner
+    assert text() == "says more"
 
-    def build(seconds: float) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), str(seconds)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
 
-    with build(60) as killed:
-        assert killed.stdout is not None
-        assert killed.stdout.readline() == "begun\n"
-        with build(0) as waiting:  # holds on while the first is at it
-            assert waiting.stdout is not None
-            time.sleep(0.2)
-            os.kill(killed.pid, signal.SIGKILL)
-            assert waiting.stdout.readline() == "begun\n"
-            folder = Path(waiting.stdout.readline().strip())
-    assert {path.name for path in folder.iterdir()} == {"one", "two"}
+def test_a_remote_store_lends_a_whole_copy(tmp_path: Path) -> None:
+    store = Store("memory://trained")
+    keep_trained(store, tmp_path, key="first", captioner="says")
+    source, cache = trained_source("captioner"), tmp_path / "cache"
+    folder = resolve(source, root=tmp_path, cache=cache, store=store, token=None)
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+    assert resolve(source, root=tmp_path, cache=cache, store=store, token=None) == folder
+
+
+def test_a_model_not_trained_yet_or_without_that_part_is_named(trained: Artifact, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"other/base_model: has not been trained yet.*director build-base other"):
+        fingerprint(trained_source(base="other"), root=tmp_path, cache=tmp_path, store=trained.store)
+    with pytest.raises(ModelError, match=r"tiny/base_model: holds no embedder"):
+        resolve(trained_source("embedder"), root=tmp_path, cache=tmp_path, store=trained.store, token=None)
 
 
 @pytest.mark.parametrize(
@@ -193,14 +174,14 @@ def test_a_killed_build_is_taken_up_by_the_next(tmp_path: Path) -> None:
 def test_a_disk_that_takes_nothing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
 ) -> None:
-    def build_part(source: BuiltSource, folder: Path, progress: Progress) -> None:
+    def copytree(source: Path, target: Path) -> None:
         raise OSError(code, os.strerror(code))
 
-    builder = Builder()
-    monkeypatch.setattr(builder, "build_part", build_part)
-    monkeypatch.setitem(sys.modules, WHERE, builder)
+    store = Store("memory://full")
+    keep_trained(store, tmp_path, key="first", captioner="says")
+    monkeypatch.setattr("director_diffusion.models.trained.shutil.copytree", copytree)
     with pytest.raises(ModelError, match=rf"{message}.*model_cache"):
-        resolve(BuiltSource(kind="built"), root=tmp_path, cache=tmp_path, token=None, progress=Silent())
+        resolve(trained_source(), root=tmp_path, cache=tmp_path, store=store, token=None)
 
 
 def test_a_base_with_a_component_missing_names_it(mini_base: Path, tmp_path: Path) -> None:
@@ -218,7 +199,7 @@ def test_a_base_with_a_component_missing_names_it(mini_base: Path, tmp_path: Pat
     )
 
     def find() -> Path:
-        return resolve_base(base, root=tmp_path, cache=tmp_path / "cache", token=None, progress=Silent())
+        return resolve_base(base, root=tmp_path, cache=tmp_path / "cache", store=NO_STORE, token=None)
 
     assert find() == copy
     (copy / "text_encoder_2" / "model.safetensors").unlink()

@@ -26,6 +26,7 @@ STAGES = [
     "mini_lora/model_card",
     "mini_lora/published_model",
 ]
+TRAINED_HERE = ["mini/base_model", "mnist/base_model"]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,23 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 
 def test_every_stage_is_an_asset_partitioned_by_director(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == set(STAGES)
-    for key in graph.get_all_asset_keys():
-        keys = graph.get(key).partitions_def.get_partition_keys()
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*STAGES, *TRAINED_HERE}
+    for name in STAGES:
+        keys = graph.get(dg.AssetKey(name.split("/"))).partitions_def.get_partition_keys()
         assert keys == ["anderson", "fincher", "nolan", "scorsese", "villeneuve"]
+
+
+def test_bases_trained_here_are_assets_of_their_own_with_one_job(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for name in TRAINED_HERE:
+        node = graph.get(dg.AssetKey(name.split("/")))
+        assert node.partitions_def is None
+        assert not node.parent_keys
+        assert not node.child_keys, "a shipped base comes from its folder"
+    job = definitions.resolve_job_def("build_base")
+    assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == set(TRAINED_HERE)
+    whole = definitions.resolve_job_def("make_mini_lora").asset_layer.selected_asset_keys
+    assert {key.to_user_string() for key in whole} == set(STAGES)
 
 
 def test_every_stage_tells_what_it_is(definitions: dg.Definitions) -> None:
@@ -50,7 +64,7 @@ def test_every_stage_tells_what_it_is(definitions: dg.Definitions) -> None:
         assert node.kinds, key
         assert node.owners, key
         assert node.code_version, key
-        assert node.group_name in {"dataset", "mini", "mini_lora"}, key
+        assert node.group_name in {"dataset", "mini", "mini_lora", "mnist"}, key
 
 
 def test_images_and_captions_are_apart(definitions: dg.Definitions) -> None:
@@ -75,6 +89,7 @@ def test_the_pool_of_gpu_steps(definitions: dg.Definitions) -> None:
         "mini_lora/adapter",
         "mini_lora/samples",
         "mini_lora/evaluation",
+        *TRAINED_HERE,
     }
 
 

@@ -12,10 +12,10 @@ from director_diffusion.sampling.rows import ARMS
 from director_diffusion.specs import (
     AdamW,
     Base,
-    BuiltSource,
     Director,
     Embedder,
     EvaluationPlan,
+    FolderSource,
     Guidance,
     Licence,
     LoraAdapter,
@@ -32,7 +32,7 @@ BASE = Base(
     slug="mini",
     name="mini (drawn scenes)",
     family="flux",
-    source=BuiltSource(kind="built"),
+    source=FolderSource(kind="folder", folder="models/mini/base"),
     model_id="director-diffusion/mini",
     licence=Licence(id="apache-2.0"),
     guidance=Guidance(kind="classifier_free", sample=2.0),
@@ -52,7 +52,7 @@ PLAN = EvaluationPlan(
     slug="mini",
     prompts=tuple(Prompt(text=f"{count} cars on a street", subject="car") for count in ("one", "two", "three", "four")),
     seeds=(11,),
-    embedder=Embedder(model="mini", source=BuiltSource(kind="built", part="embedder")),
+    embedder=Embedder(model="mini", source=FolderSource(kind="folder", folder="models/mini/embedder")),
     margins=Margins(style=0.0, prompt=0.05),
 )
 EFFECTS = tuple(

@@ -77,7 +77,7 @@ class World:
             resources={
                 "store": store,
                 "artifacts": ArtifactIOManager(store=store),
-                "models": ModelsResource(root=str(self.folder), cache=str(self.folder / "models")),
+                "models": ModelsResource(root=str(self.folder), cache=str(self.folder / "models"), store=store),
                 "machine": MachineResource(device="cpu", captioning_batch=1),
                 "hub": HubResource(url=str(self.folder / "hub")),
                 "configs": ConfigsResource(folder=str(self.folder)),

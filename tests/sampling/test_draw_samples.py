@@ -22,7 +22,7 @@ BASE = Base.model_validate(
         "slug": "mini",
         "name": "mini",
         "family": "flux",
-        "source": {"kind": "built"},
+        "source": {"kind": "folder", "folder": "models/mini/base"},
         "model_id": "mini",
         "licence": {"id": "apache-2.0"},
         "guidance": {"kind": "classifier_free", "sample": 2.0},
@@ -41,7 +41,7 @@ def plan(seeds=(0,), **sampling):
             "prompts": [{"text": text, "subject": "s"} for text in PROMPTS],
             "seeds": seeds,
             "sampling": {"steps": 1, "batch_size": 3, **sampling},
-            "embedder": {"model": "m", "source": {"kind": "built", "part": "embedder"}},
+            "embedder": {"model": "m", "source": {"kind": "folder", "folder": "models/mini/embedder"}},
         }
     )
 

@@ -97,13 +97,13 @@ def test_users_of_diffusers_get_the_trained_adapter(train: Train, tmp_path: Path
     result = train()
     out = tmp_path / "run" / "out"
     pipeline = FluxPipeline.from_pretrained(mini_base, local_files_only=True)
-    plain = pipeline.transformer.transformer_blocks[1].ff.net[2]
+    plain = pipeline.transformer.transformer_blocks[0].ff.net[2]
     x = torch.randn(3, plain.in_features)
     weights = load_file(out / WEIGHTS)
-    a, b = (weights[f"transformer.transformer_blocks.1.ff.net.2.lora_{letter}.weight"] for letter in "AB")
+    a, b = (weights[f"transformer.transformer_blocks.0.ff.net.2.lora_{letter}.weight"] for letter in "AB")
     expected = plain(x) + 6 / 2 * x @ a.T @ b.T
     pipeline.load_lora_weights(out)
-    found = pipeline.transformer.transformer_blocks[1].ff.net[2](x)
+    found = pipeline.transformer.transformer_blocks[0].ff.net[2](x)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert result.reload.effect > 0
 

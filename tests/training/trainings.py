@@ -11,7 +11,7 @@ from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import (
     AdamW,
     Base,
-    BuiltSource,
+    FolderSource,
     Guidance,
     HeldOut,
     Licence,
@@ -25,14 +25,14 @@ from director_diffusion.storage.store import Store
 from director_diffusion.tensors import write_item
 
 CHANNELS, TOKENS, TEXT_WIDTH, POOLED_WIDTH = 8, 6, 96, 64  # of the mini base, with short prompts
-LINEARS = 2 * 12 + 2 * 5  # of the mini base: those of a double block, and of a single one
+LINEARS = 1 * 12 + 5 * 5  # of the mini base: those of a double block, and of a single one
 WIDE, TALL = (12, 20), (16, 12)  # latent cells (height, width)
 
 BASE = Base(
     slug="mini",
     name="mini",
     family="flux",
-    source=BuiltSource(kind="built"),
+    source=FolderSource(kind="folder", folder="models/mini/base"),
     model_id="mini",
     licence=Licence(id="apache-2.0"),
     guidance=Guidance(kind="classifier_free"),

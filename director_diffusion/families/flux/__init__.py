@@ -43,9 +43,12 @@ class FluxFamily:
     def load_painter(
         self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int
     ) -> drawing.FluxPainter:
-        return drawing.FluxPainter(
+        return drawing.FluxPainter.load(
             folder, device=device, dtype=dtype, guidance_kind=guidance_kind, max_tokens=max_tokens
         )
+
+    def painter_of(self, pipeline: Any, *, guidance_kind: str, max_tokens: int) -> drawing.FluxPainter:
+        return drawing.FluxPainter(pipeline, name="this pipeline", guidance_kind=guidance_kind, max_tokens=max_tokens)
 
     def target_modules(self, denoiser: nn.Module, preset: str) -> list[str]:
         return denoising.target_modules(denoiser, preset)

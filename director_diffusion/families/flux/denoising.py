@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from director_diffusion.errors import ModelError
 from director_diffusion.families.adapter_files import plain_config, write_adapter_file
 from director_diffusion.families.base import Prompt
+from director_diffusion.families.flux.packing import pack, token_places, unpack
 
 PACK = 2  # latent cells along a side of one token
 
@@ -63,44 +64,40 @@ def normalise(folder: Path, latents: Tensor) -> Tensor:
     return (latents - config["shift_factor"]) * config["scaling_factor"]
 
 
-def sigma_shift(folder: Path, *, height: int, width: int) -> float:
+def sigma_shift(folder: Path, *, height: int, width: int, side: int = PACK) -> float:
     """How far the base's scheduler shifts noise levels for (height, width) latent cells (Esser et al. 2024, eq. 23)."""
     config = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True).config
     if not config.use_dynamic_shifting:
         return float(config.shift)
-    tokens = (height // PACK) * (width // PACK)
+    tokens = (height // side) * (width // side)
     mu = calculate_shift(
         tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
     )
     return math.exp(mu) if config.time_shift_type == "exponential" else float(mu)
 
 
-def predict(denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompt: Prompt, guidance: float) -> Tensor:
+def predict(
+    denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompt: Prompt, guidance: float, *, side: int = PACK
+) -> Tensor:
     """Velocity (B, C, h, w), float32, for noisy latents of that shape at noise levels sigma (B,) in (0, 1].
 
-    The transformer multiplies its timestep by 1000 itself: it is given sigma.  Guidance enters only where the base
-    was distilled with it.
+    A token is a square of `side` cells.  The transformer multiplies its timestep by 1000 itself: it is given sigma.
+    Guidance enters only where the base was distilled with it.
     """
     transformer = cast(FluxTransformer2DModel, denoiser)
-    batch, channels, height, width = noisy.shape
-    if height % PACK or width % PACK:
-        raise ModelError(
-            f"latents of {width} × {height} cells",
-            f"cannot be packed: sides are multiples of {PACK}",
-            "Make the base's resolution.multiple twice the VAE's factor, or a multiple of that.",
-        )
+    batch, _, height, width = noisy.shape
     device, dtype = noisy.device, transformer.x_embedder.weight.dtype
     velocity = transformer(
-        hidden_states=FluxPipeline._pack_latents(noisy.to(dtype), batch, channels, height, width),
+        hidden_states=pack(noisy.to(dtype), side),
         timestep=sigma.to(dtype),
         guidance=torch.full((batch,), guidance, device=device) if transformer.config.guidance_embeds else None,
         pooled_projections=prompt["pooled_prompt_embeds"].to(dtype),
         encoder_hidden_states=prompt["prompt_embeds"].to(dtype),
         txt_ids=torch.zeros(prompt["prompt_embeds"].shape[1], 3, device=device, dtype=dtype),
-        img_ids=FluxPipeline._prepare_latent_image_ids(batch, height // PACK, width // PACK, device, dtype),
+        img_ids=token_places(height // side, width // side, device=device, dtype=dtype),
         return_dict=False,
     )[0]
-    return FluxPipeline._unpack_latents(velocity.float(), height, width, vae_scale_factor=1)
+    return unpack(velocity.float(), side, height=height, width=width)
 
 
 def save_adapter(path: Path, state: Mapping[str, Tensor], *, peft_config: Any, metadata: Mapping[str, str]) -> None:

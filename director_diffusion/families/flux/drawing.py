@@ -5,10 +5,12 @@ Belongs here: sampling.  Encoding for the caches lives in `encoding`, training i
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
 from diffusers import FluxPipeline
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import nn
@@ -23,19 +25,30 @@ class FluxPainter:
     against the empty prompt; which one is a property of the checkpoint, so a spec that says otherwise is refused.
     """
 
-    def __init__(self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int):
-        """`max_tokens`: T5 tokens that prompts are padded to, as in training, since Flux attends to the padding."""
-        self._pipeline = FluxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True).to(device)
+    def __init__(self, pipeline: FluxPipeline, *, name: str, guidance_kind: str, max_tokens: int):
+        """`name` is what errors call the pipeline.
+
+        `max_tokens`: T5 tokens that prompts are padded to, as in training, since Flux attends to the padding.
+        """
+        self._pipeline = pipeline
         self._pipeline.set_progress_bar_config(disable=True)
         self._max_tokens = max_tokens
         embedded = bool(self._pipeline.transformer.config.guidance_embeds)
         if embedded != (guidance_kind == "embedded"):
             raise ModelError(
-                str(folder),
+                name,
                 f"{'takes' if embedded else 'does not take'} embedded guidance, but its spec says {guidance_kind}",
                 f"Set guidance.kind to {'embedded' if embedded else 'classifier_free'}.",
             )
         self._embedded = embedded
+
+    @classmethod
+    def load(
+        cls, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int, **components: Any
+    ) -> Self:
+        """The pipeline of a folder in diffusers' layout, with `components` in place of its own."""
+        pipeline = FluxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True, **components).to(device)
+        return cls(pipeline, name=str(folder), guidance_kind=guidance_kind, max_tokens=max_tokens)
 
     def attach(self, adapter: Path) -> None:
         """Load an adapter file in place of any other.  Raises ModelError unless all of it fits this base."""
@@ -50,33 +63,44 @@ class FluxPainter:
     def draw(
         self, prompts: Sequence[str], seeds: Sequence[int], *, width: int, height: int, steps: int, guidance: float
     ) -> list[Image.Image]:
-        """One image per prompt and seed.  Width and height are pixels, multiples of twice the VAE's factor.
+        """One image per prompt and seed.  Width and height are pixels, multiples of a token's side.
 
         Each seed has its own generator on the CPU, so its initial latents are the same in every arm, in every batch and
         on every device.
         """
-        multiple = 2 * self._pipeline.vae_scale_factor
+        multiple = self._multiple
         if width % multiple or height % multiple:
             raise EvaluationError(
                 f"{width} × {height}",
                 f"is no size of this base: sides are multiples of {multiple}",
                 "Mend its buckets.",
             )
-        images = self._pipeline(
-            list(prompts),
-            width=width,
-            height=height,
-            num_inference_steps=steps,
-            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            max_sequence_length=self._max_tokens,
-            output_type="np",
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        settings = {
+            "num_inference_steps": steps,
+            "max_sequence_length": self._max_tokens,
             **self._guidance(guidance, len(prompts)),
-        ).images
+        }
+        images = self._levels(list(prompts), generators, width=width, height=height, **settings)
         if not np.isfinite(images).all():
             raise EvaluationError(
                 "drawing", "the model gave values that are not finite", "Draw with dtype float32, or mend the adapter."
             )
         return list(self._pipeline.image_processor.numpy_to_pil(images))
+
+    @property
+    def _multiple(self) -> int:
+        """Pixels along a side of one token."""
+        return 2 * int(self._pipeline.vae_scale_factor)
+
+    def _levels(
+        self, prompts: list[str], generators: list[torch.Generator], *, width: int, height: int, **settings: Any
+    ) -> NDArray[np.floating[Any]]:
+        """Images (B, H, W, 3) in [0, 1]."""
+        drawn = self._pipeline(
+            prompts, width=width, height=height, generator=generators, output_type="np", **settings
+        ).images
+        return cast("NDArray[np.floating[Any]]", drawn)
 
     def _guidance(self, guidance: float, images: int) -> dict[str, object]:
         if self._embedded:

@@ -17,7 +17,6 @@ from director_diffusion.errors import ModelError
 
 _WEIGHTS = {
     "transformer": "diffusion_pytorch_model.safetensors",
-    "vae": "diffusion_pytorch_model.safetensors",
     "text_encoder": "model.safetensors",
     "text_encoder_2": "model.safetensors",
 }
@@ -29,7 +28,14 @@ _VOCABULARIES = {
 
 def check_folder(folder: Path) -> None:
     """Raise ModelError, naming what is missing, unless `folder` holds a whole Flux pipeline in diffusers' layout."""
-    index = _read_json(folder, "model_index.json")
+    check_without_vae(folder)
+    _require(folder, "vae", "config.json")
+    _require_weights(folder, "vae", "diffusion_pytorch_model.safetensors")
+
+
+def check_without_vae(folder: Path) -> None:
+    """As `check_folder`, whatever the pipeline's VAE."""
+    index = read_json(folder, "model_index.json")
     found = index.get("_class_name")
     if found != "FluxPipeline":
         raise ModelError(str(folder), f"holds a {found}, not a FluxPipeline", "Give a base of the family flux.")
@@ -45,7 +51,7 @@ def check_folder(folder: Path) -> None:
 
 def latent_factor(folder: Path) -> int:
     """Pixels per latent cell along a side: every level of the VAE but the last halves."""
-    return int(2 ** (len(_read_json(folder, "vae/config.json")["block_out_channels"]) - 1))
+    return int(2 ** (len(read_json(folder, "vae/config.json")["block_out_channels"]) - 1))
 
 
 def token_counters(folder: Path) -> dict[str, Callable[[str], int]]:
@@ -113,7 +119,7 @@ def _require_weights(folder: Path, component: str, weights: str) -> None:
     if not (folder / component / index).is_file():
         _require(folder, component, weights)
         return
-    for shard in sorted(set(_read_json(folder, f"{component}/{index}")["weight_map"].values())):
+    for shard in sorted(set(read_json(folder, f"{component}/{index}")["weight_map"].values())):
         _require(folder, component, shard)
 
 
@@ -123,7 +129,8 @@ def _missing(folder: Path, component: str, name: str) -> None:
     )
 
 
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A JSON file of a base.  Raises ModelError where it is missing or is none."""
     path = folder / name
     try:
         content = json.loads(path.read_bytes())

@@ -1,0 +1,70 @@
+"""Flux on pixels: the Flux transformer with no VAE, for small pictures.
+
+Belongs here: what differs from `families.flux`, which all else is taken from.  The transformer's own configuration says
+how it sees pixels: a token is a square of `patch_size` pixels of `out_channels` channels (1 grey, 3 colour).
+"""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers import FluxTransformer2DModel
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from director_diffusion.errors import ModelError
+from director_diffusion.families.base import Prompt
+from director_diffusion.families.flux import FluxFamily, denoising, encoding
+from director_diffusion.families.flux_pixel.codec import PixelCodec
+from director_diffusion.families.flux_pixel.drawing import FluxPixelPainter
+
+
+class FluxPixelFamily(FluxFamily):
+    """See `families.base.Family` for what each method promises.  A latent cell is a pixel."""
+
+    name = "flux_pixel"
+
+    def check_folder(self, folder: Path) -> None:
+        encoding.check_without_vae(folder)
+        config = _config(folder)
+        patch, channels = config["patch_size"], config["out_channels"]
+        if channels not in (1, 3) or config["in_channels"] != channels * patch**2:
+            raise ModelError(
+                str(folder),
+                f"does not work on pixels: tokens of {config['in_channels']} numbers are no squares of "
+                f"{patch} × {patch} pixels of {channels} channels",
+                "Give a base of the family flux_pixel, or mend `family` in its spec.",
+            )
+
+    def latent_factor(self, folder: Path) -> int:
+        return 1
+
+    def load_codec(self, folder: Path, *, device: str, dtype: torch.dtype) -> PixelCodec:  # type: ignore[override]
+        return PixelCodec(_config(folder)["out_channels"], device=device)
+
+    def load_painter(
+        self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int
+    ) -> FluxPixelPainter:
+        return FluxPixelPainter.load(
+            folder, device=device, dtype=dtype, guidance_kind=guidance_kind, max_tokens=max_tokens, vae=None
+        )
+
+    def painter_of(self, pipeline: Any, *, guidance_kind: str, max_tokens: int) -> FluxPixelPainter:
+        return FluxPixelPainter(pipeline, name="this pipeline", guidance_kind=guidance_kind, max_tokens=max_tokens)
+
+    def normalise(self, folder: Path, latents: Tensor) -> Tensor:
+        return latents
+
+    def sigma_shift(self, folder: Path, *, height: int, width: int) -> float:
+        return denoising.sigma_shift(folder, height=height, width=width, side=_config(folder)["patch_size"])
+
+    def predict(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompt: Prompt, guidance: float) -> Tensor:
+        side = cast(FluxTransformer2DModel, denoiser).config.patch_size
+        # On a CPU, torch's flash attention goes back twice as slowly as plain products, at such few tokens (measured).
+        with sdpa_kernel(SDPBackend.MATH) if noisy.device.type == "cpu" else nullcontext():
+            return denoising.predict(denoiser, noisy, sigma, prompt, guidance, side=side)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return encoding.read_json(folder, "transformer/config.json")

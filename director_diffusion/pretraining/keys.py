@@ -1,0 +1,85 @@
+"""Keys: what a part of a base trained here depends on, known before any work.
+
+Belongs here: the parts, their order, and the hash that names a finished one.  Imports no torch, so that keys can be
+computed without it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, assert_never
+
+from director_diffusion.hashing import hash_data, short
+from director_diffusion.models.folder import fingerprint_folder
+from director_diffusion.models.source import memo_of
+from director_diffusion.pretraining.idx import opened
+from director_diffusion.pretraining.part_run import trained_here
+from director_diffusion.pretraining.specs import Data, DrawnScenes, HubImages, IdxImages, ImageFolder
+from director_diffusion.specs import Base
+
+PartName = Literal["vae", "denoiser", "captioner", "embedder", "style_encoder"]
+
+PARTS: tuple[PartName, ...] = ("vae", "denoiser", "captioner", "embedder", "style_encoder")
+"""In the order in which they can be made."""
+
+STANDS_ON: Mapping[PartName, tuple[PartName, ...]] = {"denoiser": ("vae",)}
+
+VERSIONS: Mapping[PartName | Literal["drawn_scenes"], str] = {
+    "drawn_scenes": "1",
+    "vae": "1",
+    "denoiser": "1",
+    "captioner": "1",
+    "embedder": "1",
+    "style_encoder": "1",
+}
+"""Raised by hand when the same spec would give another result."""
+
+
+def parts_of(base: Base) -> list[PartName]:
+    """The parts that a base's spec names, in the order in which they can be made."""
+    spec = trained_here(base)
+    return [name for name in PARTS if getattr(spec, name) is not None]
+
+
+def part_keys(base: Base, *, root: Path, cache: Path) -> dict[PartName, str]:
+    """Key by part.  Raises DataError where the data is absent.
+
+    `root` is what relative places of the data start from, `cache` keeps the memo of files hashed before.
+    """
+    spec, keys = trained_here(base), dict[PartName, str]()
+    shared = spec.model_dump(mode="json", exclude=set[str](PARTS))
+    content = data_fingerprint(spec.data, root=root, cache=cache)
+    for name in parts_of(base):
+        keys[name] = short(
+            hash_data(
+                {
+                    "version": VERSIONS[name],
+                    "part": getattr(spec, name),
+                    "shared": shared,
+                    "data": content,
+                    "resolution": base.resolution,
+                    "on": {under: keys[under] for under in STANDS_ON.get(name, ()) if under in keys},
+                }
+            )
+        )
+    return keys
+
+
+def data_fingerprint(data: Data, *, root: Path, cache: Path) -> str:
+    """What names the content of a data source."""
+    match data:
+        case DrawnScenes():
+            return VERSIONS["drawn_scenes"]
+        case IdxImages():
+            return hash_data([_hash_file(place, data, root) for place in (data.images, data.labels)])
+        case ImageFolder():
+            return fingerprint_folder(root / Path(data.folder).expanduser(), memo=memo_of(cache))
+        case HubImages():
+            return f"{data.repo}@{data.revision}"
+        case _:
+            assert_never(data)
+
+
+def _hash_file(place: str, data: IdxImages, root: Path) -> str:
+    with opened(place, root=root, available_at=data.available_at) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

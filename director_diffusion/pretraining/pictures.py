@@ -1,0 +1,40 @@
+"""Pictures: the groups that a base's spec asks for, whatever their source.
+
+Belongs here: the dispatch over the kinds of data.
+"""
+
+from director_diffusion.latents.buckets import buckets
+from director_diffusion.models.source import hub_cache
+from director_diffusion.pretraining.data import Group
+from director_diffusion.pretraining.drawn import drawn_pictures, grouped
+from director_diffusion.pretraining.images import load_images
+from director_diffusion.pretraining.part_run import PartRun, trained_here
+from director_diffusion.pretraining.specs import DrawnPart, DrawnScenes
+from director_diffusion.specs import Base
+
+
+def load_groups(base: Base, part: DrawnPart, run: PartRun) -> tuple[list[Group], list[Group]]:
+    """Pictures to train on, and held out from it, at the base's resolution."""
+    spec = trained_here(base)
+    if isinstance(spec.data, DrawnScenes):
+        return (
+            _drawn(base, spec.data.pictures, 0, spec.seed, part, run),
+            _drawn(base, spec.data.held_out, spec.data.pictures, spec.seed, part, run),
+        )
+    return load_images(
+        spec.data,
+        base.resolution,
+        spec.channels,
+        root=run.root,
+        cache=hub_cache(run.cache),
+        token=run.token,
+        progress=run.progress,
+    )
+
+
+def _drawn(base: Base, count: int, start: int, seed: int, part: DrawnPart, run: PartRun) -> list[Group]:
+    resolution = base.resolution
+    shapes = buckets(resolution.side, resolution.multiple, resolution.aspects)
+    return grouped(
+        drawn_pictures(count, shapes, seed=seed, styled_share=part.styled_share, progress=run.progress, start=start)
+    )

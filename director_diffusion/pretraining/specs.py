@@ -1,0 +1,191 @@
+"""Specs of models trained here from scratch: where the pictures come from, and the size and schooling of each part.
+
+Belongs here: what stands under `trained_here` in a base's file.  Imports no torch.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from director_diffusion.spec_base import PositiveInt, Share, Spec, Text
+
+# --- data --------------------------------------------------------------------------------------------------------
+
+
+class DrawnScenes(Spec):
+    """Scenes that this project draws, captioned by the words they were drawn from."""
+
+    kind: Literal["drawn_scenes"]
+    pictures: PositiveInt = Field(description="Pictures drawn for training.")
+    held_out: PositiveInt = Field(512, description="Further pictures that no part sees in training.")
+
+
+class IdxImages(Spec):
+    """Images and labels in the IDX format of MNIST, gzipped or not."""
+
+    kind: Literal["idx"]
+    images: Text = Field(description="File or fsspec URL; a relative path starts from the configs' parent.")
+    labels: Text
+    words: tuple[tuple[Text, ...], ...] = Field(
+        min_length=1, description="What each label may be called, by its number."
+    )
+    held_out: Annotated[int, Field(ge=0)] = Field(0, description="Images at the end of the file kept from training.")
+    available_at: str = Field("", description="Where the files can be had; told where they are missing.")
+
+
+class ImageFolder(Spec):
+    """A folder of images as torchvision and datasets lay it out: one subfolder a label.
+
+    A label's prompt is the subfolder's name, with spaces for underscores.
+    """
+
+    kind: Literal["imagefolder"]
+    folder: Text = Field(description="A relative path starts from the configs' parent.")
+    held_out_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class HubImages(Spec):
+    """An imagefolder data set on the Hugging Face Hub at a pinned revision."""
+
+    kind: Literal["hub"]
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    folder: str = Field("", description="The imagefolder within the repository.")
+    held_out_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+Data = Annotated[DrawnScenes | IdxImages | ImageFolder | HubImages, Field(discriminator="kind")]
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+
+class PartTraining(Spec):
+    """How a part is trained: AdamW, a warm-up, a cosine to zero, and an average of the weights that is handed out."""
+
+    steps: PositiveInt = Field(description="Optimizer steps.")
+    batch_size: PositiveInt
+    lr: Annotated[float, Field(gt=0, le=1)] = Field(description="At its peak.")
+    warmup_share: Share = 0.05
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="0 hands out the last weights.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="Of the arithmetic (autocast); weights are float32 in training."
+    )
+    checkpoint_every: PositiveInt = 500
+    preview_every: PositiveInt = Field(1000, description="Steps between sample grids.")
+
+
+class DrawnPart(PartTraining):
+    """A part that may be trained on drawn scenes."""
+
+    styled_share: Share = Field(0.5, description="Of drawn scenes: share in a random style; the others are in none.")
+
+
+class VaePart(DrawnPart):
+    """AutoencoderKL, each level but the last halving the picture."""
+
+    channels: tuple[PositiveInt, ...] = Field(min_length=1)
+    layers_per_block: PositiveInt = 1
+    latent_channels: PositiveInt
+    kl_weight: Annotated[float, Field(ge=0)] = Field(
+        1e-4, description="Per latent number against per colour value: keeps latents near a normal distribution."
+    )
+
+
+class Finishing(Spec):
+    """A second, short training from the first one's average, with stray words around prompts."""
+
+    steps: PositiveInt = Field(description="Optimizer steps.")
+    lr: Annotated[float, Field(gt=0, le=1)] = Field(description="At its peak.")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    stray_share: Share = Field(
+        0.5, description="Share of prompts with words that mean nothing around them, as triggers and names do."
+    )
+
+
+class DenoiserPart(DrawnPart):
+    """FluxTransformer2DModel with its T5 and CLIP text encoders."""
+
+    patch: PositiveInt = Field(2, description="Latent cells (pixels, without a VAE) along a side of one token.")
+    heads: PositiveInt
+    head_dim: Annotated[int, Field(ge=6, multiple_of=2)]
+    rope: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(description="Split of head_dim over index, row, column.")
+    layers: Annotated[int, Field(ge=0)] = Field(description="Double-stream blocks.")
+    single_layers: Annotated[int, Field(ge=0)]
+    text_width: PositiveInt = Field(96, description="Of T5's tokens.")
+    pooled_width: PositiveInt = Field(64, description="Of CLIP's pooled text.")
+    text_layers: PositiveInt = 2
+    prompt_tokens: Annotated[int, Field(ge=4, le=512)] = Field(description="T5 tokens, padding included.")
+    prompt_dropout: Share = Field(
+        0.1, description="Share of samples on the empty prompt, for classifier-free guidance."
+    )
+    preview_steps: PositiveInt = Field(20, description="Sampling steps of the grids.")
+    finishing: Finishing | None = None
+
+    @model_validator(mode="after")
+    def _rope_fits(self) -> "DenoiserPart":
+        if sum(self.rope) != self.head_dim or any(axis % 2 for axis in self.rope):
+            raise ValueError(f"rope {list(self.rope)} must be even numbers that add up to head_dim {self.head_dim}")
+        return self
+
+
+class CaptionerPart(DrawnPart):
+    """Qwen2.5-VL with its processor."""
+
+    width: PositiveInt = 96
+    layers: PositiveInt = 3
+    heads: PositiveInt = 3
+    vision_width: PositiveInt = 64
+    vision_depth: PositiveInt = 3
+    vision_heads: PositiveInt = 2
+    patch: PositiveInt = Field(8, description="Pixels along a side; 2 × 2 patches become one token.")
+    max_pixels: PositiveInt = Field(description="Pixels of a picture as it is trained on.")
+
+
+class Sight(Spec):
+    """The pixels of what a judge sees, whatever a picture's shape: it is scaled to them, and nothing is cut away."""
+
+    pixel_height: PositiveInt = 48
+    pixel_width: PositiveInt = 88
+
+
+class EmbedderPart(Sight, DrawnPart):
+    """An open_clip model over a small timm image tower."""
+
+    tower: Text = Field(description="timm's name of the image tower.")
+    width: PositiveInt = Field(64, description="Of the vectors.")
+    text_width: PositiveInt = 64
+    text_heads: PositiveInt = 2
+    text_layers: PositiveInt = 2
+
+
+class StyleEncoderPart(Sight, DrawnPart):
+    """A timm image encoder whose vectors tell looks apart, whatever the pictures show."""
+
+    architecture: Text = Field(description="timm's name.")
+
+
+class TrainedHere(Spec):
+    """A base, and what goes with it, trained from scratch by this project."""
+
+    data: Data
+    channels: Literal[1, 3] = Field(3, description="Of the pictures that the denoiser or its VAE sees: grey or colour.")
+    seed: int = 0
+    vae: VaePart | None = Field(None, description="None: the denoiser works on pixels.")
+    denoiser: DenoiserPart
+    captioner: CaptionerPart | None = None
+    embedder: EmbedderPart | None = None
+    style_encoder: StyleEncoderPart | None = None
+
+    @model_validator(mode="after")
+    def _parts_suit_data(self) -> "TrainedHere":
+        if self.channels == 1 and (self.vae is not None or isinstance(self.data, DrawnScenes)):
+            raise ValueError("channels 1 is for image files and a base without a vae; all else is in colour")
+        if self.vae is not None and self.denoiser.patch != 2:
+            raise ValueError(
+                f"denoiser: patch {self.denoiser.patch} does not go with a vae, whose latents Flux packs by 2"
+            )
+        extra = [name for name in ("captioner", "embedder", "style_encoder") if getattr(self, name) is not None]
+        if extra and not isinstance(self.data, DrawnScenes):
+            raise ValueError(f"{', '.join(extra)} can be trained on drawn_scenes only, which know what they show")
+        return self

@@ -1,0 +1,80 @@
+"""Runs in this process: how a command runs a job quietly, and what it tells of what went wrong."""
+
+import os
+import uuid
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
+
+from resources.process_tags import process_tags
+
+# Libraries' own bars and remarks would tear ours; set before any of them is imported.
+QUIET_LIBRARIES = {
+    "TQDM_DISABLE": "1",
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def quiet_libraries() -> None:
+    """Keep libraries from writing on the terminal."""
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
+
+
+def run_job(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    selection: Sequence[dg.AssetKey],
+    *,
+    partition: str | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Run some assets of a job here, as a run that names this process."""
+    run_id = str(uuid.uuid4())
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        partition_key=partition,
+        asset_selection=list(selection),
+        run_config=QUIET,
+        run_id=run_id,
+        tags=process_tags(run_id, os.getpid()),
+        raise_on_error=False,
+    )
+
+
+def count_reused(result: dg.ExecuteInProcessResult) -> int:
+    """Stages that did no work."""
+    return sum(
+        bool(event.materialization.metadata["reused"].value) for event in result.get_asset_materialization_events()
+    )
+
+
+def errors_of(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
+    """What went wrong, in the words of the check or error itself, without the wrapping of those who passed it on."""
+    found = [
+        f"{check.asset_key.to_user_string()}: the check {check.check_name} failed. {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    for event in result.get_step_failure_events():
+        if _is_failed_check(event):
+            continue  # told above, in the check's own words
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            found.append(data.user_failure_data.description)
+            continue
+        error = data.error
+        while error and error.cause:
+            error = error.cause
+        if error:
+            found.append(error.message.strip().splitlines()[0] if error.message else str(error))
+    return tuple(found)
+
+
+def _is_failed_check(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == DagsterAssetCheckFailedError.__name__

@@ -1,0 +1,112 @@
+"""`director sample-base`: a grid of what a base draws for given prompts."""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+
+from director_diffusion.errors import EvaluationError, SpecError
+from director_diffusion.models.source import resolve_base
+from director_diffusion.specs import Base, FolderSource
+from director_diffusion.storage import Store
+from pipelines.cli.bars import TerminalProgress
+from pipelines.cli.in_process import quiet_libraries
+from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
+from resources.models import TOKEN_VARIABLE
+
+ASPECTS = {"wide": 1.85, "square": 1.0, "tall": 1 / 1.85}  # a base draws the size it has that is nearest
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def sample_base_command(
+    slug: str,
+    *,
+    prompts: Sequence[str],
+    count: int,
+    seed: int,
+    steps: int,
+    guidance: float | None,
+    shape: str,
+    folder: str | None,
+    out: str,
+) -> int:
+    """Draw and write the grid: a row per prompt, `count` images from the seeds `seed` onwards."""
+    quiet_libraries()
+    surroundings = read_surroundings()
+    limit_threads(surroundings)
+    base = _choose(surroundings, slug, folder)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+    terminal = TerminalProgress(console)
+    target = Path(out).expanduser()
+    _check_writable(target)
+    with terminal.bars:
+        from director_diffusion.sampling.prompted import Request, draw_prompted, prompted_grid
+
+        place = resolve_base(
+            base,
+            root=surroundings.root,
+            cache=surroundings.model_cache,
+            store=Store(surroundings.store_url),
+            token=os.environ.get(TOKEN_VARIABLE),
+        )
+        request = Request(
+            prompts=tuple(prompts),
+            seeds=tuple(range(seed, seed + count)),
+            steps=steps,
+            guidance=base.guidance.sample if guidance is None else guidance,
+            aspect=ASPECTS[shape],
+        )
+        device = surroundings.deployment.device
+        rows = draw_prompted(request, base, place, device=device, progress=terminal.plain(slug))
+    _save(prompted_grid(prompts, rows), target)
+    first = rows[0][0]
+    print(f"{out}: {len(rows)} prompts × {count} images of {first.width} × {first.height} pixels by {slug}")
+    return 0
+
+
+def _choose(surroundings: Surroundings, slug: str, folder: str | None) -> Base:
+    """The base of that name, from `folder` where one is given."""
+    bases = surroundings.catalog.bases
+    if slug not in bases:
+        raise SpecError(slug, "is no base", f"Choose of {', '.join(bases)}.")
+    if folder is None:
+        return bases[slug]
+    source = FolderSource(kind="folder", folder=str(Path(folder).expanduser().resolve()))
+    return bases[slug].model_copy(update={"source": source})
+
+
+def _check_writable(path: Path) -> None:
+    """Raise EvaluationError unless an image may be written there; better known before one is drawn."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise EvaluationError(str(path), "is of no known kind of image", f"Name it *{' or *'.join(SUFFIXES)}.")
+    with _explained(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        partial = _partial(path)
+        partial.touch()
+        partial.unlink()
+
+
+def _save(grid: Image.Image, path: Path) -> None:
+    with _explained(path):
+        grid.save(_partial(path))
+        _partial(path).replace(path)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{os.getpid()}-{path.name}")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EvaluationError(
+            str(path), f"cannot be written: {error.strerror or error}", "Give another --out, in a folder that is there."
+        ) from error

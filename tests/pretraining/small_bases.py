@@ -1,0 +1,73 @@
+"""A base of the real classes, small enough to be trained for a few steps in a test."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from director_diffusion.pretraining.part_run import PartRun
+from director_diffusion.progress import Silent
+from director_diffusion.specs import Base
+
+STEPS = {"steps": 4, "batch_size": 4, "lr": 2.0e-3, "checkpoint_every": 2, "preview_every": 2}
+VAE = {**STEPS, "channels": [16, 16], "latent_channels": 4}
+DENOISER = {
+    **STEPS,
+    "heads": 2,
+    "head_dim": 12,
+    "rope": [4, 4, 4],
+    "layers": 1,
+    "single_layers": 1,
+    "text_width": 32,
+    "pooled_width": 32,
+    "text_layers": 1,
+    "prompt_tokens": 24,
+    "preview_steps": 2,
+}
+
+
+def small_base(**changes: Any) -> Base:
+    """A base that draws its scenes at 32 pixels; `changes` replace entries of `trained_here`."""
+    trained_here = {
+        "data": {"kind": "drawn_scenes", "pictures": 24, "held_out": 8},
+        "vae": VAE,
+        "denoiser": DENOISER,
+        **changes,
+    }
+    return Base.model_validate(
+        {
+            "slug": "small",
+            "name": "small",
+            "family": "flux",
+            "source": {"kind": "base_model", "base": "small"},
+            "model_id": "tests/small",
+            "licence": {"id": "apache-2.0"},
+            "guidance": {"kind": "classifier_free", "sample": 2.0},
+            "resolution": {"side": 32, "multiple": 4, "aspects": [1.85, 1.0]},
+            "max_prompt_tokens": 24,
+            "dtype": "float32",
+            "trained_here": trained_here,
+        }
+    )
+
+
+def run_in(folder: Path, **parts: Path) -> tuple[PartRun, list[int]]:
+    """A making in `folder`, and the steps at which it showed something."""
+    shown: list[int] = []
+
+    def show(step: int, image: Image.Image) -> None:
+        image.save(folder / f"{step}.png")
+        shown.append(step)
+
+    (folder / "out").mkdir(parents=True, exist_ok=True)
+    return PartRun(
+        out=folder / "out",
+        work=folder / "work",
+        root=folder,
+        cache=folder / "cache",
+        token=None,
+        device="cpu",
+        progress=Silent(),
+        show=show,
+        parts=parts,
+    ), shown
