@@ -1,11 +1,12 @@
-"""Tensor files: named tensors as safetensors, in the item cache.
+"""Tensors as items: named tensors as safetensors in the item cache, and batches that leave no trace in an item.
 
-Belongs here: the one conversion between the two, and what a damaged file means.
+Belongs here: the one conversion between tensors and files, what a damaged file means, and `filled_up`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -40,3 +41,12 @@ def read_whole_items(cache: ItemCache, items: Iterable[str]) -> Iterator[tuple[s
 def write_item(cache: ItemCache, item: str, tensors: Mapping[str, Tensor]) -> None:
     """Write one item whole."""
     cache.write(item, safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+
+
+def filled_up(rows: Tensor, size: int) -> Tensor:
+    """`rows` (n, …), the last one repeated until n is a multiple of `size`.
+
+    Low-order bits of a model's output hang on the shape of its batch, not on the other rows in it.  An item that is
+    kept by content must come out the same whatever else was missing when it was made.
+    """
+    return torch.cat([rows, rows[-1:].expand(-len(rows) % size, *rows.shape[1:])])

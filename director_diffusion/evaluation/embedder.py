@@ -21,7 +21,7 @@ from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Embedder, HubSource
 from director_diffusion.storage import ItemCache, Store
-from director_diffusion.tensors import read_whole_items, write_item
+from director_diffusion.tensors import filled_up, read_whole_items, write_item
 
 EMBEDDING_VERSION = 1
 """Raise it when the same image or text would give another vector: it enters every vector's name."""
@@ -37,8 +37,9 @@ Wanted = TypeVar("Wanted")
 class ClipEmbedder:
     """An open_clip model with its own preprocessing and tokenizer.
 
-    Pictures are seen as the model was trained to see them: for CLIP models the centre square.  That keeps an image's
-    aspect ratio, which arms and stills need not share, out of the comparison.
+    Pictures are seen as the model was trained to see them: by published CLIP models the centre square, by those trained
+    here all of it, scaled to one size.  Either keeps an image's aspect ratio, which arms and stills need not share, out
+    of the comparison.
     """
 
     def __init__(self, folder: Path, spec: Embedder, *, device: str):
@@ -61,13 +62,14 @@ class ClipEmbedder:
     @torch.inference_mode()
     def images(self, images: Sequence[Image.Image]) -> Vectors:
         """Vectors of RGB images."""
-        pixels = torch.stack([self._preprocess(image) for image in images]).to(self._device)
-        return _unit(self._model.encode_image(pixels))
+        pixels = filled_up(torch.stack([self._preprocess(image) for image in images]), BATCH)
+        return _unit(self._model.encode_image(pixels.to(self._device)))[: len(images)]
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Vectors:
         """Vectors of texts; words beyond the model's context length are not seen."""
-        return _unit(self._model.encode_text(self._tokenize(list(texts)).to(self._device)))
+        tokens = filled_up(self._tokenize(list(texts)), BATCH)
+        return _unit(self._model.encode_text(tokens.to(self._device)))[: len(texts)]
 
 
 class EmbeddingCache:

@@ -27,7 +27,7 @@ from director_diffusion.specs import Base
 from director_diffusion.stills.rows import Still
 from director_diffusion.storage.items import ItemCache
 from director_diffusion.tables import write_table
-from director_diffusion.tensors import read_whole_items, write_item
+from director_diffusion.tensors import filled_up, read_whole_items, write_item
 
 ENCODING_VERSION = "1"  # of scaling, cropping and what an item holds; a change gives all items new names
 DTYPE = torch.float32  # whatever the denoiser's: the VAE is small, and latents are made once
@@ -88,14 +88,18 @@ def _batches(plans: Sequence[_Plan]) -> Iterator[list[_Plan]]:
     for plan in plans:
         groups.setdefault(plan.fit.bucket, []).append(plan)
     for bucket, group in groups.items():
-        size = min(max(BATCH_PIXELS // (bucket.width * bucket.height), 1), MAX_BATCH)
+        size = _batch_size(bucket)
         yield from (group[start : start + size] for start in range(0, len(group), size))
+
+
+def _batch_size(bucket: Bucket) -> int:
+    return min(max(BATCH_PIXELS // (bucket.width * bucket.height), 1), MAX_BATCH)
 
 
 def _encode(codec: ImageCodec, still_set: KeptStills, batch: Sequence[_Plan]) -> list[dict[str, Tensor]]:
     """The items of stills that share a bucket."""
     pixels = torch.stack([to_tensor(scaled(still_set.open(plan.still), plan.fit)) for plan in batch])
-    mean, std = codec.encode(pixels)
+    mean, std = codec.encode(filled_up(pixels, _batch_size(batch[0].fit.bucket)))
     decoded, mean, std = codec.decode(mean).cpu(), mean.cpu(), std.cpu()
     return [
         {

@@ -84,6 +84,9 @@ def _encode(
     with progress.task("prompt embeddings", total=len(items)) as task:
         for start in range(0, len(items), BATCH):
             batch = items[start : start + BATCH]
-            for item, outputs in zip(batch, encoder.encode([missing[item] for item in batch]), strict=True):
+            prompts = [missing[item] for item in batch]
+            # Filled up for the reason that `tensors.filled_up` gives.
+            encoded = encoder.encode(prompts + prompts[-1:] * (BATCH - len(prompts)))
+            for item, outputs in zip(batch, encoded, strict=False):
                 write_item(cache, item, outputs)
                 task.advance()
