@@ -17,7 +17,7 @@ demo: install            ## the whole graph for the demo directors, or DIRECTORS
 dev: install             ## Dagster UI and daemon on http://127.0.0.1:3000
 	@$(BIN)/director dev
 
-mini: install            ## train the mini set again (an hour or two of CPU) and ship it in models/mini
+mini: install            ## train the mini set again (about three hours of one core) and ship it in models/mini
 	@$(BIN)/director build-base mini --export models/mini
 
 test: install-dev        ## every test

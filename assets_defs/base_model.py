@@ -4,8 +4,6 @@ Belongs here: the asset of a base whose file says `trained_here`.  Data, sizes, 
 in `director_diffusion.pretraining`.
 """
 
-from pathlib import Path
-
 import dagster as dg
 
 from assets_defs.common import GPU
@@ -29,14 +27,9 @@ def base_model_asset(base: Base) -> dg.AssetsDefinition:
     )
     def base_model(run: StageRun) -> StageResult:
         """VAE, denoiser with text encoders, captioner, embedder and style encoder, as far as the spec names them."""
-        from director_diffusion.pretraining.build import Workshop, build_base
+        from director_diffusion.pretraining.build import build_base
 
-        models = run.resources.models
-        shop = Workshop(
-            store=run.store,
-            root=Path(models.root),
-            cache=Path(models.cache),
-            token=models.token(),
+        shop = run.resources.models.workshop(
             device=run.resources.machine.device,
             holder=f"run {run.context.run.run_id}",
             progress=run.progress,

@@ -154,6 +154,11 @@ class Base(Spec):
                 raise ValueError("source: of kind base_model needs `trained_here`, which says how it is trained")
         if self.trained_here is not None and (self.family == "flux_pixel") != (self.trained_here.vae is None):
             raise ValueError("family: flux_pixel is trained without a `vae`, flux with one")
+        if self.trained_here is not None and self.resolution.multiple % self.trained_here.token_side:
+            raise ValueError(
+                f"resolution: multiple {self.resolution.multiple} must be a multiple of "
+                f"{self.trained_here.token_side}, the pixels along a side of one of the denoiser's tokens"
+            )
         if self.trained_here is not None and self.max_prompt_tokens != self.trained_here.denoiser.prompt_tokens:
             raise ValueError("max_prompt_tokens: must be the prompt_tokens that the denoiser is trained with")
         return self

@@ -50,12 +50,21 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
     return {
         "store": store,
         "artifacts": ArtifactIOManager(store=store),
-        "models": ModelsResource(root=str(surroundings.root), cache=str(surroundings.model_cache), store=store),
+        "models": build_models(surroundings),
         "machine": MachineResource(device=deployment.device, captioning_batch=deployment.captioning_batch),
         "hub": HubResource(url=surroundings.hub_url),
         "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),
         "progress": ProgressResource(),
     }
+
+
+def build_models(surroundings: Surroundings) -> ModelsResource:
+    """Where this deployment's models come from, also for commands that run no graph."""
+    return ModelsResource(
+        root=str(surroundings.root),
+        cache=str(surroundings.model_cache),
+        store=StoreResource(url=surroundings.store_url),
+    )
 
 
 def _executor(surroundings: Surroundings) -> dg.ExecutorDefinition:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from director_diffusion.progress import Progress
 from director_diffusion.specs import Base, Source
 from resources.store import StoreResource
 
 if TYPE_CHECKING:
+    from director_diffusion.pretraining.build import Workshop
     from director_diffusion.pretraining.keys import PartName
 
 TOKEN_VARIABLE = "HF_TOKEN"
@@ -55,6 +57,20 @@ class ModelsResource(dg.ConfigurableResource):
         from director_diffusion.models.source import fingerprint
 
         return fingerprint(source, root=Path(self.root), cache=Path(self.cache), store=self.store.get())
+
+    def workshop(self, *, device: str, holder: str, progress: Progress) -> "Workshop":
+        """Where parts of bases are made, by `holder`."""
+        from director_diffusion.pretraining.build import Workshop
+
+        return Workshop(
+            store=self.store.get(),
+            root=Path(self.root),
+            cache=Path(self.cache),
+            token=self.token(),
+            device=device,
+            holder=holder,
+            progress=progress,
+        )
 
     def part_keys(self, base: Base) -> Mapping["PartName", str]:
         """What the parts of a base trained here are made of, known before they are."""

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from director_diffusion.pretraining.card import write_card
+from director_diffusion.pretraining.card import schooling, write_card
 from director_diffusion.pretraining.finished import FinishedPart, find_part, grid_name, keep_part
-from director_diffusion.pretraining.keys import STANDS_ON, PartName, part_keys, parts_of
+from director_diffusion.pretraining.keys import STANDS_ON, PartName, data_fingerprint, part_keys, parts_of
 from director_diffusion.pretraining.manifest import write_manifest
 from director_diffusion.pretraining.part_run import PartRun, trained_here
 from director_diffusion.progress import Progress
@@ -78,6 +78,10 @@ class PartMaker:
         self.base, self.shop = base, shop
 
     @cached_property
+    def data(self) -> str:
+        return data_fingerprint(trained_here(self.base).data, root=self.shop.root, cache=self.shop.cache)
+
+    @cached_property
     def keys(self) -> Mapping[PartName, str]:
         return part_keys(self.base, root=self.shop.root, cache=self.shop.cache)
 
@@ -113,6 +117,7 @@ class PartMaker:
             work=work / "snapshots",
             root=self.shop.root,
             cache=self.shop.cache,
+            data=self.data,
             token=self.shop.token,
             device=self.shop.device,
             progress=self.shop.progress,
@@ -126,7 +131,7 @@ class PartMaker:
             key,
             files=out,
             grids=grids,
-            steps=getattr(trained_here(self.base), name).steps,
+            steps=sum(steps for _, steps in schooling(getattr(trained_here(self.base), name))),
             seconds=clock.note(),
             device=self.shop.device,
             packages={package: version(package) for package in PACKAGES},

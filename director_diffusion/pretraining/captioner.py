@@ -32,7 +32,7 @@ from director_diffusion.pretraining.captioner_sight import (
 )
 from director_diffusion.pretraining.chat_template import CHAT_TEMPLATE
 from director_diffusion.pretraining.labels import ANSWERS, scene_labels
-from director_diffusion.pretraining.loop import seeded, train
+from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.packed_attention import PACKED
 from director_diffusion.pretraining.part_run import PartRun, trained_here
 from director_diffusion.pretraining.specs import CaptionerPart
@@ -58,16 +58,7 @@ def build_captioner(base: Base, run: PartRun) -> None:
         model, processor = untrained_captioner(spec.captioner)
         training, held_out = see_drawn_scenes(base, spec.captioner, run)
         lesson = CaptionerLesson(model.to(run.device), processor, training, held_out, spec.captioner)
-    train(
-        lesson,
-        spec.captioner,
-        title="training the captioner",
-        seed=spec.seed,
-        work=run.work,
-        device=run.device,
-        progress=run.progress,
-        show=run.show,
-    )
+    run.train(lesson, spec.captioner, title="training the captioner", seed=spec.seed)
     save_captioner(model.cpu(), processor, run.out)
 
 

@@ -12,7 +12,15 @@ from huggingface_hub import ModelCard, ModelCardData
 from director_diffusion.pretraining.finished import PartRecord, count_parameters
 from director_diffusion.pretraining.keys import PartName
 from director_diffusion.pretraining.part_run import trained_here
-from director_diffusion.pretraining.specs import Data, DrawnScenes, HubImages, IdxImages, ImageFolder
+from director_diffusion.pretraining.specs import (
+    Data,
+    DenoiserPart,
+    DrawnScenes,
+    HubImages,
+    IdxImages,
+    ImageFolder,
+    PartTraining,
+)
 from director_diffusion.specs import Base
 
 CARD = "README.md"
@@ -61,9 +69,9 @@ Data: {_data(spec.data)}. Seed {spec.seed}. Pictures have about {base.resolution
 
 {_parts(base, records)}
 
-Every part was trained with AdamW, a warm-up and a cosine to zero; the weights are the moving average over its steps.
+Every training was by AdamW, with a warm-up and a cosine to zero; the weights are the moving average over its steps.
 On one machine's CPU the same seed gives the same bits again. To make it again: `director build-base {base.slug}`.
-
+{_finishing(spec.denoiser)}
 ## Files
 
 {_files(folder)}
@@ -94,11 +102,32 @@ def _parts(base: Base, records: Mapping[PartName, PartRecord]) -> str:
     rows = ["| part | what | steps | batch | peak learning rate | time | on |", "|---|---|---|---|---|---|---|"]
     for name, record in records.items():
         training = getattr(spec, name)
+        steps, lr = (" + ".join(each) for each in zip(*_terms(training), strict=True))
         rows.append(
-            f"| {name.replace('_', ' ')} | {WHAT[name]} | {record.steps:,} | {training.batch_size} | {training.lr:g} "
+            f"| {name.replace('_', ' ')} | {WHAT[name]} | {steps} | {training.batch_size} | {lr} "
             f"| {record.seconds:,.0f} s | {record.device} |"
         )
     return "\n".join(rows)
+
+
+def schooling(part: PartTraining) -> list[tuple[float, int]]:
+    """Peak learning rate and steps of the trainings that a part goes through, one after the other."""
+    finishing = part.finishing if isinstance(part, DenoiserPart) else None
+    return [(training.lr, training.steps) for training in (part, finishing) if training is not None]
+
+
+def _terms(part: PartTraining) -> list[tuple[str, str]]:
+    return [(f"{steps:,}", f"{lr:g}") for lr, steps in schooling(part)]
+
+
+def _finishing(part: DenoiserPart) -> str:
+    if part.finishing is None:
+        return ""
+    steps, share = part.finishing.steps, part.finishing.stray_share
+    return (
+        f"\nThe denoiser's last {steps:,} steps are a training of their own, with words that mean nothing\n"
+        f"around {share:.0%} of the prompts, as triggers and names stand around them later.\n"
+    )
 
 
 def _files(folder: Path) -> str:

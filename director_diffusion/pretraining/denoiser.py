@@ -5,7 +5,7 @@ with the very functions that its adapters are trained with.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers import AutoencoderKL, FluxPipeline
@@ -15,14 +15,15 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 from transformers import PreTrainedTokenizerBase
 
+from director_diffusion.errors import DataError
 from director_diffusion.families import get_family
 from director_diffusion.families.base import Prompt
 from director_diffusion.pretraining.data import Group, choose_prompts, choose_rows, to_levels, to_unit
 from director_diffusion.pretraining.flux_parts import untrained_pipeline
-from director_diffusion.pretraining.loop import seeded, train
+from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.part_run import PartRun, trained_here
 from director_diffusion.pretraining.pictures import load_groups
-from director_diffusion.pretraining.specs import DenoiserPart, PartTraining
+from director_diffusion.pretraining.specs import DenoiserPart, DrawnScenes, PartTraining
 from director_diffusion.pretraining.strays import with_strays
 from director_diffusion.pretraining.vae import encode_means
 from director_diffusion.specs import Base, Timesteps
@@ -121,6 +122,9 @@ def build_denoiser(base: Base, run: PartRun) -> None:
     latents = _latents(vae, training)
     with seeded("denoiser", spec.seed, "start"):
         pipeline = untrained_pipeline(part, channels=latents[0].shape[1], vae=vae).to(run.device)
+    if not isinstance(spec.data, DrawnScenes):
+        # Of drawn scenes, the longest looks may be cut: mini reads 32 of up to 40 tokens, which one picture in 80 has.
+        check_lengths(base.slug, training, pipeline.tokenizer_2, part.prompt_tokens)
     family = get_family(base.family)
     for stage in _stages(part):
         lesson = DenoiserLesson(
@@ -132,17 +136,25 @@ def build_denoiser(base: Base, run: PartRun) -> None:
             draw_preview=lambda: _samples(base, pipeline, held_out or training),
             stray_share=stage.stray_share,
         )
-        train(
-            lesson,
-            stage.settings,
-            title=stage.title,
-            seed=spec.seed,
+        stage_run = replace(
+            run,
             work=run.work / stage.folder,
-            device=run.device,
-            progress=run.progress,
             show=lambda step, image, before=stage.steps_before: run.show(before + step, image),  # type: ignore[misc]
         )
+        stage_run.train(lesson, stage.settings, title=stage.title, seed=spec.seed)
     pipeline.to(torch.float16).save_pretrained(run.out)
+
+
+def check_lengths(slug: str, groups: Sequence[Group], tokenizer: PreTrainedTokenizerBase, limit: int) -> None:
+    """Raise DataError where a prompt has more tokens than the denoiser reads: labels that begin alike would be one."""
+    prompts = sorted({prompt for group in groups for prompts in group.prompts for prompt in prompts})
+    counts = [len(ids) for ids in tokenizer(prompts, verbose=False).input_ids]
+    if (most := max(counts)) > limit:
+        raise DataError(
+            slug,
+            f"has prompts too long for it: {prompts[counts.index(most)]!r} takes {most} tokens, and it reads {limit}",
+            f"Set trained_here.denoiser.prompt_tokens and max_prompt_tokens to {most} or more, or shorten the label.",
+        )
 
 
 @dataclass(frozen=True)

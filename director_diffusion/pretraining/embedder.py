@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+import timm
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transform import PreprocessCfg
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 from director_diffusion.errors import SpecError
 from director_diffusion.pretraining.contrast import contrast, cosine_picture
 from director_diffusion.pretraining.labels import ANSWERS, STYLE_NUMBERS, scene_labels, style_numbers
-from director_diffusion.pretraining.loop import seeded, train
+from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.part_run import PartRun, trained_here
 from director_diffusion.pretraining.specs import EmbedderPart
 from director_diffusion.pretraining.tokenizers import clip_tokenizer
@@ -44,20 +45,17 @@ def build_embedder(base: Base, run: PartRun) -> None:
     spec = trained_here(base)
     if spec.embedder is None:
         raise SpecError(base.slug, "has no embedder to train", "Give trained_here.embedder in the base's file.")
+    if not timm.is_model(spec.embedder.tower):  # better known before any picture is drawn
+        raise SpecError(
+            base.slug,
+            f"has trained_here.embedder.tower = {spec.embedder.tower!r}, which timm does not know",
+            "Give a name that timm.list_models() lists.",
+        )
     training, held_out = see_drawn_scenes(base, spec.embedder, eye(spec.embedder), run)
     with seeded("embedder", spec.seed, "start"):
         model = untrained_embedder(spec.embedder).to(run.device)
         lesson = EmbedderLesson(model, training, held_out, spec.embedder)
-    train(
-        lesson,
-        spec.embedder,
-        title="training the embedder",
-        seed=spec.seed,
-        work=run.work,
-        device=run.device,
-        progress=run.progress,
-        show=run.show,
-    )
+    run.train(lesson, spec.embedder, title="training the embedder", seed=spec.seed)
     save_embedder(model.cpu(), spec.embedder, run.out)
 
 

@@ -9,20 +9,18 @@ from pathlib import Path
 
 from director_diffusion.errors import ModelError
 from director_diffusion.models.disk import explain_disk
-from director_diffusion.pretraining.manifest import MANIFEST
+from director_diffusion.pretraining.manifest import MANIFEST, base_of, files_of
 from director_diffusion.storage import Artifact
 
 
 def export_set(artifact: Artifact, folder: Path) -> None:
     """Put the set's files into `folder`, in place of a set that it holds; never half-written.
 
-    Raises ModelError where the folder holds something else.
+    Raises ModelError where the folder holds anything else, or the set of another base.
     """
     folder = folder.resolve()
-    if folder.exists() and not (folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))):
-        raise ModelError(
-            str(folder), "holds something other than a trained set", "Give a new folder, or one exported before."
-        )
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        _check_replaceable(folder, base_of(artifact.read(MANIFEST)))
     mark = uuid.uuid4().hex[:8]
     new, old = (folder.with_name(f".{folder.name}-{what}-{mark}") for what in ("new", "old"))
     try:
@@ -42,3 +40,18 @@ def export_set(artifact: Artifact, folder: Path) -> None:
     finally:
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_replaceable(folder: Path, base: str) -> None:
+    """Refuse a folder that is not wholly a set of this base, as its own manifest tells."""
+    way_out = "Give a new folder, or one that this base was exported to before."
+    try:
+        text = (folder / MANIFEST).read_bytes()
+        there, known = base_of(text), files_of(text).keys() | {MANIFEST}
+    except (OSError, ValueError) as error:
+        raise ModelError(str(folder), "holds something other than a trained set", way_out) from error
+    if there != base:
+        raise ModelError(str(folder), f"holds the set of {there}, not of {base}", way_out)
+    others = sorted({path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - known)
+    if others:
+        raise ModelError(str(folder), f"holds {others[0]!r}, which is no file of the trained set", way_out)

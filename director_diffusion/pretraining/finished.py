@@ -123,7 +123,13 @@ def keep_part(
     device: str,
     packages: dict[str, str],
 ) -> FinishedPart:
-    """Copy a part's local `files` and the sample `grids` into the store; the record last."""
+    """Copy a part's local `files` and the sample `grids` into the store; the record last.
+
+    A whole one that another maker put there in the meantime stays, since somebody may be reading it.
+    """
+    there = find_part(store, part, key)
+    if there is not None:
+        return there
     shown = sorted(grids.glob("*.png"))
     record = PartRecord(
         part=part,

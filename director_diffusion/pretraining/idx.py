@@ -38,7 +38,11 @@ def read_idx(url: str, *, root: Path, dimensions: int, available_at: str) -> NDA
 
 @contextmanager
 def opened(url: str, *, root: Path, available_at: str) -> Iterator[IO[bytes]]:
-    """A local file or what an fsspec URL leads to.  Raises DataError, telling `available_at` where it is not there."""
+    """A local file or what an fsspec URL leads to.
+
+    Raises DataError where it cannot be read; where it is absent, the error tells its address, the name below
+    `available_at`.
+    """
     place = url if "://" in url else str(root / Path(url).expanduser())
     try:
         with fsspec.open(place, "rb") as file:
@@ -46,7 +50,8 @@ def opened(url: str, *, root: Path, available_at: str) -> Iterator[IO[bytes]]:
     except (gzip.BadGzipFile, EOFError):
         raise
     except FileNotFoundError as error:
-        get = f"It can be had at {available_at}; put" if available_at else "Put"
+        source = f"{available_at.rstrip('/')}/{url.rpartition('/')[2]}"
+        get = f"It can be had at {source}; put" if available_at else "Put"
         way_out = f"{get} it there, or mend its place in the base's file."
         raise DataError(url, f"was not found (looked for {place})", way_out) from error
     except (OSError, ImportError, ValueError) as error:

@@ -1,11 +1,13 @@
 """Images: sets of image files as training data.
 
 Belongs here: from IDX files, a folder or the Hub to pictures of a base's size with their prompts.  IDX is parsed in
-`idx`, image files are decoded by `stills.decode`.
+`idx`, a folder's files are listed by `image_folder` and decoded by `stills.decode`.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -15,15 +17,16 @@ from torch import Tensor
 from director_diffusion.errors import DataError
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.latents.buckets import Bucket, buckets
+from director_diffusion.models.disk import explain_disk
 from director_diffusion.models.hub import download_data
 from director_diffusion.pretraining.data import Group, to_levels
 from director_diffusion.pretraining.idx import read_idx
+from director_diffusion.pretraining.image_folder import image_files
 from director_diffusion.pretraining.specs import HubImages, IdxImages, ImageFolder
 from director_diffusion.progress import Progress, track
 from director_diffusion.specs import Resolution
 from director_diffusion.stills.decode import UndecodableError, decode
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif", ".heic")
 MAX_MEGAPIXELS = 100.0
 _NAMED = 3  # unusable files are named up to so many
 
@@ -43,13 +46,14 @@ def load_images(
     """Pictures of `channels` channels to train on, and held out from it, in the resolution's buckets.
 
     Relative paths start from `root`; what comes from the Hub is kept in `cache`.  Raises DataError naming the file that
-    cannot be used and why.
+    cannot be used and why, and ModelError or TransientError where it cannot be downloaded.
     """
     shapes = buckets(resolution.side, resolution.multiple, resolution.aspects)
     if isinstance(data, IdxImages):
         return _from_idx(data, shapes, channels, root=root, progress=progress)
     if isinstance(data, HubImages):
-        folder = download_data(data.repo, data.revision, data.folder, cache=cache, token=token)
+        with explain_disk(cache):
+            folder = download_data(data.repo, data.revision, data.folder, cache=cache, token=token)
         name = f"{data.repo}@{data.revision[:8]}/{data.folder}".rstrip("/")
     else:
         folder, name = root / Path(data.folder).expanduser(), data.folder
@@ -113,7 +117,7 @@ def _from_idx(data: IdxImages, shapes: Sequence[Bucket], channels: int, *, root:
 def _from_folder(
     folder: Path, name: str, held_out_share: float, shapes: Sequence[Bucket], channels: int, progress: Progress
 ) -> Splits:
-    files = list(_labelled(folder, name, held_out_share))
+    files = list(_split(folder, image_files(folder, name), held_out_share))
     splits: tuple[dict[tuple[int, int], list[tuple[Tensor, str]]], ...] = ({}, {})
     unusable: list[str] = []
     for path, label, held_out in track(files, progress, "images", len(files)):
@@ -140,26 +144,13 @@ def _from_folder(
     return train, held
 
 
-def _labelled(folder: Path, name: str, held_out_share: float) -> Iterator[tuple[Path, str, bool]]:
-    """Every image file with its label, and whether it is held out: a share of each label, chosen by names."""
-    if not folder.is_dir():
-        raise DataError(
-            name, f"is not a folder (looked for {folder})", "Put the images there, or mend the base's file."
-        )
-    labels = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not labels:
-        raise DataError(name, "has no subfolders", "Make one a label, named by what its images are asked for by.")
-    for label in labels:
-        files = [
-            path
-            for path in sorted(label.rglob("*"))
-            if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        ]
-        if not files:
-            raise DataError(f"{name}/{label.name}", "holds no images", "Put some there, or remove it.")
-        order = sorted(files, key=lambda path: hash_bytes(path.relative_to(folder).as_posix().encode()))
-        held_out = set(order[: round(held_out_share * len(files))])
-        yield from ((path, label.name.replace("_", " "), path in held_out) for path in files)
+def _split(folder: Path, files: Sequence[tuple[str, Path]], held_out_share: float) -> Iterator[tuple[Path, str, bool]]:
+    """Every image file with its prompt, and whether it is held out: a share of each label, chosen by names."""
+    for label, rows in groupby(files, key=itemgetter(0)):
+        paths = [path for _, path in rows]
+        order = sorted(paths, key=lambda path: hash_bytes(path.relative_to(folder).as_posix().encode()))
+        held_out = set(order[: round(held_out_share * len(paths))])
+        yield from ((path, label.replace("_", " "), path in held_out) for path in paths)
 
 
 def _levels(image: Image.Image, channels: int) -> Tensor:

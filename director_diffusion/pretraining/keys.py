@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal, assert_never
 
 from director_diffusion.hashing import hash_data, short
-from director_diffusion.models.folder import fingerprint_folder
+from director_diffusion.models.folder import fingerprint_files
 from director_diffusion.models.source import memo_of
 from director_diffusion.pretraining.idx import opened
+from director_diffusion.pretraining.image_folder import image_files
 from director_diffusion.pretraining.part_run import trained_here
 from director_diffusion.pretraining.specs import Data, DrawnScenes, HubImages, IdxImages, ImageFolder
 from director_diffusion.specs import Base
@@ -34,6 +35,12 @@ VERSIONS: Mapping[PartName | Literal["drawn_scenes"], str] = {
 }
 """Raised by hand when the same spec would give another result."""
 
+SHOWS: Mapping[str, bool] = {"checkpoint_every": True, "preview_every": True, "preview_steps": True}
+"""Of a part: what people see of its training, and how much of it a kill can cost; no weight hangs on them."""
+
+PLACES: Mapping[str, bool] = {"images": True, "labels": True, "folder": True, "available_at": True}
+"""Of data on this machine: where it lies.  What it is, `data_fingerprint` says."""
+
 
 def parts_of(base: Base) -> list[PartName]:
     """The parts that a base's spec names, in the order in which they can be made."""
@@ -42,22 +49,22 @@ def parts_of(base: Base) -> list[PartName]:
 
 
 def part_keys(base: Base, *, root: Path, cache: Path) -> dict[PartName, str]:
-    """Key by part.  Raises DataError where the data is absent.
-
-    `root` is what relative places of the data start from, `cache` keeps the memo of files hashed before.
-    """
+    """Key by part; `root`, `cache` and what is raised are as for `data_fingerprint`."""
     spec, keys = trained_here(base), dict[PartName, str]()
-    shared = spec.model_dump(mode="json", exclude=set[str](PARTS))
-    content = data_fingerprint(spec.data, root=root, cache=cache)
+    shared = {
+        "seed": spec.seed,
+        "channels": spec.channels,
+        "pictures": _pictures(spec.data),
+        "data": data_fingerprint(spec.data, root=root, cache=cache),
+        "resolution": base.resolution.model_dump(mode="json", include={"side", "multiple", "aspects"}),
+    }
     for name in parts_of(base):
         keys[name] = short(
             hash_data(
                 {
                     "version": VERSIONS[name],
-                    "part": getattr(spec, name),
+                    "part": getattr(spec, name).model_dump(mode="json", exclude=SHOWS),
                     "shared": shared,
-                    "data": content,
-                    "resolution": base.resolution,
                     "on": {under: keys[under] for under in STANDS_ON.get(name, ()) if under in keys},
                 }
             )
@@ -65,15 +72,29 @@ def part_keys(base: Base, *, root: Path, cache: Path) -> dict[PartName, str]:
     return keys
 
 
+def _pictures(data: Data) -> dict[str, object]:
+    """What a data source's spec says of the pictures that are trained on."""
+    if isinstance(data, DrawnScenes):
+        return data.model_dump(mode="json", exclude={"held_out"})  # drawn beside the others, for previews
+    if isinstance(data, HubImages):
+        return data.model_dump(mode="json")
+    return data.model_dump(mode="json", exclude=PLACES)
+
+
 def data_fingerprint(data: Data, *, root: Path, cache: Path) -> str:
-    """What names the content of a data source."""
+    """What names the content of a data source.  Raises DataError where it is absent.
+
+    `root` is what relative places start from, `cache` keeps the memo of files hashed before.
+    """
     match data:
         case DrawnScenes():
             return VERSIONS["drawn_scenes"]
         case IdxImages():
             return hash_data([_hash_file(place, data, root) for place in (data.images, data.labels)])
         case ImageFolder():
-            return fingerprint_folder(root / Path(data.folder).expanduser(), memo=memo_of(cache))
+            folder = root / Path(data.folder).expanduser()
+            files = {path.relative_to(folder).as_posix(): path for _, path in image_files(folder, data.folder)}
+            return fingerprint_files(files, memo=memo_of(cache))
         case HubImages():
             return f"{data.repo}@{data.revision}"
         case _:

@@ -8,6 +8,7 @@ dropout need no state, and a training that was killed ends in the same bits as o
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +74,7 @@ def train(
     """Take `settings.steps` steps; leaves the averaged weights in the lesson's modules, in eval mode.
 
     Snapshots lie in `work`: called again with the same lesson after a kill, it goes on from the newest.  `show` is
-    given the lesson's previews, by step.  Raises TrainingError where the loss is not finite.
+    given the lesson's previews, by step.  Raises TrainingError where the loss, or its gradient, is not finite.
     """
     named = {f"{part}.{name}": p for part, module in lesson.modules.items() for name, p in module.named_parameters()}
     buffers = {f"{part}.{name}": b for part, module in lesson.modules.items() for name, b in module.named_buffers()}
@@ -133,20 +134,24 @@ class _State:
 
     def learn(self, loss: Tensor) -> float:
         value = float(loss.detach())
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"step {self.step + 1}", f"has a loss of {value}", "Lower the part's lr, or train it in float32."
-            )
+        self._check("a loss", value)
         lr = learning_rate(self.step, self.schedule, steps=self.settings.steps, peak=self.settings.lr)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters, MAX_GRAD_NORM)
+        norm = nn.utils.clip_grad_norm_(self.parameters, MAX_GRAD_NORM)
+        self._check("a gradient", float(norm))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.step(self.parameters)
         self.step += 1
         return value
+
+    def _check(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"step {self.step + 1}", f"has {what} of {value}", "Lower the part's lr, or train it in float32."
+            )
 
     def snapshot(self) -> Snapshot:
         moments = self.optimizer.state_dict()["state"]

@@ -5,7 +5,7 @@ Belongs here: what stands under `trained_here` in a base's file.  Imports no tor
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from director_diffusion.spec_base import PositiveInt, Share, Spec, Text
 
@@ -81,6 +81,11 @@ class DrawnPart(PartTraining):
     styled_share: Share = Field(0.5, description="Of drawn scenes: share in a random style; the others are in none.")
 
 
+LEAST_CHANNELS = 16
+LEAST_LATENT_CHANNELS = 3
+"""Of a VAE: what `vae_start` fills.  Each of a norm's two groups has the 8 channels that carry colours."""
+
+
 class VaePart(DrawnPart):
     """AutoencoderKL, each level but the last halving the picture."""
 
@@ -90,6 +95,20 @@ class VaePart(DrawnPart):
     kl_weight: Annotated[float, Field(ge=0)] = Field(
         1e-4, description="Per latent number against per colour value: keeps latents near a normal distribution."
     )
+
+    @field_validator("channels")
+    @classmethod
+    def _norms_fit(cls, channels: tuple[int, ...]) -> tuple[int, ...]:
+        if any(count % 2 or count < LEAST_CHANNELS for count in channels):
+            raise ValueError(f"each must be an even number, {LEAST_CHANNELS} or more: norms split them into 2 groups")
+        return channels
+
+    @field_validator("latent_channels")
+    @classmethod
+    def _colours_fit(cls, count: int) -> int:
+        if count < LEAST_LATENT_CHANNELS:
+            raise ValueError(f"must be {LEAST_LATENT_CHANNELS} or more: a VAE starts with a latent channel per colour")
+        return count
 
 
 class Finishing(Spec):
@@ -128,6 +147,13 @@ class DenoiserPart(DrawnPart):
             raise ValueError(f"rope {list(self.rope)} must be even numbers that add up to head_dim {self.head_dim}")
         return self
 
+    @field_validator("pooled_width")
+    @classmethod
+    def _heads_fit(cls, width: int) -> int:
+        if width >= 32 and width % (width // 32):
+            raise ValueError("must be divisible by its heads, one for each whole 32: multiples of 32 always are")
+        return width
+
 
 class CaptionerPart(DrawnPart):
     """Qwen2.5-VL with its processor."""
@@ -140,6 +166,19 @@ class CaptionerPart(DrawnPart):
     vision_heads: PositiveInt = 2
     patch: PositiveInt = Field(8, description="Pixels along a side; 2 × 2 patches become one token.")
     max_pixels: PositiveInt = Field(description="Pixels of a picture as it is trained on.")
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "CaptionerPart":
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"width {self.width} must be a multiple of 2 × heads {self.heads}: heads are of even width"
+            )
+        if self.vision_width % (4 * self.vision_heads):
+            raise ValueError(
+                f"vision_width {self.vision_width} must be a multiple of 4 × vision_heads {self.vision_heads}: "
+                "a head's width is split over rows and columns, in pairs"
+            )
+        return self
 
 
 class Sight(Spec):
@@ -158,11 +197,24 @@ class EmbedderPart(Sight, DrawnPart):
     text_heads: PositiveInt = 2
     text_layers: PositiveInt = 2
 
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "EmbedderPart":
+        if self.text_width % self.text_heads:
+            raise ValueError(f"text_width {self.text_width} must be a multiple of text_heads {self.text_heads}")
+        return self
+
 
 class StyleEncoderPart(Sight, DrawnPart):
     """A timm image encoder whose vectors tell looks apart, whatever the pictures show."""
 
     architecture: Text = Field(description="timm's name.")
+
+    @field_validator("batch_size")
+    @classmethod
+    def _pairs_fit(cls, count: int) -> int:
+        if count < 4:
+            raise ValueError("must be 4 or more: a batch is two pictures of each of its styles, which are told apart")
+        return count
 
 
 class TrainedHere(Spec):
@@ -176,6 +228,11 @@ class TrainedHere(Spec):
     captioner: CaptionerPart | None = None
     embedder: EmbedderPart | None = None
     style_encoder: StyleEncoderPart | None = None
+
+    @property
+    def token_side(self) -> int:
+        """Pixels along a side of one of the denoiser's tokens: a picture is made of whole ones."""
+        return self.denoiser.patch * (1 if self.vae is None else 2 ** (len(self.vae.channels) - 1))
 
     @model_validator(mode="after")
     def _parts_suit_data(self) -> "TrainedHere":

@@ -21,7 +21,7 @@ from director_diffusion.latents.buckets import Bucket, buckets
 from director_diffusion.pretraining.contrast import contrast, cosine_picture
 from director_diffusion.pretraining.drawn import DRAWN_LARGER, Picture
 from director_diffusion.pretraining.labels import STYLE_NUMBERS, style_numbers
-from director_diffusion.pretraining.loop import seeded, train
+from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.part_run import PartRun, trained_here
 from director_diffusion.pretraining.specs import DrawnScenes, StyleEncoderPart
 from director_diffusion.pretraining.views import Eye, flipped_at_random, see
@@ -51,20 +51,17 @@ def build_style_encoder(base: Base, run: PartRun) -> None:
     part = spec.style_encoder
     if part is None:
         raise SpecError(base.slug, "has no style encoder to train", "Give trained_here.style_encoder in its file.")
+    if not timm.is_model(part.architecture):  # better known before any picture is drawn
+        raise SpecError(
+            base.slug,
+            f"has trained_here.style_encoder.architecture = {part.architecture!r}, which timm does not know",
+            "Give a name that timm.list_models() lists.",
+        )
     training, held_out = see_looks(base, part, run)
     with seeded("style encoder", spec.seed, "start"):
         encoder = timm.create_model(part.architecture, num_classes=0)
         lesson = StyleLesson(encoder.to(run.device), training, held_out, part, run.device)
-    train(
-        lesson,
-        part,
-        title="training the style encoder",
-        seed=spec.seed,
-        work=run.work,
-        device=run.device,
-        progress=run.progress,
-        show=run.show,
-    )
+    run.train(lesson, part, title="training the style encoder", seed=spec.seed)
     sight = {
         "input_size": (3, part.pixel_height, part.pixel_width),
         "mean": OPENAI_DATASET_MEAN,

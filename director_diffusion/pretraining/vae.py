@@ -15,7 +15,7 @@ from torchvision.utils import make_grid
 
 from director_diffusion.errors import SpecError
 from director_diffusion.pretraining.data import Group, choose_rows, to_unit
-from director_diffusion.pretraining.loop import seeded, train
+from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.part_run import PartRun, trained_here
 from director_diffusion.pretraining.pictures import load_groups
 from director_diffusion.pretraining.specs import VaePart
@@ -34,16 +34,8 @@ def build_vae(base: Base, run: PartRun) -> None:
     training, held_out = load_groups(base, spec.vae, run)
     with seeded("vae", spec.seed, "start"):
         vae = untrained_vae(spec.vae).to(run.device)
-    train(
-        VaeLesson(vae, training, held_out, spec.vae),
-        spec.vae,
-        title="training the VAE",
-        seed=spec.seed,
-        work=run.work,
-        device=run.device,
-        progress=run.progress,
-        show=run.show,
-    )
+    lesson = VaeLesson(vae, training, held_out, spec.vae)
+    run.train(lesson, spec.vae, title="training the VAE", seed=spec.seed)
     vae.half().float()  # what is kept is what the scale is measured on
     set_scale(vae, encode_means(vae, [group.head(SCALED_ON) for group in training]))
     vae.half().save_pretrained(run.out)
@@ -93,8 +85,8 @@ class VaeLesson:
         return F.l1_loss(decoded, pixels) + F.mse_loss(decoded, pixels) + self._part.kl_weight * kl
 
     def preview(self) -> Image.Image:
-        """Held-out pictures above, what comes back of them below."""
-        pixels = to_unit(self._held_out[0].pixels[:SHOWN]).to(self.vae.device)
+        """Pictures above, held-out ones where there are any, and what comes back of them below."""
+        pixels = to_unit((self._held_out or self._groups)[0].pixels[:SHOWN]).to(self.vae.device)
         decoded = self.vae.decode(self.vae.encode(pixels).latent_dist.mean).sample.float().clamp(-1, 1)
         grid = make_grid(torch.cat([pixels, decoded]), nrow=len(pixels), padding=2, normalize=True, value_range=(-1, 1))
         return to_pil_image(grid.cpu())

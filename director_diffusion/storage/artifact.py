@@ -186,7 +186,7 @@ def latest_artifact(store: Store, asset: tuple[str, ...], partition: str | None)
     if found is None:
         raise StoreError(
             "/".join(asset),
-            f"lost the files of version {key} of {partition!r}",
+            f"lost the files of version {key}" + (f" of {partition!r}" if partition else ""),
             "Materialize it again; it will be remade.",
         )
     return found

@@ -1,6 +1,5 @@
 """`director build-base`: a base trained from scratch, in this process, on the instance that the UI reads."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,14 +11,12 @@ from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import latest_artifact
-from pipelines.build import build_definitions
+from pipelines.build import build_definitions, build_models
 from pipelines.cli.bars import TerminalProgress
-from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job
+from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job, sweep_and_tell
 from pipelines.home import prepare_home
 from pipelines.jobs import BUILD_BASE
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
-from pipelines.sweep import sweep_dead_runs
-from resources.models import TOKEN_VARIABLE
 
 
 def build_base_command(slug: str, *, part: str | None, export: str | None) -> int:
@@ -38,8 +35,7 @@ def build_base_command(slug: str, *, part: str | None, export: str | None) -> in
         print(f"{part} of {slug}: {folder}")
         return 0
     with prepare_home(surroundings) as instance, terminal.bars:
-        for run_id in sweep_dead_runs(instance):
-            console.print(f"Run {run_id[:8]} had been killed; it is now marked failed.")
+        sweep_and_tell(instance, console)
         definitions = build_definitions(surroundings, {"progress": terminal})
         result = run_job(definitions, instance, BUILD_BASE, [dg.AssetKey([slug, BASE_MODEL])])
     errors = errors_of(result)
@@ -60,22 +56,17 @@ def build_base_command(slug: str, *, part: str | None, export: str | None) -> in
 
 def _build_part(surroundings: Surroundings, base: Base, part: str, terminal: TerminalProgress) -> str:
     """Train a part, with what it stands on; its place in the store."""
-    from director_diffusion.pretraining.build import PartMaker, Workshop
+    from director_diffusion.pretraining.build import PartMaker
     from director_diffusion.pretraining.keys import parts_of
 
     if part not in parts_of(base):
         raise SpecError(part, f"is no part of {base.slug}", f"Choose of {', '.join(parts_of(base))}.")
-    store = Store(surroundings.store_url)
-    shop = Workshop(
-        store=store,
-        root=surroundings.root,
-        cache=surroundings.model_cache,
-        token=os.environ.get(TOKEN_VARIABLE),
+    shop = build_models(surroundings).workshop(
         device=surroundings.deployment.device,
         holder=f"director build-base {base.slug} --part {part}",
         progress=terminal.plain(f"{base.slug}/{BASE_MODEL}"),
     )
-    return store.full(PartMaker(base, shop).make(part).folder)
+    return shop.store.full(PartMaker(base, shop).make(part).folder)
 
 
 def _choose(surroundings: Surroundings, slug: str) -> Base:

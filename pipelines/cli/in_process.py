@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
+from rich.console import Console
 
+from pipelines.sweep import sweep_dead_runs
 from resources.process_tags import process_tags
 
 # Libraries' own bars and remarks would tear ours; set before any of them is imported.
@@ -23,6 +25,12 @@ def quiet_libraries() -> None:
     """Keep libraries from writing on the terminal."""
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)
+
+
+def sweep_and_tell(instance: dg.DagsterInstance, console: Console) -> None:
+    """Mark runs failed whose process is gone, and say which."""
+    for run_id in sweep_dead_runs(instance):
+        console.print(f"Run {run_id[:8]} had been killed; it is now marked failed.")
 
 
 def run_job(

@@ -68,7 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--steps", type=_whole(1, 1000), default=20, help="sampling steps (default: %(default)s)")
     sample.add_argument("--guidance", type=float, help="default: the base's own")
     sample.add_argument("--shape", choices=("wide", "square", "tall"), default="wide", help="shape of the images")
-    sample.add_argument("--folder", metavar="FOLDER", help="draw with the weights there, not with the base's own")
+    sample.add_argument(
+        "--folder",
+        metavar="FOLDER",
+        help="draw with the weights there (a base, or an exported set), not with the base's own",
+    )
     sample.add_argument("--out", required=True, metavar="FILE", help="the grid, such as grid.png")
     sample.set_defaults(command=_sample_base)
     return parser

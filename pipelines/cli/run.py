@@ -13,12 +13,11 @@ from rich.console import Console
 from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
 from pipelines.cli.bars import TerminalProgress
-from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job
+from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job, sweep_and_tell
 from pipelines.cli.report import Row, print_table, rows_as_json, summarize
 from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
-from pipelines.sweep import sweep_dead_runs
 
 
 def run_command(directors: Sequence[str], *, recipe: str | None, until: str | None, as_json: bool) -> int:
@@ -36,8 +35,7 @@ def run_command(directors: Sequence[str], *, recipe: str | None, until: str | No
     rows = []
     with prepare_home(surroundings) as instance, terminal.bars:
         prepare_store(surroundings, lambda: terminal.plain("placeholder stills"))
-        for run_id in sweep_dead_runs(instance):
-            console.print(f"Run {run_id[:8]} had been killed; it is now marked failed.")
+        sweep_and_tell(instance, console)
         for slug in slugs:
             for name in recipes:
                 rows.append(_run_one(surroundings, definitions, instance, slug, name, selections[name]))

@@ -11,13 +11,11 @@ from PIL import Image
 from rich.console import Console
 
 from director_diffusion.errors import EvaluationError, SpecError
-from director_diffusion.models.source import resolve_base
 from director_diffusion.specs import Base, FolderSource
-from director_diffusion.storage import Store
+from pipelines.build import build_models
 from pipelines.cli.bars import TerminalProgress
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
-from resources.models import TOKEN_VARIABLE
 
 ASPECTS = {"wide": 1.85, "square": 1.0, "tall": 1 / 1.85}  # a base draws the size it has that is nearest
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -47,13 +45,7 @@ def sample_base_command(
     with terminal.bars:
         from director_diffusion.sampling.prompted import Request, draw_prompted, prompted_grid
 
-        place = resolve_base(
-            base,
-            root=surroundings.root,
-            cache=surroundings.model_cache,
-            store=Store(surroundings.store_url),
-            token=os.environ.get(TOKEN_VARIABLE),
-        )
+        place = build_models(surroundings).base_folder(base)
         request = Request(
             prompts=tuple(prompts),
             seeds=tuple(range(seed, seed + count)),
@@ -70,13 +62,17 @@ def sample_base_command(
 
 
 def _choose(surroundings: Surroundings, slug: str, folder: str | None) -> Base:
-    """The base of that name, from `folder` where one is given."""
+    """The base of that name, from `folder` where one is given: the base's own, or a set with it in `base`."""
     bases = surroundings.catalog.bases
     if slug not in bases:
         raise SpecError(slug, "is no base", f"Choose of {', '.join(bases)}.")
     if folder is None:
         return bases[slug]
-    source = FolderSource(kind="folder", folder=str(Path(folder).expanduser().resolve()))
+    from director_diffusion.pretraining.build import FOLDERS
+
+    place = Path(folder).expanduser().resolve()
+    in_set = place / FOLDERS["denoiser"]
+    source = FolderSource(kind="folder", folder=str(in_set if in_set.is_dir() else place))
     return bases[slug].model_copy(update={"source": source})
 
 

@@ -19,17 +19,27 @@ def words(out: Path, *more: str, base: str = "mini") -> tuple[str, ...]:
     return "sample-base", base, "--prompts", "a red car", "", "--count", "3", "--steps", "2", "--out", str(out), *more
 
 
-def test_a_row_for_every_prompt_from_the_same_seeds(project: TinyProject, mini_base: Path, tmp_path: Path) -> None:
+def test_a_row_for_every_prompt_from_the_same_seeds_by_a_base_or_its_set(
+    project: TinyProject, mini_base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "base").symlink_to(mini_base)
+    of_set = ("--folder", str(tmp_path / "set"))
     folder = ("--folder", str(mini_base))
-    for name, seed, shape in (("grid", 0, "wide"), ("again", 0, "wide"), ("later", 1, "wide"), ("square", 0, "square")):
-        outcome = project.director(*words(tmp_path / f"{name}.png", "--seed", str(seed), "--shape", shape, *folder))
+    for name, seed, shape, of in (
+        ("grid", 0, "wide", folder),
+        ("again", 0, "wide", of_set),
+        ("later", 1, "wide", folder),
+        ("square", 0, "square", folder),
+    ):
+        outcome = project.director(*words(tmp_path / f"{name}.png", "--seed", str(seed), "--shape", shape, *of))
         assert outcome.code == 0, outcome.err
         assert "2 prompts × 3 images of" in outcome.out
     grid, again, later = (Image.open(tmp_path / f"{name}.png") for name in ("grid", "again", "later"))
     assert grid.tobytes() == again.tobytes() != later.tobytes()
     assert grid.width > 3 * 96
     assert "64 × 64 pixels" in outcome.out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.png", "grid.png", "later.png", "square.png"]
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["again.png", "grid.png", "later.png", "square.png"]
 
 
 def test_a_base_that_is_not_trained_yet_says_how_to_train_it(project: TinyProject, tmp_path: Path) -> None:

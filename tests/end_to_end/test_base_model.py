@@ -180,14 +180,24 @@ def test_exports_replace_a_set_whole_and_nothing_else(project: TinyProject, tmp_
     assert "holds something other than a trained set" in refused.err
     assert [path.name for path in target.iterdir()] == ["thesis.txt"]
 
-    (target / "thesis.txt").rename(target / "manifest.json")  # as if exported before
-    (target / "old").mkdir()
-    outcome = project.director("build-base", "mini", "--export", str(target))
-    assert outcome.code == 0, outcome.err
+    (target / "thesis.txt").rename(tmp_path / "thesis.txt")
+    for way in ("into nothing", "in place of the set that is there"):
+        outcome = project.director("build-base", "mini", "--export", str(target))
+        assert outcome.code == 0, (way, outcome.err)
     there = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
     assert there == {file.name for file in base_model(project).manifest.files}
     assert differing_files(target, "base") == []
     assert [path.name for path in target.parent.iterdir()] == ["mini"]
+
+    (tmp_path / "thesis.txt").rename(target / "base" / "thesis.txt")
+    refused = project.director("build-base", "mini", "--export", str(target))
+    assert "holds 'base/thesis.txt', which is no file of the trained set" in refused.err
+    (target / "base" / "thesis.txt").unlink()
+    manifest = json.loads((target / "manifest.json").read_text())
+    (target / "manifest.json").write_text(json.dumps(manifest | {"base": "another"}))
+    refused = project.director("build-base", "mini", "--export", str(target))
+    assert "holds the set of another, not of mini" in refused.err
+    assert (target / "base" / "model_index.json").exists()
 
 
 def test_words_that_name_nothing_are_refused(made: TinyProject) -> None:

@@ -1,11 +1,14 @@
 """A base of the real classes, small enough to be trained for a few steps in a test."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from director_diffusion.pretraining.part_run import PartRun
+from director_diffusion.pretraining.keys import data_fingerprint
+from director_diffusion.pretraining.part_run import PartRun, trained_here
+from director_diffusion.pretraining.specs import DrawnScenes
 from director_diffusion.progress import Silent
 from director_diffusion.specs import Base
 
@@ -51,6 +54,11 @@ def small_base(**changes: Any) -> Base:
     )
 
 
+def with_data(run: PartRun, base: Base) -> PartRun:
+    """The run, once the files are there that the base is trained on."""
+    return replace(run, data=data_fingerprint(trained_here(base).data, root=run.root, cache=run.cache))
+
+
 def run_in(folder: Path, **parts: Path) -> tuple[PartRun, list[int]]:
     """A making in `folder`, and the steps at which it showed something."""
     shown: list[int] = []
@@ -65,6 +73,7 @@ def run_in(folder: Path, **parts: Path) -> tuple[PartRun, list[int]]:
         work=folder / "work",
         root=folder,
         cache=folder / "cache",
+        data=data_fingerprint(DrawnScenes(kind="drawn_scenes", pictures=1), root=folder, cache=folder),
         token=None,
         device="cpu",
         progress=Silent(),

@@ -149,3 +149,9 @@ def test_resumed_is_uninterrupted(folder: Path, tmp_path: Path) -> None:
 def test_a_base_without_an_embedder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"small.*has no embedder"):
         build_embedder(small_base(), run_in(tmp_path)[0])
+
+
+def test_a_tower_that_timm_does_not_know_is_refused(tmp_path: Path) -> None:
+    base = small_base(embedder={**EMBEDDER, "tower": "tower_of_mine"})
+    with pytest.raises(SpecError, match=r"embedder\.tower = 'tower_of_mine', which timm does not know"):
+        build_embedder(base, run_in(tmp_path)[0])

@@ -48,6 +48,12 @@ def test_grids_are_spread_over_the_training_and_end_with_the_last(part: Finished
     assert [image.getpixel((0, 0)) for _, image in part.grids(2)] == [(50, 0, 0), (250, 0, 0)]
 
 
+def test_a_part_that_another_maker_put_there_stays(store: Store, part: FinishedPart, tmp_path: Path) -> None:
+    numbers = {"steps": 1, "seconds": 9.0, "device": "cuda", "packages": {}}
+    again = keep_part(store, "vae", "abc", files=tmp_path / "files", grids=tmp_path / "grids", **numbers)
+    assert again.record == part.record
+
+
 @pytest.mark.parametrize("lost", ["files/config.json", "grids/0000300.png", "part.json"])
 def test_a_part_that_lost_a_file_is_none(store: Store, part: FinishedPart, lost: str) -> None:
     store.delete(f"{part.folder}/{lost}")

@@ -1,17 +1,20 @@
 """Images as training data: read as they are, fitted without squashing, and clear about what is wrong with a file."""
 
+import errno
 import gzip
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from director_diffusion.errors import DataError
+from director_diffusion.errors import DataError, ModelError
 from director_diffusion.latents.buckets import Bucket
+from director_diffusion.pretraining.image_folder import image_files
 from director_diffusion.pretraining.images import Splits, fitted, load_images
 from director_diffusion.pretraining.specs import HubImages, IdxImages, ImageFolder
 from director_diffusion.progress import Silent
@@ -103,9 +106,9 @@ def test_a_file_that_is_wrong_is_named(root: Path, case: str) -> None:
 def test_who_lacks_the_files_is_told_where_they_are(root: Path) -> None:
     (root / "images.idx").unlink()
     with pytest.raises(
-        DataError, match=rf"images.idx: was not found \(looked for {root}/images.idx\).*had at the moon"
+        DataError, match=rf"images.idx: was not found \(looked for {root}/images.idx\).*had at the moon/images.idx; put"
     ):
-        load(digits(available_at="the moon"), root)
+        load(digits(available_at="the moon/"), root)
     with pytest.raises(DataError, match="nowhere://x: cannot be read"):
         load(digits(images="nowhere://x"), root)
 
@@ -189,6 +192,46 @@ def test_what_a_folder_lacks_is_named(folder: Path) -> None:
         load(ImageFolder(kind="imagefolder", folder="set/green/more"), folder)
     with pytest.raises(DataError, match="gone: is not a folder"):
         load(ImageFolder(kind="imagefolder", folder="gone"), folder)
+
+
+def test_hidden_files_and_folders_are_no_images_and_links_are_what_they_lead_to(folder: Path) -> None:
+    before = image_files(folder / "set", "set")
+    for hidden in ("green/.ipynb_checkpoints", "green/more/.cache"):
+        (folder / "set" / hidden).mkdir()
+        Image.new("RGB", (8, 8)).save(folder / "set" / hidden / "0.png")
+    Image.new("RGB", (8, 8)).save(folder / "set" / "green" / ".0.png")
+    assert image_files(folder / "set", "set") == before
+    assert before == sorted(before)
+    for link, target in (("linked", "red_square"), ("green/linked", "red_square/more")):
+        (folder / "set" / link).symlink_to(folder / "set" / target)
+    found = image_files(folder / "set", "set")
+    assert [path for label, path in found if label == "linked"] == sorted((folder / "set" / "linked").rglob("*.*g"))
+    assert set(found) - set(before) >= {("green", folder / "set/green/linked/5.jpg")}
+    assert len(found) == len(before) + 6
+    trained, _ = load(ImageFolder(kind="imagefolder", folder="set"), folder, channels=3)
+    assert sum(map(len, trained)) == len(found)
+
+
+def test_a_folder_that_cannot_be_walked_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "set" / "green" / "again").symlink_to(folder / "set")
+    with pytest.raises(DataError, match="set/green/again: is a link to a folder that it lies in"):
+        image_files(folder / "set", "set")
+
+    def refuse(path: Path) -> Never:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"set: cannot be read: Permission denied\. Give this user"):
+        image_files(folder / "set", "set")
+
+
+def test_a_full_disk_is_told_as_such(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot(repo: str, **options: object) -> Never:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    with pytest.raises(ModelError, match=rf"{folder}/cache: has no space left"):
+        load(HubImages(kind="hub", repo="owner/name", revision="a" * 40, folder="set"), folder)
 
 
 def test_a_data_set_of_the_hub_is_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,11 +26,13 @@ class Killed(BaseException):
 class Slope:
     """A lesson that fits a slope to noisy points, through a layer that keeps statistics of its own."""
 
-    def __init__(self, *, dies_at: int | None = None, broken_at: int | None = None) -> None:
+    def __init__(
+        self, *, dies_at: int | None = None, broken_at: int | None = None, steep_at: int | None = None
+    ) -> None:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.net = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4), nn.Dropout(0.2), nn.Linear(4, 1))
-        self.dies_at, self.broken_at = dies_at, broken_at
+        self.dies_at, self.broken_at, self.steep_at = dies_at, broken_at, steep_at
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -41,6 +43,8 @@ class Slope:
             raise Killed
         x = torch.randn(8, 1)
         loss: Tensor = (self.net(x) - 3 * x).square().mean()
+        if step == self.steep_at:  # finite itself, with a slope that is not: sqrt at 0
+            loss = loss + (self.net[0].weight * 0).sqrt().sum()
         return loss * float("nan") if step == self.broken_at else loss
 
     def preview(self) -> Image.Image:
@@ -137,6 +141,13 @@ def test_a_loss_that_is_not_finite_stops_before_it_is_learnt(tmp_path: Path) -> 
     with pytest.raises(TrainingError, match=r"step 6.*loss of nan"):
         learn(Slope(broken_at=5), tmp_path)
     assert snapshot_steps(tmp_path) == [4]
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_is_learnt(tmp_path: Path) -> None:
+    lesson = Slope(steep_at=5)
+    with pytest.raises(TrainingError, match=r"step 6.*gradient of (nan|inf)"):
+        learn(lesson, tmp_path)
+    assert all(tensor.isfinite().all() for tensor in state(lesson).values())
 
 
 def test_only_the_newest_snapshots_are_kept(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The shipped mini set: small, whole, as its manifest says, and loaded by the real classes."""
 
+import json
 from pathlib import Path
 
 import open_clip
@@ -13,6 +14,7 @@ from safetensors import safe_open
 from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from director_diffusion.catalog import load_catalog
+from director_diffusion.pretraining.keys import part_keys
 from director_diffusion.pretraining.manifest import differing_files
 from tests.conftest import MINI
 
@@ -32,6 +34,12 @@ def test_it_is_small_and_in_half_precision() -> None:
 
 def test_every_file_is_as_the_manifest_says() -> None:
     assert [part for part in PARTS if differing_files(MINI, part)] == []
+
+
+def test_its_parts_are_those_that_its_spec_trains(tmp_path: Path) -> None:
+    base = load_catalog(ROOT / "configs").bases["mini"]
+    keys = json.loads((MINI / "manifest.json").read_text())["parts"]
+    assert keys == part_keys(base, root=ROOT, cache=tmp_path), "train it again: make mini"
 
 
 def test_its_card_tells_how_it_was_made() -> None:

@@ -1,6 +1,8 @@
 """The style encoder's lesson: it learns, goes on after a kill, and timm loads what it leaves."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pytest
@@ -102,3 +104,14 @@ def test_resumed_is_uninterrupted(folder: Path, tmp_path: Path) -> None:
 def test_a_base_without_a_style_encoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"small.*has no style encoder"):
         build_style_encoder(small_base(), run_in(tmp_path)[0])
+
+
+def test_an_architecture_that_timm_does_not_know_is_refused_before_pictures_are_drawn(tmp_path: Path) -> None:
+    class Watched(Silent):
+        def task(self, title: str, total: int | None = None) -> Never:
+            raise AssertionError(title)
+
+    run, _ = run_in(tmp_path)
+    base = small_base(style_encoder={**STYLE_ENCODER, "architecture": "resnet_of_mine"})
+    with pytest.raises(SpecError, match=r"style_encoder\.architecture = 'resnet_of_mine', which timm does not know"):
+        build_style_encoder(base, replace(run, progress=Watched()))

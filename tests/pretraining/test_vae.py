@@ -10,8 +10,9 @@ from director_diffusion.hashing import hash_folder
 from director_diffusion.pretraining.data import to_unit
 from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.pictures import load_groups
-from director_diffusion.pretraining.specs import VaePart
+from director_diffusion.pretraining.specs import LEAST_CHANNELS, LEAST_LATENT_CHANNELS, VaePart
 from director_diffusion.pretraining.vae import VaeLesson, build_vae, encode_means, untrained_vae
+from director_diffusion.pretraining.vae_start import CARRIED, COLOURS
 from tests.pretraining.small_bases import VAE, run_in, small_base
 
 
@@ -53,6 +54,22 @@ def test_it_learns(tmp_path: Path) -> None:
 
     assert error(trained) < 0.5 * error(start)
     assert VaeLesson(trained, training, held_out, part).preview().height == 2 * (held_out[0].pixels.shape[-2] + 2) + 2
+
+
+def test_what_is_held_out_is_shown_or_else_what_is_trained_on(tmp_path: Path) -> None:
+    part = VaePart.model_validate(VAE)
+    groups, _ = load_groups(small_base(), part, run_in(tmp_path)[0])
+    with seeded("start"):
+        vae = untrained_vae(part).eval()
+    with torch.no_grad():
+        shown, held_out, other = (
+            VaeLesson(vae, groups, of, part).preview().tobytes() for of in ([], groups, [groups[0].head(2)])
+        )
+    assert shown == held_out != other
+
+
+def test_what_the_start_needs_is_what_specs_ask_for() -> None:
+    assert (LEAST_CHANNELS, LEAST_LATENT_CHANNELS) == (2 * CARRIED, COLOURS)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from director_diffusion.storage.artifact import (
     describe_files,
     find_artifact,
     latest_artifact,
+    partition_folder,
     set_latest,
     write_artifact,
 )
@@ -139,6 +140,13 @@ def test_an_artifact_that_lost_a_file_is_not_found(store: Store, tmp_path: Path,
     if damage == "cut short":
         store.write(name, b"t")
     assert find_artifact(store, ("mini", "latents"), "nolan", "k") is None
+
+
+@pytest.mark.parametrize(("partition", "of"), [("nolan", "version k of 'nolan'"), (None, "version k")])
+def test_a_latest_artifact_that_is_lost_is_named(store: Store, partition: str | None, of: str) -> None:
+    store.write(f"{partition_folder(('mini', 'latents'), partition)}/latest.json", b'{"key": "k", "version": "v"}')
+    with pytest.raises(StoreError, match=rf"^mini/latents: lost the files of {of}\. Materialize it again"):
+        latest_artifact(store, ("mini", "latents"), partition)
 
 
 def test_an_artifact_whose_cached_items_are_gone_is_not_found(store: Store, tmp_path: Path) -> None:
