@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from director_diffusion.errors import SpecError
-from director_diffusion.specs import Base, Deployment, Director, EvaluationPlan, Project, Recipe
+from director_diffusion.specs import Base, Deployment, Director, EvaluationPlan, Project, Recipe, Source, TrainedSource
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -127,6 +127,8 @@ def _check_references(catalog: Catalog) -> None:
     for recipe in catalog.recipes.values():
         _must_exist(catalog, "recipes", recipe.slug, "base", recipe.base, catalog.bases)
     trained_here = {slug: base for slug, base in catalog.bases.items() if base.trained_here is not None}
+    for plan in catalog.evaluations.values():
+        _must_be_trained(catalog, "evaluations", plan.slug, "embedder", plan.embedder.source, trained_here)
     for project in catalog.projects.values():
         for slug in project.recipes:
             _must_exist(catalog, "projects", project.slug, "recipes", slug, catalog.recipes)
@@ -135,6 +137,9 @@ def _check_references(catalog: Catalog) -> None:
         _must_exist(catalog, "projects", project.slug, "evaluation", project.evaluation, catalog.evaluations)
         for slug in () if project.directors == "all" else project.directors:
             _must_exist(catalog, "projects", project.slug, "directors", slug, catalog.directors)
+        _must_be_trained(catalog, "projects", project.slug, "captioner", project.captioner.source, trained_here)
+        _must_train(catalog, project, "captioner", project.captioner.source)
+        _must_train(catalog, project, "embedder", catalog.evaluations[project.evaluation].embedder.source)
 
 
 def _must_exist(catalog: Catalog, kind: str, owner: str, key: str, slug: str, allowed: Mapping[str, BaseModel]) -> None:
@@ -143,6 +148,40 @@ def _must_exist(catalog: Catalog, kind: str, owner: str, key: str, slug: str, al
             str(catalog.folder / kind / f"{owner}.yaml"),
             f"{key}: {slug!r} is not known",
             f"Allowed are {', '.join(allowed) or 'none yet'}.",
+        )
+
+
+def _must_be_trained(
+    catalog: Catalog, kind: str, owner: str, part: str, source: Source, trained_here: Mapping[str, Base]
+) -> None:
+    """Where a model called `part` comes from a base trained here, it must be that part of it, and trained with it."""
+    if not isinstance(source, TrainedSource):
+        return
+    with_part = {slug: base for slug, base in trained_here.items() if getattr(base.trained_here, part) is not None}
+    _must_exist(catalog, kind, owner, f"{part}.source.base", source.base, trained_here)
+    if source.part != part:
+        raise SpecError(
+            str(catalog.folder / kind / f"{owner}.yaml"),
+            f"{part}.source.part: {source.part!r} is no {part}",
+            f"Allowed is {part}.",
+        )
+    if source.base not in with_part:
+        raise SpecError(
+            str(catalog.folder / kind / f"{owner}.yaml"),
+            f"{part}.source.base: no {part} is trained with {source.base!r}",
+            f"Allowed are {', '.join(with_part) or 'none yet'}; `trained_here` of a base's file names its parts.",
+        )
+
+
+def _must_train(catalog: Catalog, project: Project, part: str, source: Source) -> None:
+    """What a project uses of a base trained here, it must train itself."""
+    trained = [base.slug for base in catalog.project_bases_trained_here(project)]
+    if isinstance(source, TrainedSource) and source.base not in trained:
+        raise SpecError(
+            str(catalog.folder / "projects" / f"{project.slug}.yaml"),
+            f"bases: the {part} is a part of {source.base!r}, which this project does not train "
+            f"(it trains {', '.join(trained) or 'none'})",
+            f"Add {source.base} to `bases`.",
         )
 
 

@@ -1,21 +1,25 @@
-"""The doctor: what this machine has and lacks for the chosen models.
+"""The doctor: what this machine has and lacks for the chosen models, and for those that are trained here.
 
 Belongs here: facts, each with the way to mend it.  Downloads nothing, builds nothing, and reads no environment.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import psutil
 
-from director_diffusion.errors import ModelError
+from director_diffusion.errors import DataError, ModelError
 from director_diffusion.models.hub import is_downloaded
 from director_diffusion.models.source import fingerprint, hub_cache
-from director_diffusion.pretraining.manifest import MANIFEST, differing_files
-from director_diffusion.specs import FolderSource, HubSource, Source, TrainedSource
+from director_diffusion.models.trained import BASE_MODEL, fingerprint_trained
+from director_diffusion.pretraining.idx import opened
+from director_diffusion.pretraining.image_folder import image_files
+from director_diffusion.pretraining.manifest import MANIFEST, base_of, differing_files
+from director_diffusion.pretraining.specs import IdxImages, ImageFolder
+from director_diffusion.specs import Base, FolderSource, HubSource, Source, TrainedSource
 from director_diffusion.storage import Store
 
 GIB = 2**30
@@ -40,14 +44,16 @@ class Finding:
 def examine(
     models: Mapping[str, Source],
     *,
+    trained_here: Sequence[Base],
     device: str,
     store: Store,
     cache: Path,
     root: Path,
     token: str | None,
 ) -> list[Finding]:
-    """All findings for models by name."""
+    """All findings for models by name, and for the data of bases that are trained here."""
     found = [examine_model(name, source, root=root, cache=cache, store=store) for name, source in models.items()]
+    data = [finding for base in trained_here for finding in examine_data(base, root=root)]
     to_download = [
         name
         for name, source in models.items()
@@ -56,7 +62,7 @@ def examine(
     disks = [examine_disk("model cache", cache, needed=len(to_download) * DISK_OF_A_DOWNLOAD or DISK_OF_A_SMALL_RUN)]
     if store.local_root is not None:
         disks.append(examine_disk("store", store.local_root, needed=DISK_OF_A_SMALL_RUN))
-    return [examine_device(device), examine_memory(), *disks, examine_token(token, to_download), *found]
+    return [examine_device(device), examine_memory(), *disks, examine_token(token, to_download), *found, *data]
 
 
 def examine_device(device: str) -> Finding:
@@ -121,8 +127,7 @@ def examine_model(name: str, source: Source, *, root: Path, cache: Path, store: 
             fingerprint(source, root=root, cache=cache, store=store)
             return _examine_folder(name, source, root / Path(source.folder).expanduser())
         if isinstance(source, TrainedSource):
-            fingerprint(source, root=root, cache=cache, store=store)
-            return Finding(name, "ok", f"trained here, as {source.base}/base_model")
+            return _examine_trained(name, source, store)
         if is_downloaded(source, cache=hub_cache(cache)):
             return Finding(name, "ok", f"{source.repo}, downloaded")
         return Finding(
@@ -132,6 +137,41 @@ def examine_model(name: str, source: Source, *, root: Path, cache: Path, store: 
         return Finding(name, "missing", f"{error.thing}: {error.problem}", error.way_out)
 
 
+def examine_data(base: Base, *, root: Path) -> list[Finding]:
+    """Whether the files are there that a base is to be trained on.
+
+    None are looked for where pictures are drawn or come from elsewhere.
+    """
+    name, data = f"data of {base.slug}", base.trained_here.data if base.trained_here else None
+    places, lacks = [], []
+    if isinstance(data, IdxImages):
+        for place in (place for place in (data.images, data.labels) if "://" not in place):
+            places.append(place)
+            try:
+                with opened(place, root=root, available_at=data.available_at):
+                    pass
+            except DataError as error:
+                lacks.append(error)
+    elif isinstance(data, ImageFolder):
+        places.append(data.folder)
+        try:
+            image_files(root / Path(data.folder).expanduser(), data.folder)
+        except DataError as error:
+            lacks.append(error)
+    if lacks:
+        return [Finding(name, "warning", f"{lack.thing} {lack.problem}", lack.way_out) for lack in lacks]
+    return [Finding(name, "ok", ", ".join(places))] if places else []
+
+
+def _examine_trained(name: str, source: TrainedSource, store: Store) -> Finding:
+    try:
+        fingerprint_trained(source, store)
+    except ModelError as error:
+        mend = f"The first run trains it, or now: director build-base {source.base}"
+        return Finding(name, "warning", f"{error.thing}: {error.problem}", mend)
+    return Finding(name, "ok", f"trained here, as {source.base}/{BASE_MODEL}")
+
+
 def _examine_folder(name: str, source: FolderSource, folder: Path) -> Finding:
     """A folder is as it should be where a manifest beside it says so, or where there is none."""
     if not (folder.parent / MANIFEST).exists():
@@ -139,9 +179,15 @@ def _examine_folder(name: str, source: FolderSource, folder: Path) -> Finding:
     differing = differing_files(folder.parent, folder.name)
     if not differing:
         return Finding(name, "ok", f"in {source.folder}, as its manifest says")
+    manifest = folder.parent / MANIFEST
+    try:
+        base = base_of(manifest.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(str(manifest), f"cannot be read: {error}", "Check the folder out again.") from error
     return Finding(
         name,
         "missing",
         f"{source.folder} is not as its manifest says: {', '.join(differing[:3])}{' …' if differing[3:] else ''}",
-        "Check the folder out again, or make the set again: make mini",
+        "Check the folder out again, or make the set again: "
+        f"director build-base {base} --export {Path(source.folder).parent}",
     )

@@ -21,6 +21,7 @@ def doctor_command() -> int:
         *_places(surroundings),
         *examine(
             _models(surroundings),
+            trained_here=surroundings.catalog.project_bases_trained_here(surroundings.project),
             device=surroundings.deployment.device,
             store=Store(surroundings.store_url),
             cache=surroundings.model_cache,
@@ -31,7 +32,7 @@ def doctor_command() -> int:
     console = Console(width=None if Console().is_terminal else 160)
     table = Table(title=f"project {surroundings.project.slug}, deployment {surroundings.deployment.slug}")
     for heading in ("what", "state", "found", "to mend it"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")  # a long address is to be copied whole
     for finding in findings:
         table.add_row(finding.name, MARKS[finding.state], finding.detail, finding.mend)
     console.print(table)

@@ -45,6 +45,48 @@ def test_a_model_that_is_not_there_ends_with_one_and_its_mend(project: TinyProje
     assert project.director("doctor").code == 0
 
 
+def test_what_the_project_is_yet_to_train_is_a_warning(project: TinyProject) -> None:
+    change(project.configs, "bases/mini", source={"kind": "base_model", "base": "mini"})
+    outcome = project.director("doctor")
+    assert outcome.code == 0, outcome.out
+    (row,) = (row for row in rows(outcome.out) if row[0] == "basemini")
+    assert row[1:] == ["warning", *squeezed("mini/base_model: has not been trained yet", f"{MEND} mini")]
+
+
+def test_training_data_that_is_not_there_is_a_warning_with_where_to_have_it(project: TinyProject) -> None:
+    data = read(project.configs, "bases/mnist")["trained_here"]["data"]
+    outcome = project.director("doctor")
+    assert outcome.code == 0, outcome.out
+    found = [row for row in rows(outcome.out) if row[0] == "dataofmnist"]
+    assert [row[1] for row in found] == ["warning", "warning"]
+    for row, place in zip(found, (data["images"], data["labels"]), strict=True):
+        assert row[2].startswith(*squeezed(f"{place} was not found (looked for {project.folder / place}"))
+        assert data["available_at"] in row[3]
+        (project.folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / place).touch()
+    assert [row[1] for row in rows(project.director("doctor").out) if row[0] == "dataofmnist"] == ["ok"]
+
+
+MEND = "The first run trains it, or now: director build-base"
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a printed table, as long as they may be; without spaces, of which some were lost to lines' ends."""
+    found: list[list[str]] = []
+    for line in table.splitlines():
+        if line.startswith("│"):
+            cells = squeezed(*line.split("│")[1:-1])
+            if cells[0]:
+                found.append(cells)
+            else:
+                found[-1] = [above + below for above, below in zip(found[-1], cells, strict=True)]
+    return found
+
+
+def squeezed(*texts: str) -> list[str]:
+    return ["".join(text.split()) for text in texts]
+
+
 def test_a_broken_config_is_told_in_one_line(project: TinyProject) -> None:
     change(project.configs, "recipes/mini_lora", rnak=8)
     outcome = project.director("doctor")

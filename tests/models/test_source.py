@@ -14,8 +14,8 @@ from director_diffusion.errors import ModelError
 from director_diffusion.models import folder as folder_module
 from director_diffusion.models.source import fingerprint, resolve, resolve_base
 from director_diffusion.specs import Base, FolderSource, Guidance, HubSource, Licence, Resolution, TrainedSource
-from director_diffusion.storage import Artifact, Manifest, Store
-from director_diffusion.storage.artifact import content_version, describe_files, set_latest, write_artifact
+from director_diffusion.storage import Artifact, Store
+from tests.models.trained_set import keep_trained
 
 REVISION = "0123456789" * 4
 NO_STORE = Store("nowhere")  # that models from elsewhere never ask
@@ -108,27 +108,6 @@ def test_fingerprints_need_no_torch() -> None:
 def trained(tmp_path: Path) -> Artifact:
     """What a `tiny/base_model` leaves, with two parts of one file each."""
     return keep_trained(Store(str(tmp_path / "store")), tmp_path, key="first", captioner="says")
-
-
-def keep_trained(store: Store, folder: Path, *, key: str, captioner: str) -> Artifact:
-    out = folder / f"out-{key}"
-    for name, text in (("base/model_index.json", "{}"), ("captioner/config.json", captioner), ("README.md", key)):
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_text(text)
-    files = describe_files(out)
-    manifest = Manifest(
-        asset=("tiny", "base_model"),
-        partition=None,
-        key=key,
-        plain_key=key,
-        version=content_version(files, ()),
-        files=files,
-        code_version="1",
-        seconds=1,
-    )
-    artifact = write_artifact(store, out, manifest)
-    set_latest(artifact)
-    return artifact
 
 
 def trained_source(part: str = "base", base: str = "tiny") -> TrainedSource:

@@ -101,6 +101,51 @@ def test_a_recipe_of_an_unknown_base_is_named(tmp_path: Path) -> None:
         load_catalog(folder)
 
 
+def of_a_base(base: str, part: str) -> dict[str, str]:
+    return {"kind": "base_model", "base": base, "part": part}
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (of_a_base("nosuch", "{}"), r"{}\.source\.base: 'nosuch' is not known\. Allowed are mini, mnist, mnist_full\."),
+        (of_a_base("flux_krea_dev", "{}"), r"{}\.source\.base: 'flux_krea_dev' is not known\. Allowed are mini,"),
+        (of_a_base("mnist", "{}"), r"{}\.source\.base: no {} is trained with 'mnist'\. Allowed are mini;"),
+        (of_a_base("mini", "base"), r"{}\.source\.part: 'base' is no {}\. Allowed is {}\."),
+    ],
+)
+@pytest.mark.parametrize(("file", "model"), [("projects/demo", "captioner"), ("evaluations/mini", "embedder")])
+def test_a_model_of_a_base_trained_here_must_be_one_of_its_parts(
+    tmp_path: Path, file: str, model: str, source: dict[str, str], problem: str
+) -> None:
+    folder = copy_configs(tmp_path)
+    take_from(folder, file, model, {key: value.format(model) for key, value in source.items()})
+    with pytest.raises(SpecError, match=rf"{file}\.yaml: " + problem.replace("{}", model)):
+        load_catalog(folder)
+    take_from(folder, file, model, of_a_base("mini", model))
+    load_catalog(folder)
+
+
+@pytest.mark.parametrize(("file", "model"), [("projects/krea", "captioner"), ("evaluations/film", "embedder")])
+def test_a_model_of_a_base_must_be_trained_by_the_project_that_uses_it(tmp_path: Path, file: str, model: str) -> None:
+    folder = copy_configs(tmp_path)
+    take_from(folder, file, model, of_a_base("mini", model))
+    with pytest.raises(
+        SpecError,
+        match=rf"krea\.yaml: bases: the {model} is a part of 'mini', which this project does not train "
+        r"\(it trains none\)\. Add mini to `bases`",
+    ):
+        load_catalog(folder)
+    krea = yaml.safe_load((folder / "projects" / "krea.yaml").read_text())
+    write(folder / "projects", "krea", {**krea, "bases": ["mini"]})
+    load_catalog(folder)
+
+
+def take_from(folder: Path, file: str, model: str, source: dict[str, str]) -> None:
+    spec = yaml.safe_load((folder / f"{file}.yaml").read_text())
+    write(folder, file, {**spec, model: {**spec[model], "source": source}})
+
+
 def test_a_base_and_a_recipe_may_not_share_a_slug(tmp_path: Path) -> None:
     folder = copy_configs(tmp_path)
     write(folder / "recipes", "mini", RECIPE)
