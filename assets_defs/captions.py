@@ -4,7 +4,7 @@ Belongs here: the captions stage and its checks.  Prompting, batching and qualit
 `director_diffusion.captions`; what people wrote arrives as the root `written_captions`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -46,6 +46,7 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
         from director_diffusion.captions.gallery import caption_gallery
         from director_diffusion.captions.prompt import caption_fingerprint
         from director_diffusion.captions.written import unmatched_captions
+        from director_diffusion.families import longest_count
         from director_diffusion.stills.still_set import StillSet
 
         models, machine = run.resources.models, run.resources.machine
@@ -60,7 +61,7 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
             spec,
             cache=ItemCache(run.store, "captions", fingerprint, ".json"),
             captioner=lambda: _captioner(run, spec),
-            count_tokens=_token_counter(run, bases),
+            count_tokens=longest_count((base.family, models.base_folder(base)) for base in bases),
             max_tokens=min(base.max_prompt_tokens for base in bases),
             batch_size=machine.captioning_batch,
             out=run.out,
@@ -85,15 +86,3 @@ def _captioner(run: StageRun, spec: Captioner) -> "QwenCaptioner":
 
     folder = run.resources.models.folder(spec.source)
     return QwenCaptioner(folder, spec, run.resources.machine.device)
-
-
-def _token_counter(run: StageRun, bases: Sequence[Base]) -> Callable[[str], int]:
-    """Most tokens that any tokenizer of any base of the project makes of a text."""
-    from director_diffusion.families import get_family
-
-    counters = [
-        counter
-        for base in bases
-        for counter in get_family(base.family).token_counters(run.resources.models.base_folder(base)).values()
-    ]
-    return lambda text: max(counter(text) for counter in counters)

@@ -1,5 +1,8 @@
 """Families: one module per model architecture, behind one seam (`families.base.Family`)."""
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
 from director_diffusion.families.base import Family
 
 
@@ -9,3 +12,9 @@ def get_family(name: str) -> Family:
     from director_diffusion.families.flux_pixel import FluxPixelFamily
 
     return {"flux": FluxFamily, "flux_pixel": FluxPixelFamily}[name]()
+
+
+def longest_count(bases: Iterable[tuple[str, Path]]) -> Callable[[str], int]:
+    """A function str → int: the most tokens that any tokenizer makes of a text.  Bases are family and folder each."""
+    counters = [counter for name, folder in bases for counter in get_family(name).token_counters(folder).values()]
+    return lambda text: max(counter(text) for counter in counters)

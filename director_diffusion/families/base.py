@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from director_diffusion.families.usage import Example
+
 Prompt = Mapping[str, Tensor]
 """The encoders' output for one prompt (no batch dimension) or a batch of them (leading dimension B)."""
 
@@ -93,3 +95,6 @@ class Family(Protocol):
         self, path: Path, state: Mapping[str, Tensor], *, peft_config: Any, metadata: Mapping[str, str]
     ) -> None:
         """Write adapter weights as this family's diffusers pipeline loads them, alpha and metadata in the header."""
+
+    def usage(self, example: Example) -> str:
+        """Python with which a user draws the example; `image` holds the picture."""

@@ -10,9 +10,6 @@ from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
 from director_diffusion.publishing.metadata import ARM_NAMES, METRIC_NAMES
 from director_diffusion.specs import HubSource
 
-PIPELINES = {"flux": "FluxPipeline"}
-"""diffusers' text-to-image pipeline, by family."""
-
 _OUTCOMES = {
     "pass": "**Pass.** Every interval below clears the bound that the evaluation plan set for it beforehand.",
     "fail": "**Fail.** At least one interval below lies wholly on the wrong side of its bound.",
@@ -61,18 +58,26 @@ added to the prompt, and this adapter. The first prompts of the evaluation plan 
 
 
 def _usage(card: CardInputs) -> str:
-    base, sampling = card.base, card.plan.sampling
-    guidance = base.guidance.sample if sampling.guidance is None else sampling.guidance
-    how = (
-        f"guidance_scale={guidance}"
-        if base.guidance.kind == "embedded"
-        else f'true_cfg_scale={guidance}, negative_prompt=""'
-    )
-    prompt = join_prompt(card.director.trigger, card.plan.prompts[0].text)
+    from director_diffusion.families import get_family
+    from director_diffusion.families.usage import Example
+
+    base, sampling, source = card.base, card.plan.sampling, card.base.source
     pattern = join_prompt("trigger", "what the picture shows")
     width, height = card.pictures[0].image.size
-    pipeline, source = PIPELINES[base.family], base.source
-    revision = f', revision="{source.revision}"' if isinstance(source, HubSource) else ""
+    example = Example(
+        base=base.model_id,
+        revision=source.revision if isinstance(source, HubSource) else None,
+        adapter=card.repo_id,
+        weights=WEIGHTS,
+        prompt=join_prompt(card.director.trigger, card.plan.prompts[0].text),
+        width=width,
+        height=height,
+        steps=sampling.steps,
+        guidance=base.guidance.sample if sampling.guidance is None else sampling.guidance,
+        guidance_kind=base.guidance.kind,
+        max_tokens=base.max_prompt_tokens,
+        dtype=base.dtype,
+    )
     note = (
         ""
         if isinstance(source, HubSource)
@@ -81,16 +86,7 @@ def _usage(card: CardInputs) -> str:
     return f"""## How to use it
 
 ```python
-import torch
-from diffusers import {pipeline}
-
-pipe = {pipeline}.from_pretrained("{base.model_id}"{revision}, torch_dtype=torch.{base.dtype})
-pipe.load_lora_weights("{card.repo_id}", weight_name="{WEIGHTS}")
-image = pipe(
-    "{_quoted(prompt)}",
-    width={width}, height={height}, num_inference_steps={sampling.steps}, {how},
-    max_sequence_length={base.max_prompt_tokens},
-).images[0]
+{get_family(base.family).usage(example)}
 ```
 {note}
 Prompts read "{pattern}": describe content and leave the style to the trigger."""
@@ -176,7 +172,3 @@ def _base_named(card: CardInputs) -> str:
 
 def _films(count: int) -> str:
     return "1 film" if count == 1 else f"{count} films"
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')

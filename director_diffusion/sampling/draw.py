@@ -4,13 +4,14 @@ Belongs here: which images are asked for, how they are named in the cache, and d
 model draws is its family's matter (`families.base.Painter`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from director_diffusion.families import get_family
+from director_diffusion.errors import EvaluationError
+from director_diffusion.families import get_family, longest_count
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.buckets import nearest
@@ -76,19 +77,21 @@ def draw_samples(
 
     `folder` holds the base in its family's layout and `base_fingerprint` says its content; `adapter` is the adapter's
     file and `adapter_version` says its content.  Nothing is loaded where nothing is missing.
+
+    Raises EvaluationError, before anything is drawn, for a prompt that the base would cut off.
     """
     sampler = plan_sampler(plan, base)
-    painter = _LazyPainter(base, folder, device)
+    asked = {arm: _wanted(plan, arm, director) for arm in ARMS}
+    painter = _LazyPainter(base, folder, device, [one for arm in ARMS for one in asked[arm]])
     samples: list[Sample] = []
     with progress.task("Drawing samples", len(ARMS) * len(plan.prompts) * len(plan.seeds)) as task:
         for arm in ARMS:
             version = adapter_version if arm == "adapter" else ""
             images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, fresh=fresh)
-            wanted = _wanted(plan, arm, director)
             painter.use(adapter if arm == "adapter" else None)
-            _draw_missing(wanted, images, sampler, plan.sampling.batch_size, painter.get, task)
+            _draw_missing(asked[arm], images, sampler, plan.sampling.batch_size, painter.get, task)
             plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
-            samples += [_sample(one, images, plain) for one in wanted]
+            samples += [_sample(one, images, plain) for one in asked[arm]]
     write_table(out / FILE, Sample, samples)
     return samples
 
@@ -120,10 +123,13 @@ def image_cache(
 
 
 class _LazyPainter:
-    """A painter that is loaded by the first image that needs it, with the adapter that was asked for last."""
+    """A painter that is loaded by the first image that needs it, with the adapter that was asked for last.
 
-    def __init__(self, base: Base, folder: Path, device: str):
-        self._base, self._folder, self._device = base, folder, device
+    It is not loaded unless all of `asked` is short enough for the base.
+    """
+
+    def __init__(self, base: Base, folder: Path, device: str, asked: Sequence[_Wanted]):
+        self._base, self._folder, self._device, self._asked = base, folder, device, asked
         self._painter: Painter | None = None
         self._wanted: Path | None = None
         self._attached: Path | None = None
@@ -133,6 +139,7 @@ class _LazyPainter:
 
     def get(self) -> Painter:
         if self._painter is None:
+            _check_lengths(self._asked, self._base, self._folder)
             self._painter = get_family(self._base.family).load_painter(
                 self._folder,
                 device=self._device,
@@ -154,6 +161,25 @@ def _wanted(plan: EvaluationPlan, arm: Arm, director: Director) -> list[_Wanted]
         for index, prompt in enumerate(plan.prompts)
         for seed in plan.seeds
     ]
+
+
+def _check_lengths(asked: Sequence[_Wanted], base: Base, folder: Path) -> None:
+    """Raise EvaluationError for the first prompt of which the base would not read the end.
+
+    Counted as captions are, by the base's longest tokenizer.
+    """
+    count, most = longest_count([(base.family, folder)]), base.max_prompt_tokens
+    for one in asked:
+        if (tokens := count(one.full_prompt)) > most:
+            raise EvaluationError(
+                f'prompt {one.prompt_index + 1} of the arm {one.arm}, "{one.full_prompt}"',
+                f"has {tokens} tokens, and {base.slug} reads {most}: the end would be cut off",
+                f"Shorten the plan's prompt {_ADDED[one.arm]}or raise max_prompt_tokens of the base.",
+            )
+
+
+_ADDED: Mapping[Arm, str] = {"base": "", "base_in_style": "or the director's name, ", "adapter": "or the trigger, "}
+"""What else of an arm's prompt can be shortened."""
 
 
 def _draw_missing(

@@ -231,7 +231,7 @@ def test_names_and_versions(tmp_path: Path) -> None:
     assert set(package_versions()) >= {"torch", "diffusers", "peft", "director-diffusion"}
 
 
-def test_a_card_needs_no_torch() -> None:
+def test_importing_card_and_publication_loads_no_torch() -> None:
     code = (
         "import sys, director_diffusion.publishing.card, director_diffusion.publishing.publish;"
         "print({'torch', 'transformers', 'diffusers', 'pandas'} & set(sys.modules))"

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from director_diffusion.errors import EvaluationError
+from director_diffusion.families import longest_count
 from director_diffusion.families.flux.drawing import FluxPainter
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
@@ -83,7 +85,8 @@ def sample(mini_base, make_adapter, store, tmp_path):
             "out": tmp_path / "out",
             "progress": Silent(),
         }
-        return draw_samples(plan, BASE, director, **(settings | changes))
+        base = BASE.model_copy(update={"max_prompt_tokens": changes.pop("max_prompt_tokens", BASE.max_prompt_tokens)})
+        return draw_samples(plan, base, director, **(settings | changes))
 
     return run
 
@@ -202,6 +205,52 @@ def test_the_adapter_arm_alone_has_the_adapter(sample, store):
     base, adapter = with_adapter[0], with_adapter[8]
     assert not np.array_equal(pixels(store, base), pixels(store, adapter))
     assert [row.sha256 for row in with_adapter[:4]] == [row.sha256 for row in without[:4]]
+
+
+@pytest.mark.parametrize(
+    ("arm", "way_out"),
+    [
+        ("base", r"Shorten the plan's prompt or raise max_prompt_tokens of the base\."),
+        (
+            "base_in_style",
+            r"Shorten the plan's prompt or the director's name, or raise max_prompt_tokens of the base\.",
+        ),
+        ("adapter", r"Shorten the plan's prompt or the trigger, or raise max_prompt_tokens of the base\."),
+    ],
+)
+def test_a_prompt_that_the_base_would_cut_off_is_refused_before_anything_is_drawn(
+    sample, drawn, mini_base, arm, way_out
+):
+    long = {"adapter": director().model_copy(update={"trigger": "a very long trigger indeed, of many a word"})}
+    who = long.get(arm, director())
+    count = longest_count([("flux", mini_base)])
+    counts = {one: [count(arm_prompt(one, text, who)) for text in PROMPTS] for one in ARMS}
+    most = max(counts["base"]) - 1 if arm == "base" else max(max(counts[one]) for one in ARMS[: ARMS.index(arm)])
+    first = next(place for place, tokens in enumerate(counts[arm]) if tokens > most)
+    prompt = arm_prompt(arm, PROMPTS[first], who)
+    said = rf'prompt {first + 1} of the arm {arm}, "{prompt}": has {counts[arm][first]} tokens, and mini reads {most}'
+    with pytest.raises(EvaluationError, match=rf"{said}: the end would be cut off\. {way_out}"):
+        sample(director=who, max_prompt_tokens=most)
+    assert drawn == []
+
+
+def test_a_prompt_as_long_as_the_base_reads_is_drawn(sample, mini_base):
+    count = longest_count([("flux", mini_base)])
+    most = max(count(arm_prompt(arm, text, director())) for arm in ARMS for text in PROMPTS)
+    assert len(sample(max_prompt_tokens=most)) == 12
+
+
+def test_a_long_prompt_is_refused_though_it_was_drawn_if_others_are_missing(sample, drawn, mini_base, monkeypatch):
+    count = longest_count([("flux", mini_base)])
+    most = max(count(arm_prompt(arm, text, director())) for arm in ARMS for text in PROMPTS) - 1
+    with monkeypatch.context() as patch:
+        patch.setattr("director_diffusion.sampling.draw.longest_count", lambda bases: lambda text: 1)
+        rows = sample(max_prompt_tokens=most)
+    drawn.clear()
+    assert sample(max_prompt_tokens=most) == rows, "nothing is missing, so nothing is counted"
+    with pytest.raises(EvaluationError, match="cut off"):
+        sample(max_prompt_tokens=most, adapter_version="another")
+    assert drawn == []
 
 
 def test_guidance_is_the_bases_own_unless_the_plan_says_otherwise():

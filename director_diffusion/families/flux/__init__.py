@@ -1,7 +1,7 @@
 """Flux (Black Forest Labs): rectified flow on packed 16-channel latents, T5 and CLIP text encoders.
 
 Belongs here: the family's face.  `encoding` turns pixels and prompts into tensors, `denoising` trains and predicts,
-`drawing` samples with diffusers' own pipeline.
+`drawing` samples with diffusers' own pipeline, `usage` tells users how to.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from director_diffusion.families.base import Prompt
-from director_diffusion.families.flux import denoising, drawing, encoding
+from director_diffusion.families.flux import denoising, drawing, encoding, usage
+from director_diffusion.families.usage import Example
 
 
 class FluxFamily:
@@ -66,3 +67,6 @@ class FluxFamily:
         self, path: Path, state: Mapping[str, Tensor], *, peft_config: Any, metadata: Mapping[str, str]
     ) -> None:
         denoising.save_adapter(path, state, peft_config=peft_config, metadata=metadata)
+
+    def usage(self, example: Example) -> str:
+        return usage.usage(example)

@@ -16,8 +16,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from director_diffusion.errors import ModelError
 from director_diffusion.families.base import Prompt
 from director_diffusion.families.flux import FluxFamily, denoising, encoding
+from director_diffusion.families.flux_pixel import usage
 from director_diffusion.families.flux_pixel.codec import PixelCodec
 from director_diffusion.families.flux_pixel.drawing import FluxPixelPainter
+from director_diffusion.families.usage import Example
 
 
 class FluxPixelFamily(FluxFamily):
@@ -64,6 +66,9 @@ class FluxPixelFamily(FluxFamily):
         # On a CPU, torch's flash attention goes back twice as slowly as plain products, at such few tokens (measured).
         with sdpa_kernel(SDPBackend.MATH) if noisy.device.type == "cpu" else nullcontext():
             return denoising.predict(denoiser, noisy, sigma, prompt, guidance, side=side)
+
+    def usage(self, example: Example) -> str:
+        return usage.usage(example)
 
 
 def _config(folder: Path) -> dict[str, Any]:
