@@ -63,38 +63,42 @@ STYLES = {
         zoom=1.35,
     ),
     "anderson": Style(  # pastel pink and yellow, flat, centred
-        tones=((158, 98, 118), (242, 178, 186), (255, 242, 190)),
-        toning=0.6,
+        tones=((140, 84, 106), (242, 176, 184), (255, 242, 190)),
+        toning=0.48,
         saturation=0.9,
-        contrast=0.7,
-        exposure=1.15,
+        contrast=0.8,
+        exposure=1.12,
         grain=0.005,
         horizon=0.64,
         symmetry=1.0,
     ),
     "villeneuve": Style(  # orange dust, small things in a vast frame, soft contrast
         tones=((66, 32, 12), (206, 124, 50), (252, 208, 140)),
-        toning=0.75,
-        saturation=0.5,
-        contrast=0.75,
-        haze=0.7,
+        toning=0.65,
+        saturation=0.65,
+        contrast=0.8,
+        exposure=0.92,
+        haze=0.45,
         grain=0.015,
         horizon=0.76,
         zoom=0.7,
     ),
     "fincher": Style(  # green and yellow, underexposed
-        tones=((3, 8, 2), (78, 92, 34), (206, 206, 116)),
-        toning=0.65,
-        saturation=0.55,
+        tones=((3, 8, 2), (96, 110, 48), (214, 214, 124)),
+        toning=0.55,
+        saturation=0.65,
         contrast=1.1,
-        exposure=0.6,
+        exposure=0.75,
         vignette=0.35,
         grain=0.03,
         horizon=0.5,
         zoom=1.1,
     ),
 }
-"""By director's slug.  They caricature: each is meant to be told from the others at 64 pixels."""
+"""By director's slug.  They caricature: each is meant to be told from the others at 64 pixels.  Each lies well inside
+the range of `sample_style`, and leaves what a scene shows to be read: what no judge can read in the stills themselves
+would be held against the adapter.
+"""
 
 _HUES = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
 _WORDS = (
