@@ -2,7 +2,7 @@
 
     python benchmarks/end_to_end.py [--json] [--director nolan]
 
-Everything is fresh: store, Dagster home and model cache, so the time includes building the mini set.  Limits are those
+Everything is fresh: store, Dagster home and model cache; the models are those shipped in models/mini.  Limits are those
 of 2 cores without a GPU.  Exit code 1 where a bar is missed.
 """
 
