@@ -264,7 +264,7 @@ def judge_digits(folder: Path | None) -> list[Bar]:
     )
     if not result.stdout:  # what went wrong stands on standard error
         raise SystemExit(f"mnist_quality.py ended with {result.returncode}")
-    return [{**line, "name": f"MNIST, {line['name']}"} for line in json.loads(result.stdout)["bars"]]
+    return [dict(line) for line in json.loads(result.stdout)["bars"]]
 
 
 def main() -> int:
