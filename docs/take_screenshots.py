@@ -40,7 +40,7 @@ def main() -> None:
             pages.open_asset(asset, options.director)
             pages.show_pictures(label)
             make_room_for_dialog(pages)
-            save(pages, name)
+            save(pages, name, of_dialog=True)
 
 
 def make_room_for_dialog(pages: DagsterPages) -> None:
@@ -51,10 +51,11 @@ def make_room_for_dialog(pages: DagsterPages) -> None:
     pages.page.set_viewport_size({"width": WINDOW["width"], "height": height})
 
 
-def save(pages: DagsterPages, name: str) -> None:
-    """The window as it is, in few colours."""
+def save(pages: DagsterPages, name: str, *, of_dialog: bool = False) -> None:
+    """The window as it is, or its dialog alone (what lies behind it names places on this machine), in few colours."""
     pages.page.wait_for_timeout(SETTLE_MS)
-    picture = Image.open(io.BytesIO(pages.page.screenshot())).convert("RGB")
+    shot = pages.page.get_by_role("dialog").screenshot() if of_dialog else pages.page.screenshot()
+    picture = Image.open(io.BytesIO(shot)).convert("RGB")
     path = IMAGES / f"{name}.png"
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.name}: {picture.width} × {picture.height}, {path.stat().st_size / 1000:.0f} kB")
