@@ -43,6 +43,24 @@ def write_item(cache: ItemCache, item: str, tensors: Mapping[str, Tensor]) -> No
     cache.write(item, safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
 
 
+def joined(sections: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors by section and name as one file of safetensors holds them, on the CPU."""
+    return {
+        f"{section}/{name}": tensor.detach().cpu().contiguous()
+        for section, part in sections.items()
+        for name, tensor in part.items()
+    }
+
+
+def taken_apart(flat: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The inverse of `joined`."""
+    sections: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in flat.items():
+        section, name = key.split("/", 1)
+        sections.setdefault(section, {})[name] = tensor
+    return sections
+
+
 def filled_up(rows: Tensor, size: int) -> Tensor:
     """`rows` (n, …), the last one repeated until n is a multiple of `size`.
 

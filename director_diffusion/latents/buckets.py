@@ -75,8 +75,12 @@ def choose(width: int, height: int, resolution: Resolution) -> Fit:
 
 def nearest(resolution: Resolution, aspect: float) -> Bucket:
     """The bucket of the full budget whose shape is nearest to an aspect."""
-    candidates = buckets(resolution.side, resolution.multiple, resolution.aspects)
-    return min(candidates, key=lambda candidate: abs(math.log(candidate.aspect / aspect)))
+    return nearest_of(buckets(resolution.side, resolution.multiple, resolution.aspects), aspect)
+
+
+def nearest_of(shapes: Iterable[Bucket], aspect: float) -> Bucket:
+    """The one whose shape is nearest to an aspect."""
+    return min(shapes, key=lambda shape: abs(math.log(shape.aspect / aspect)))
 
 
 @lru_cache(maxsize=256)

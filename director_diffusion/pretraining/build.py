@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from director_diffusion.pretraining.card import schooling, write_card
+from director_diffusion.pretraining.card import write_card
 from director_diffusion.pretraining.finished import FinishedPart, find_part, grid_name, keep_part
 from director_diffusion.pretraining.keys import STANDS_ON, PartName, data_fingerprint, part_keys, parts_of
 from director_diffusion.pretraining.manifest import write_manifest
@@ -131,7 +131,7 @@ class PartMaker:
             key,
             files=out,
             grids=grids,
-            steps=sum(steps for _, steps in schooling(getattr(trained_here(self.base), name))),
+            steps=sum(steps for _, steps in getattr(trained_here(self.base), name).trainings),
             seconds=clock.note(),
             device=self.shop.device,
             packages={package: version(package) for package in PACKAGES},

@@ -15,11 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.functional import to_pil_image
 
-from director_diffusion.latents.buckets import buckets
 from director_diffusion.pretraining.data import to_levels
-from director_diffusion.pretraining.drawn import Picture, drawn_pictures
-from director_diffusion.pretraining.part_run import PartRun, trained_here
-from director_diffusion.pretraining.specs import CaptionerPart, DrawnScenes
+from director_diffusion.pretraining.drawn import Picture, drawn_splits
+from director_diffusion.pretraining.part_run import PartRun
+from director_diffusion.pretraining.specs import CaptionerPart
 from director_diffusion.scenes.scene import Scene
 from director_diffusion.specs import Base
 
@@ -41,19 +40,8 @@ class Sights:
 
 def see_drawn_scenes(base: Base, part: CaptionerPart, run: PartRun) -> tuple[list[Sights], list[Sights]]:
     """Sights to train on, and held out from it, of pictures at the base's resolution, by size."""
-    spec, resolution = trained_here(base), base.resolution
-    assert isinstance(spec.data, DrawnScenes)  # the spec's own check sees to that
-    shapes = buckets(resolution.side, resolution.multiple, resolution.aspects)
-
-    def drawn(count: int, start: int) -> list[Sights]:
-        return see(
-            drawn_pictures(
-                count, shapes, seed=spec.seed, styled_share=part.styled_share, progress=run.progress, start=start
-            ),
-            part,
-        )
-
-    return drawn(spec.data.pictures, 0), drawn(spec.data.held_out, spec.data.pictures)
+    training, held_out = drawn_splits(base, part, run)
+    return see(training, part), see(held_out, part)
 
 
 def see(pictures: Iterable[Picture], part: CaptionerPart) -> list[Sights]:

@@ -12,15 +12,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from director_diffusion.pretraining.finished import PartRecord, count_parameters
 from director_diffusion.pretraining.keys import PartName
 from director_diffusion.pretraining.part_run import trained_here
-from director_diffusion.pretraining.specs import (
-    Data,
-    DenoiserPart,
-    DrawnScenes,
-    HubImages,
-    IdxImages,
-    ImageFolder,
-    PartTraining,
-)
+from director_diffusion.pretraining.specs import Data, DenoiserPart, DrawnScenes, HubImages, IdxImages, ImageFolder
 from director_diffusion.specs import Base
 
 CARD = "README.md"
@@ -102,22 +94,13 @@ def _parts(base: Base, records: Mapping[PartName, PartRecord]) -> str:
     rows = ["| part | what | steps | batch | peak learning rate | time | on |", "|---|---|---|---|---|---|---|"]
     for name, record in records.items():
         training = getattr(spec, name)
-        steps, lr = (" + ".join(each) for each in zip(*_terms(training), strict=True))
+        lr = " + ".join(f"{peak:g}" for peak, _ in training.trainings)
+        steps = " + ".join(f"{count:,}" for _, count in training.trainings)
         rows.append(
             f"| {name.replace('_', ' ')} | {WHAT[name]} | {steps} | {training.batch_size} | {lr} "
             f"| {record.seconds:,.0f} s | {record.device} |"
         )
     return "\n".join(rows)
-
-
-def schooling(part: PartTraining) -> list[tuple[float, int]]:
-    """Peak learning rate and steps of the trainings that a part goes through, one after the other."""
-    finishing = part.finishing if isinstance(part, DenoiserPart) else None
-    return [(training.lr, training.steps) for training in (part, finishing) if training is not None]
-
-
-def _terms(part: PartTraining) -> list[tuple[str, str]]:
-    return [(f"{steps:,}", f"{lr:g}") for lr, steps in schooling(part)]
 
 
 def _finishing(part: DenoiserPart) -> str:

@@ -4,7 +4,6 @@ Belongs here: the one file of a snapshot, and which of them are kept.  The file 
 before.
 """
 
-import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from director_diffusion.errors import TrainingError
+from director_diffusion.tensors import joined, taken_apart
+from director_diffusion.training.checkpoint import explain_full_disk
 
 KEPT = 2
 
@@ -29,26 +29,14 @@ class Snapshot:
 
 def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     """Write a snapshot, visible only when whole; then drop all but the newest.  Raises TrainingError on a full disk."""
-    flat = {
-        f"{section}/{name}": tensor.detach().cpu().contiguous()
-        for section, part in snapshot.tensors.items()
-        for name, tensor in part.items()
-    }
     partial = folder / f".part-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(safetensors.torch.save(flat))
-        partial.replace(_path(folder, snapshot.step))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TrainingError(
-                "snapshot",
-                f"could not be written: no space left in {folder}",
-                "Free some space and run again; it goes on from the snapshot before.",
-            ) from error
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
+    with explain_full_disk("snapshot", folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(safetensors.torch.save(joined(snapshot.tensors)))
+            partial.replace(_path(folder, snapshot.step))
+        finally:
+            partial.unlink(missing_ok=True)
     for step in snapshot_steps(folder)[:-KEPT]:
         _path(folder, step).unlink()
 
@@ -65,11 +53,7 @@ def newest_snapshot(folder: Path) -> Snapshot | None:
             flat = safetensors.torch.load(_path(folder, step).read_bytes())
         except SafetensorError:
             continue
-        sections: dict[str, dict[str, Tensor]] = {}
-        for key, tensor in flat.items():
-            section, name = key.split("/", 1)
-            sections.setdefault(section, {})[name] = tensor
-        return Snapshot(step, sections)
+        return Snapshot(step, taken_apart(flat))
     return None
 
 

@@ -5,18 +5,22 @@ Belongs here: drawing many of them in a base's buckets.  What a scene is and how
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from PIL import Image
 
-from director_diffusion.latents.buckets import Bucket
+from director_diffusion.latents.buckets import Bucket, buckets
 from director_diffusion.pretraining.data import Group, to_levels
+from director_diffusion.pretraining.part_run import PartRun, trained_here
+from director_diffusion.pretraining.specs import DrawnPart, DrawnScenes
 from director_diffusion.progress import Progress, track
 from director_diffusion.scenes.captions import describe
 from director_diffusion.scenes.drawing import draw
 from director_diffusion.scenes.scene import Scene, sample_scene
 from director_diffusion.scenes.style import NEUTRAL, Style, sample_style, style_words
+from director_diffusion.specs import Base
 
 DRAWN_LARGER = 3  # pictures are drawn so many times larger, then averaged down, as stills are
 
@@ -62,6 +66,18 @@ def drawn_pictures(
         style = sample_style(rng) if rng.random() < styled_share else NEUTRAL
         image = draw(scene, style, shape.width * DRAWN_LARGER, shape.height * DRAWN_LARGER, rng)
         yield Picture(image, scene, style)
+
+
+def drawn_splits(base: Base, part: DrawnPart, run: PartRun) -> tuple[Iterator[Picture], Iterator[Picture]]:
+    """Pictures to train a part on, and held out from it, in the base's buckets; drawn as they are asked for."""
+    spec, resolution = trained_here(base), base.resolution
+    assert isinstance(spec.data, DrawnScenes)  # the spec's own check sees to that
+    shapes = buckets(resolution.side, resolution.multiple, resolution.aspects)
+    drawn = partial(
+        drawn_pictures, shapes=shapes, seed=spec.seed, styled_share=part.styled_share, progress=run.progress
+    )
+    pictures = spec.data.pictures
+    return drawn(pictures), drawn(spec.data.held_out, start=pictures)
 
 
 def grouped(pictures: Iterator[Picture]) -> list[Group]:

@@ -4,7 +4,6 @@ Belongs here: from IDX files, a folder or the Hub to pictures of a base's size w
 `idx`, a folder's files are listed by `image_folder` and decoded by `stills.decode`.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from director_diffusion.errors import DataError
 from director_diffusion.hashing import hash_bytes
-from director_diffusion.latents.buckets import Bucket, buckets
+from director_diffusion.latents.buckets import Bucket, buckets, nearest_of
 from director_diffusion.models.disk import explain_disk
 from director_diffusion.models.hub import download_data
 from director_diffusion.pretraining.data import Group, to_levels
@@ -66,8 +65,7 @@ def fitted(image: Image.Image, shapes: Sequence[Bucket]) -> Image.Image:
     It is scaled down until it just covers the bucket, never up and never squashed: what stands over is cut away on both
     sides alike, what is lacking is black.
     """
-    aspect = image.width / image.height
-    shape = min(shapes, key=lambda shape: abs(math.log(shape.aspect / aspect)))
+    shape = nearest_of(shapes, image.width / image.height)
     scale = min(max(shape.width / image.width, shape.height / image.height), 1.0)
     width, height = min(image.width, shape.width / scale), min(image.height, shape.height / scale)
     left, top = (image.width - width) / 2, (image.height - height) / 2

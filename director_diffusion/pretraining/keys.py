@@ -35,10 +35,10 @@ VERSIONS: Mapping[PartName | Literal["drawn_scenes"], str] = {
 }
 """Raised by hand when the same spec would give another result."""
 
-SHOWS: Mapping[str, bool] = {"checkpoint_every": True, "preview_every": True, "preview_steps": True}
+SHOWS = {"checkpoint_every", "preview_every", "preview_steps"}
 """Of a part: what people see of its training, and how much of it a kill can cost; no weight hangs on them."""
 
-PLACES: Mapping[str, bool] = {"images": True, "labels": True, "folder": True, "available_at": True}
+PLACES = {"images", "labels", "folder", "available_at"}
 """Of data on this machine: where it lies.  What it is, `data_fingerprint` says."""
 
 

@@ -4,10 +4,9 @@ Belongs here: the dispatch over the kinds of data.
 """
 
 from director_diffusion.errors import DataError
-from director_diffusion.latents.buckets import buckets
 from director_diffusion.models.source import hub_cache
 from director_diffusion.pretraining.data import Group
-from director_diffusion.pretraining.drawn import drawn_pictures, grouped
+from director_diffusion.pretraining.drawn import drawn_splits, grouped
 from director_diffusion.pretraining.images import load_images
 from director_diffusion.pretraining.keys import data_fingerprint
 from director_diffusion.pretraining.part_run import PartRun, trained_here
@@ -22,10 +21,8 @@ def load_groups(base: Base, part: DrawnPart, run: PartRun) -> tuple[list[Group],
     """
     spec = trained_here(base)
     if isinstance(spec.data, DrawnScenes):
-        return (
-            _drawn(base, spec.data.pictures, 0, spec.seed, part, run),
-            _drawn(base, spec.data.held_out, spec.data.pictures, spec.seed, part, run),
-        )
+        training, held_out = drawn_splits(base, part, run)
+        return grouped(training), grouped(held_out)
     loaded = load_images(
         spec.data,
         base.resolution,
@@ -40,11 +37,3 @@ def load_groups(base: Base, part: DrawnPart, run: PartRun) -> tuple[list[Group],
             base.slug, "has data that changed while it was being read", "Run again: it will be named by what it is now."
         )
     return loaded
-
-
-def _drawn(base: Base, count: int, start: int, seed: int, part: DrawnPart, run: PartRun) -> list[Group]:
-    resolution = base.resolution
-    shapes = buckets(resolution.side, resolution.multiple, resolution.aspects)
-    return grouped(
-        drawn_pictures(count, shapes, seed=seed, styled_share=part.styled_share, progress=run.progress, start=start)
-    )

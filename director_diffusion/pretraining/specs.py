@@ -74,6 +74,11 @@ class PartTraining(Spec):
     checkpoint_every: PositiveInt = 500
     preview_every: PositiveInt = Field(1000, description="Steps between sample grids.")
 
+    @property
+    def trainings(self) -> tuple[tuple[float, int], ...]:
+        """Peak learning rate and steps of the trainings that the part goes through, one after the other."""
+        return ((self.lr, self.steps),)
+
 
 class DrawnPart(PartTraining):
     """A part that may be trained on drawn scenes."""
@@ -140,6 +145,11 @@ class DenoiserPart(DrawnPart):
     )
     preview_steps: PositiveInt = Field(20, description="Sampling steps of the grids.")
     finishing: Finishing | None = None
+
+    @property
+    def trainings(self) -> tuple[tuple[float, int], ...]:
+        finishing = () if self.finishing is None else ((self.finishing.lr, self.finishing.steps),)
+        return (*super().trainings, *finishing)
 
     @model_validator(mode="after")
     def _rope_fits(self) -> "DenoiserPart":

@@ -10,11 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from director_diffusion.latents.buckets import buckets
 from director_diffusion.pretraining.data import to_levels
-from director_diffusion.pretraining.drawn import Picture, drawn_pictures
-from director_diffusion.pretraining.part_run import PartRun, trained_here
-from director_diffusion.pretraining.specs import DrawnPart, DrawnScenes
+from director_diffusion.pretraining.drawn import Picture, drawn_splits
+from director_diffusion.pretraining.part_run import PartRun
+from director_diffusion.pretraining.specs import DrawnPart
 from director_diffusion.scenes.scene import Scene
 from director_diffusion.scenes.style import Style
 from director_diffusion.specs import Base
@@ -61,19 +60,8 @@ def see(pictures: Iterable[Picture], eye: Eye) -> Views:
 
 def see_drawn_scenes(base: Base, part: DrawnPart, eye: Eye, run: PartRun) -> tuple[Views, Views]:
     """Views to train on, and held out from it, of pictures at the base's resolution."""
-    spec, resolution = trained_here(base), base.resolution
-    assert isinstance(spec.data, DrawnScenes)  # the spec's own check sees to that
-    shapes = buckets(resolution.side, resolution.multiple, resolution.aspects)
-
-    def drawn(count: int, start: int) -> Views:
-        return see(
-            drawn_pictures(
-                count, shapes, seed=spec.seed, styled_share=part.styled_share, progress=run.progress, start=start
-            ),
-            eye,
-        )
-
-    return drawn(spec.data.pictures, 0), drawn(spec.data.held_out, spec.data.pictures)
+    training, held_out = drawn_splits(base, part, run)
+    return see(training, eye), see(held_out, eye)
 
 
 def flipped_at_random(levels: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from director_diffusion.errors import StoreError, TrainingError
 from director_diffusion.tables import read_table, write_table
+from director_diffusion.tensors import joined, taken_apart
 from director_diffusion.training.curve import best_checkpoint
 from director_diffusion.training.rows import CurvePoint
 
@@ -47,15 +48,10 @@ class Checkpoints:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, visible only when whole; then drop what is neither among the newest nor the best."""
         partial = self._folder / f".part-{uuid.uuid4().hex}"
-        flat = {
-            f"{section}/{name}": tensor for section, part in checkpoint.tensors.items() for name, tensor in part.items()
-        }
-        with _explained(self._folder):
+        with explain_full_disk("checkpoint", self._folder):
             try:
                 partial.mkdir(parents=True)
-                (partial / "tensors.safetensors").write_bytes(
-                    safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in flat.items()})
-                )
+                (partial / "tensors.safetensors").write_bytes(safetensors.torch.save(joined(checkpoint.tensors)))
                 write_table(partial / "curve.parquet", CurvePoint, checkpoint.curve)
                 shutil.rmtree(self._path(checkpoint.step), ignore_errors=True)  # a damaged one that was passed over
                 partial.rename(self._path(checkpoint.step))
@@ -83,7 +79,6 @@ class Checkpoints:
     def load(self, step: int) -> Checkpoint:
         """Raises TrainingError where it is damaged."""
         path = self._path(step)
-        sections: dict[str, dict[str, Tensor]] = {}
         try:
             flat = safetensors.torch.load((path / "tensors.safetensors").read_bytes())
             curve = tuple(read_table(path / "curve.parquet", CurvePoint))
@@ -91,25 +86,22 @@ class Checkpoints:
             raise TrainingError(
                 f"checkpoint of step {step}", "is damaged", f"Delete {self._folder} and train again."
             ) from error
-        for key, tensor in flat.items():
-            section, name = key.split("/", 1)
-            sections.setdefault(section, {})[name] = tensor
-        return Checkpoint(step, sections, curve)
+        return Checkpoint(step, taken_apart(flat), curve)
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:06d}"
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Say what a full disk means for a training."""
+def explain_full_disk(thing: str, folder: Path) -> Iterator[None]:
+    """Say what a full disk means for a training that keeps a `thing` in `folder`."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainingError(
-                "checkpoint",
+                thing,
                 f"could not be written: no space left in {folder}",
-                "Free some space and run again; it goes on from the checkpoint before.",
+                "Free some space and run again; it goes on from the one before.",
             ) from error
         raise

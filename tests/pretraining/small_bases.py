@@ -4,11 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from PIL import Image
 
 from director_diffusion.pretraining.keys import data_fingerprint
+from director_diffusion.pretraining.loop import Lesson, autocast, seeded
 from director_diffusion.pretraining.part_run import PartRun, trained_here
-from director_diffusion.pretraining.specs import DrawnScenes
+from director_diffusion.pretraining.specs import DrawnScenes, PartTraining
 from director_diffusion.progress import Silent
 from director_diffusion.specs import Base
 
@@ -52,6 +55,35 @@ def small_base(**changes: Any) -> Base:
             "trained_here": trained_here,
         }
     )
+
+
+class KilledError(Exception):
+    """Stands for a kill."""
+
+
+def killed_at(run: PartRun, step: int) -> PartRun:
+    """The run, killed when it shows what it can do at a step."""
+
+    def show(at: int, image: Image.Image) -> None:
+        if at == step:
+            raise KilledError
+
+    return replace(run, show=show)
+
+
+def assert_it_learns(lesson: Lesson, part: PartTraining, run: PartRun) -> None:
+    """Its training takes the loss, on numbers of its own, clearly down."""
+
+    def loss() -> float:
+        losses = []
+        for n in range(8):
+            with torch.no_grad(), autocast(part, run.device), seeded("measured", n):
+                losses.append(float(lesson.loss(n)))
+        return float(np.mean(losses))
+
+    before = loss()
+    run.train(lesson, part, title="test", seed=0)
+    assert loss() < 0.85 * before
 
 
 def with_data(run: PartRun, base: Base) -> PartRun:

@@ -21,12 +21,11 @@ from director_diffusion.pretraining.embedder import (
     tokens,
     untrained_embedder,
 )
-from director_diffusion.pretraining.loop import autocast, seeded, train
+from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.specs import EmbedderPart
 from director_diffusion.pretraining.views import see_drawn_scenes
-from director_diffusion.progress import Silent
 from director_diffusion.specs import Embedder, FolderSource
-from tests.pretraining.small_bases import STEPS, run_in, small_base
+from tests.pretraining.small_bases import STEPS, KilledError, assert_it_learns, killed_at, run_in, small_base
 
 EMBEDDER = {
     **STEPS,
@@ -101,46 +100,19 @@ def test_captions_tell_content_look_or_both(tmp_path: Path) -> None:
 
 def test_it_learns(tmp_path: Path) -> None:
     part = EmbedderPart.model_validate({**EMBEDDER, "steps": 40, "batch_size": 16, "ema_decay": 0.5})
-    training, held_out = see_drawn_scenes(small_base(), part, eye(part), run_in(tmp_path)[0])
+    run, _ = run_in(tmp_path)
+    training, held_out = see_drawn_scenes(small_base(), part, eye(part), run)
     with seeded("start"):
         lesson = EmbedderLesson(untrained_embedder(part), training, held_out, part)
 
-    def loss() -> float:
-        with torch.no_grad(), autocast(part, "cpu"):
-            losses = []
-            for n in range(8):
-                with seeded("measured", n):
-                    losses.append(float(lesson.loss(n)))
-        return float(np.mean(losses))
-
-    before = loss()
-    train(
-        lesson,
-        part,
-        title="test",
-        seed=0,
-        work=tmp_path / "work",
-        device="cpu",
-        progress=Silent(),
-        show=lambda step, image: None,
-    )
-    assert loss() < 0.85 * before
-
-
-class KilledError(Exception):
-    """Stands for a kill."""
+    assert_it_learns(lesson, part, run)
 
 
 def test_resumed_is_uninterrupted(folder: Path, tmp_path: Path) -> None:
     run, _ = run_in(tmp_path)
-
-    def kill(step: int, image: Image.Image) -> None:
-        if step == 4:
-            raise KilledError
-
     base = small_base(embedder=EMBEDDER)
     with pytest.raises(KilledError):
-        build_embedder(base, type(run)(**{**vars(run), "show": kill}))
+        build_embedder(base, killed_at(run, 4))
     assert not (run.out / "open_clip_model.safetensors").exists()
     build_embedder(base, run)
     assert hash_folder(run.out) == hash_folder(folder)

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Never
 
-import numpy as np
 import pytest
 import timm
 import torch
@@ -14,12 +13,12 @@ from timm.data import create_transform, resolve_model_data_config
 
 from director_diffusion.errors import SpecError
 from director_diffusion.hashing import hash_folder
-from director_diffusion.pretraining.loop import autocast, seeded, train
+from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.specs import StyleEncoderPart
 from director_diffusion.pretraining.style_encoder import SCENES, StyleLesson, build_style_encoder, eye, see_looks
 from director_diffusion.progress import Silent
 from director_diffusion.scenes.style import NEUTRAL
-from tests.pretraining.small_bases import STEPS, run_in, small_base
+from tests.pretraining.small_bases import STEPS, KilledError, assert_it_learns, killed_at, run_in, small_base
 
 STYLE_ENCODER = {**STEPS, "architecture": "test_efficientnet_ln", "pixel_height": 32, "pixel_width": 56}
 PART = StyleEncoderPart.model_validate(STYLE_ENCODER)
@@ -57,45 +56,19 @@ def test_every_style_shows_several_scenes(tmp_path: Path) -> None:
 
 def test_it_learns(tmp_path: Path) -> None:
     part = StyleEncoderPart.model_validate({**STYLE_ENCODER, "steps": 40, "batch_size": 12, "ema_decay": 0.5})
-    training, held_out = see_looks(small_base(), part, run_in(tmp_path)[0])
+    run, _ = run_in(tmp_path)
+    training, held_out = see_looks(small_base(), part, run)
     with seeded("start"):
         lesson = StyleLesson(timm.create_model(part.architecture, num_classes=0), training, held_out, part, "cpu")
 
-    def loss() -> float:
-        losses = []
-        for n in range(8):
-            with torch.no_grad(), autocast(part, "cpu"), seeded("measured", n):
-                losses.append(float(lesson.loss(n)))
-        return float(np.mean(losses))
-
-    before = loss()
-    train(
-        lesson,
-        part,
-        title="test",
-        seed=0,
-        work=tmp_path / "work",
-        device="cpu",
-        progress=Silent(),
-        show=lambda step, image: None,
-    )
-    assert loss() < 0.85 * before
-
-
-class KilledError(Exception):
-    """Stands for a kill."""
+    assert_it_learns(lesson, part, run)
 
 
 def test_resumed_is_uninterrupted(folder: Path, tmp_path: Path) -> None:
     run, _ = run_in(tmp_path)
-
-    def kill(step: int, image: Image.Image) -> None:
-        if step == 4:
-            raise KilledError
-
     base = small_base(style_encoder=STYLE_ENCODER)
     with pytest.raises(KilledError):
-        build_style_encoder(base, type(run)(**{**vars(run), "show": kill}))
+        build_style_encoder(base, killed_at(run, 4))
     assert not (run.out / "model.safetensors").exists()
     build_style_encoder(base, run)
     assert hash_folder(run.out) == hash_folder(folder)
