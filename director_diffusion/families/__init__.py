@@ -10,8 +10,16 @@ def get_family(name: str) -> Family:
     """The family called `name` in a base's spec."""
     from director_diffusion.families.flux import FluxFamily
     from director_diffusion.families.flux_pixel import FluxPixelFamily
+    from director_diffusion.families.sd15 import Sd15Family
+    from director_diffusion.families.sdxl import SdxlFamily
 
-    return {"flux": FluxFamily, "flux_pixel": FluxPixelFamily}[name]()
+    families: dict[str, type[Family]] = {
+        "flux": FluxFamily,
+        "flux_pixel": FluxPixelFamily,
+        "sdxl": SdxlFamily,
+        "sd15": Sd15Family,
+    }
+    return families[name]()
 
 
 def longest_count(bases: Iterable[tuple[str, Path]]) -> Callable[[str], int]:

@@ -4,17 +4,48 @@ Belongs here: what every family must be able to do.  A family's own module says 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from director_diffusion.families.usage import Example
+from director_diffusion.processes import Process
 
-Prompt = Mapping[str, Tensor]
-"""The encoders' output for one prompt (no batch dimension) or a batch of them (leading dimension B)."""
+Conditions = Mapping[str, Tensor]
+"""What a denoiser is given beside the noisy latents: the encoders' outputs for one prompt (no batch dimension) or a
+batch of them (leading dimension B), and the sizes of the picture where the family takes them."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a still lies in its bucket, in pixels."""
+
+    width: int  # of the bucket
+    height: int
+    original_width: int  # of the still, before it was scaled
+    original_height: int
+    left: int  # of the crop, in the scaled still
+    top: int
+
+
+@dataclass(frozen=True)
+class LatentScale:
+    """The VAE's own constants, between its latents and the denoiser's."""
+
+    shift: float
+    scale: float
+
+    def normalise(self, latents: Tensor) -> Tensor:
+        """The VAE's latents → the denoiser's.  Any shape."""
+        return (latents - self.shift) * self.scale
+
+    def undo(self, latents: Tensor) -> Tensor:
+        """The inverse."""
+        return latents / self.scale + self.shift
 
 
 class ImageCodec(Protocol):
@@ -53,6 +84,7 @@ class Family(Protocol):
     """One architecture."""
 
     name: str
+    role: str  # of the denoiser in diffusers' pipeline, and so in the names of adapter weights
 
     def check_folder(self, folder: Path) -> None:
         """Raise ModelError, naming what is missing, unless `folder` holds a complete base of this family."""
@@ -69,7 +101,10 @@ class Family(Protocol):
         self, folder: Path, *, device: str, dtype: torch.dtype, max_tokens: int
     ) -> PromptEncoder: ...
 
-    def load_denoiser(self, folder: Path, *, device: str, dtype: torch.dtype) -> nn.Module: ...
+    def load_denoiser(
+        self, folder: Path, *, device: str, dtype: torch.dtype, quantised: Literal["nf4"] | None = None
+    ) -> nn.Module:
+        """Frozen; `quantised` holds its linears in 4 bits, with `dtype` to compute in."""
 
     def load_painter(
         self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int
@@ -82,19 +117,40 @@ class Family(Protocol):
     def target_modules(self, denoiser: nn.Module, preset: str) -> list[str]:
         """Full names of the linears that a preset adapts.  Raises ModelError where a pattern of it matches none."""
 
-    def normalise(self, folder: Path, latents: Tensor) -> Tensor:
-        """The VAE's latents → what the denoiser works on (shifted and scaled).  Same shape."""
+    def latent_scale(self, folder: Path) -> LatentScale:
+        """How the VAE's latents become what the denoiser works on."""
 
-    def sigma_shift(self, folder: Path, *, height: int, width: int) -> float:
-        """exp(mu) of the sampling schedule for (height, width) latent cells: sigma' = s·sigma / (1 + (s-1)·sigma)."""
+    def process(self, folder: Path) -> Process:
+        """How the base mixes image and noise, and what it predicts."""
 
-    def predict(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompt: Prompt, guidance: float) -> Tensor:
-        """Velocity (B, C, h, w) at noise levels sigma (B,) in (0, 1], for a batch of prompts."""
+    def size_conditions(self, placement: Placement) -> dict[str, Tensor]:
+        """What the denoiser is told of a picture's sizes; no batch dimension.  Most are told nothing."""
 
-    def save_adapter(
-        self, path: Path, state: Mapping[str, Tensor], *, peft_config: Any, metadata: Mapping[str, str]
-    ) -> None:
-        """Write adapter weights as this family's diffusers pipeline loads them, alpha and metadata in the header."""
+    def predict(self, denoiser: nn.Module, noisy: Tensor, t: Tensor, conditions: Conditions, guidance: float) -> Tensor:
+        """The process's target (B, C, h, w), float32, as the denoiser predicts it at times t (B,).
+
+        `guidance` enters only where the base was distilled with it.
+        """
+
+    def sketch(
+        self,
+        folder: Path,
+        denoiser: nn.Module,
+        conditions: Conditions,
+        empty: Conditions,
+        seeds: Sequence[int],
+        *,
+        width: int,
+        height: int,
+        steps: int,
+        guidance: float,
+        guidance_kind: str,
+    ) -> Tensor:
+        """What diffusers' own pipeline draws with a denoiser in memory, of prompts that were embedded before.
+
+        `conditions` is a batch of B embeddings, `empty` that of the empty prompt (B times too); seeds' noise is the
+        painter's.  Returns the VAE's own latents (B, C, h, w), float32: neither text encoders nor VAE are needed.
+        """
 
     def usage(self, example: Example) -> str:
         """Python with which a user draws the example; `image` holds the picture."""

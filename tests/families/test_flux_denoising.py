@@ -1,23 +1,19 @@
 """Flux's denoiser: held to what diffusers' own pipeline gives the transformer, and to its own loader."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, FluxPipeline, FluxTransformer2DModel
-from peft import LoraConfig, get_peft_model_state_dict
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from director_diffusion.adapters.injection import inject_adapter
 from director_diffusion.errors import ModelError
 from director_diffusion.families import get_family
-from director_diffusion.families.adapter_files import plain_config
-from director_diffusion.families.flux import denoising
-from director_diffusion.training.timesteps import shifted
+from director_diffusion.processes import Flow
+from director_diffusion.processes.levels import shifted
+from director_diffusion.specs import LoraAdapter, Targets
 
 FAMILY = get_family("flux")
 HEIGHT, WIDTH = 16, 24  # latent cells
@@ -135,10 +131,11 @@ def test_odd_latents_are_refused(mini_base: Path) -> None:
 
 def test_normalising_is_undone_by_the_pipelines_decoding(mini_base: Path) -> None:
     config = AutoencoderKL.load_config(mini_base / "vae")
-    latents = torch.randn(2, 8, 4, 4)
-    normalised = FAMILY.normalise(mini_base, latents)
+    latents, scale = torch.randn(2, 8, 4, 4), FAMILY.latent_scale(mini_base)
+    normalised = scale.normalise(latents)
     assert not torch.allclose(normalised, latents)
     torch.testing.assert_close(normalised / config["scaling_factor"] + config["shift_factor"], latents)
+    torch.testing.assert_close(scale.undo(normalised), latents)
 
 
 def test_the_shift_is_the_one_that_sampling_uses(pipeline: FluxPipeline, mini_base: Path) -> None:
@@ -152,76 +149,36 @@ def test_the_shift_is_the_one_that_sampling_uses(pipeline: FluxPipeline, mini_ba
             num_inference_steps=4,
             output_type="latent",
         )
-        shift = FAMILY.sigma_shift(mini_base, height=height, width=width)
+        shift = cast(Flow, FAMILY.process(mini_base)).shift((height, width))
         expected = pipeline.scheduler.sigmas[:-1]
         torch.testing.assert_close(shifted(torch.linspace(1, 0.25, 4), shift), expected)
 
 
-# --- the file ----------------------------------------------------------------------------------------------------
+def test_every_preset_of_a_recipe_reaches_linears(mini_base: Path) -> None:
+    denoiser = FAMILY.load_denoiser(mini_base, device="cpu", dtype=torch.float32)
+    for preset in get_args(Targets):
+        assert FAMILY.target_modules(denoiser, preset), preset
+    with pytest.raises(ModelError, match="targets 'norms': cannot be adapted: a FluxTransformer2DModel has none"):
+        FAMILY.target_modules(denoiser, "norms")
 
 
-def adapted(folder: Path, **config: Any) -> nn.Module:
-    """A denoiser with an adapter whose weights are all random."""
-    denoiser = FAMILY.load_denoiser(folder, device="cpu", dtype=torch.float32)
-    torch.manual_seed(5)
-    targets = FAMILY.target_modules(denoiser, "all_block_linears")
-    denoiser.add_adapter(LoraConfig(target_modules=targets, **config), "default")  # type: ignore[operator]
-    for parameter in denoiser.parameters():
-        if parameter.requires_grad:
-            nn.init.normal_(parameter, std=0.1)
-    return denoiser
+def test_late_single_blocks_are_the_later_half() -> None:
+    with torch.device("meta"):
+        flux = FluxTransformer2DModel(guidance_embeds=True)
+    late = FAMILY.target_modules(flux, "late_single_blocks")
+    assert {int(name.split(".")[1]) for name in late} == set(range(19, 38))
+    assert set(late) < set(FAMILY.target_modules(flux, "all_block_linears"))
+    assert len(late) == 19 * 5
 
 
-def save(denoiser: nn.Module, path: Path, metadata: Mapping[str, str]) -> None:
-    config = denoiser.peft_config["default"]  # type: ignore[index]
-    FAMILY.save_adapter(path, get_peft_model_state_dict(denoiser), peft_config=config, metadata=metadata)
-
-
-@pytest.mark.parametrize("config", [{"r": 4, "lora_alpha": 4}, {"r": 4, "lora_alpha": 10.5}])
-def test_the_pipeline_loads_the_very_adapter(
-    pipeline: FluxPipeline, mini_base: Path, tmp_path: Path, config: dict[str, Any]
-) -> None:
-    trained = adapted(mini_base, **config)
-    path = tmp_path / "pytorch_lora_weights.safetensors"
-    save(trained, path, {"director": "nolan"})
-    noisy, sigma, prompt = torch.randn(2, 8, HEIGHT, WIDTH), torch.tensor([0.3, 0.9]), prompt_of(pipeline, batch=2)
-    fresh = FluxPipeline.from_pretrained(mini_base, dtype=torch.float32, local_files_only=True)
-    with torch.no_grad():
-        expected = FAMILY.predict(trained, noisy, sigma, prompt, guidance=1.0)
-        base = FAMILY.predict(fresh.transformer, noisy, sigma, prompt, guidance=1.0)
-        fresh.load_lora_weights(tmp_path)
-        loaded = FAMILY.predict(fresh.transformer, noisy, sigma, prompt, guidance=1.0)
-    assert (expected - base).abs().max() > 0.1
-    torch.testing.assert_close(loaded, expected)
-
-
-def test_the_header_tells_where_the_adapter_comes_from(mini_base: Path, tmp_path: Path) -> None:
-    path = tmp_path / "adapter.safetensors"
-    save(adapted(mini_base, r=2, lora_alpha=3), path, {"director": "nolan", "base": "mini"})
-    with safe_open(path, framework="pt") as file:
-        header = file.metadata()
-        assert all(key.startswith("transformer.") for key in file.keys())  # noqa: SIM118 — no mapping
-    assert header["format"] == "pt"
-    assert (header["director"], header["base"]) == ("nolan", "mini")
-    lora = json.loads(header["lora_adapter_metadata"])
-    assert (lora["transformer.r"], lora["transformer.lora_alpha"]) == (2, 3)
-
-
-def test_the_files_bytes_depend_on_its_content_alone(tmp_path: Path) -> None:
-    """Neither the order of sets nor that of safetensors' own metadata, new in every file, may show."""
-    config = LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v", "to_out.0", "proj_mlp"])
-    assert plain_config(config)["target_modules"] == ["proj_mlp", "to_k", "to_out.0", "to_q", "to_v"]
-    contents = set()
-    for number in range(8):
-        path = tmp_path / f"{number}.safetensors"
-        weights = {"a.lora_A.weight": torch.ones(2, 3)}
-        FAMILY.save_adapter(path, weights, peft_config=config, metadata={letter: letter for letter in "zxywv"})
-        contents.add(path.read_bytes())
-    assert len(contents) == 1
-    assert list(load_file(path)) == ["transformer.a.lora_A.weight"]
-
-
-def test_presets_are_those_that_recipes_may_name() -> None:
-    from director_diffusion.specs import LoraAdapter
-
-    assert set(denoising.PRESETS) == set(LoraAdapter.model_fields["targets"].annotation.__args__)  # type: ignore[union-attr]
+def test_the_backward_pass_goes_no_deeper_than_the_first_adapted_block(mini_base: Path) -> None:
+    denoiser = FAMILY.load_denoiser(mini_base, device="cpu", dtype=torch.float32)
+    targets = FAMILY.target_modules(denoiser, "late_single_blocks")
+    inject_adapter(denoiser, LoraAdapter(kind="lora", rank=2, alpha=2, targets="late_single_blocks"), targets)
+    reached = set()
+    for kind in ("transformer_blocks", "single_transformer_blocks"):
+        for number, block in enumerate(getattr(denoiser, kind)):
+            block.register_full_backward_hook(lambda *_, place=(kind, number): reached.add(place))
+    prompt = {"prompt_embeds": torch.randn(1, 6, 96), "pooled_prompt_embeds": torch.randn(1, 64)}
+    FAMILY.predict(denoiser, torch.randn(1, 8, 8, 8), torch.tensor([0.5]), prompt, 1.0).square().mean().backward()
+    assert reached == {("single_transformer_blocks", number) for number in (2, 3, 4)}

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,6 +18,8 @@ from director_diffusion.families import get_family
 from director_diffusion.latents.encode import encode_latents
 from director_diffusion.pretraining.flux_parts import untrained_pipeline
 from director_diffusion.pretraining.specs import DenoiserPart
+from director_diffusion.processes import Flow
+from director_diffusion.processes.levels import shifted
 from director_diffusion.progress import Silent
 from director_diffusion.prompts.encode import encode_prompts
 from director_diffusion.specs import Base, Director, FolderSource, Guidance, Licence, Resolution
@@ -25,9 +27,8 @@ from director_diffusion.stills.rows import Still
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage.items import ItemCache
 from director_diffusion.storage.store import Store
-from director_diffusion.training.loop import train_adapter
-from director_diffusion.training.timesteps import shifted
-from tests.training.trainings import RECIPE, varied
+from director_diffusion.training.train import train_adapter
+from tests.training.trainings import RECIPE, Dataset, make_job, varied
 
 FAMILY = get_family("flux_pixel")
 PATCH, TOKENS = 4, 8
@@ -80,7 +81,7 @@ def test_pixels_are_their_own_latents(folder: Path) -> None:
     assert mean.shape == (1, channels_of(folder), 8, 16)
     assert not std.any()
     assert FAMILY.latent_factor(folder) == 1
-    assert torch.equal(FAMILY.normalise(folder, mean), mean)
+    assert torch.equal(FAMILY.latent_scale(folder).normalise(mean), mean)
     decoded = codec.decode(mean)
     expected = pixels
     if channels_of(folder) == 1:
@@ -118,7 +119,7 @@ def test_the_shift_is_the_one_that_sampling_uses(folder: Path) -> None:
     pipeline = FluxPipeline.from_pretrained(folder, vae=None, local_files_only=True)
     painter = FAMILY.painter_of(pipeline, guidance_kind="classifier_free", max_tokens=TOKENS)
     painter.draw(["three"], [0], width=64, height=32, steps=4, guidance=1.0)
-    shift = FAMILY.sigma_shift(folder, height=32, width=64)
+    shift = cast(Flow, FAMILY.process(folder)).shift((32, 64))
     torch.testing.assert_close(shifted(torch.linspace(1, 0.25, 4), shift), pipeline.scheduler.sigmas[:-1])
 
 
@@ -175,10 +176,10 @@ def test_stages_make_an_adapter_of_such_a_base(folder: Path, tmp_path: Path) -> 
     prompts = encode_prompts(
         captions, director, base, folder, cache=ItemCache(store, "prompts", "x", ".safetensors"), **common
     )
-    result = train_adapter(
-        latents, prompts, base, varied(RECIPE, base="pixels"), folder, store=store, work=tmp_path / "work",
-        metadata={}, **common,
-    )  # fmt: skip
+    job = make_job(
+        Dataset(store, latents, prompts), varied(RECIPE, base="pixels"), tmp_path / "work", base=base, folder=folder
+    )
+    result = train_adapter(job, out=out, metadata={}, progress=Silent()).result
     assert result.held_out_loss < result.base_held_out_loss
     painter = painter_of(folder)
 

@@ -4,42 +4,48 @@ Belongs here: the family's face.  `encoding` turns pixels and prompts into tenso
 `drawing` samples with diffusers' own pipeline, `usage` tells users how to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
+from diffusers import FluxTransformer2DModel
 from torch import Tensor, nn
 
-from director_diffusion.families.base import Prompt
+from director_diffusion.families.base import Conditions, LatentScale, Placement
+from director_diffusion.families.codec import VaeCodec, vae_factor
 from director_diffusion.families.flux import denoising, drawing, encoding, usage
+from director_diffusion.families.painting import check_size
 from director_diffusion.families.usage import Example
+from director_diffusion.processes import Process
 
 
 class FluxFamily:
     """See `families.base.Family` for what each method promises."""
 
-    name = "flux"
+    name, role = "flux", "transformer"
 
     def check_folder(self, folder: Path) -> None:
         encoding.check_folder(folder)
 
     def latent_factor(self, folder: Path) -> int:
-        return encoding.latent_factor(folder)
+        return vae_factor(folder)
 
     def token_counters(self, folder: Path) -> dict[str, Any]:
         return encoding.token_counters(folder)
 
-    def load_codec(self, folder: Path, *, device: str, dtype: torch.dtype) -> encoding.FluxCodec:
-        return encoding.FluxCodec(folder, device=device, dtype=dtype)
+    def load_codec(self, folder: Path, *, device: str, dtype: torch.dtype) -> VaeCodec:
+        return VaeCodec(folder, device=device, dtype=dtype)
 
     def load_prompt_encoder(
         self, folder: Path, *, device: str, dtype: torch.dtype, max_tokens: int
     ) -> encoding.FluxPromptEncoder:
         return encoding.FluxPromptEncoder(folder, device=device, dtype=dtype, max_tokens=max_tokens)
 
-    def load_denoiser(self, folder: Path, *, device: str, dtype: torch.dtype) -> nn.Module:
-        return denoising.load_denoiser(folder, device=device, dtype=dtype)
+    def load_denoiser(
+        self, folder: Path, *, device: str, dtype: torch.dtype, quantised: Literal["nf4"] | None = None
+    ) -> nn.Module:
+        return denoising.load_denoiser(folder, device=device, dtype=dtype, quantised=quantised)
 
     def load_painter(
         self, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int
@@ -54,19 +60,52 @@ class FluxFamily:
     def target_modules(self, denoiser: nn.Module, preset: str) -> list[str]:
         return denoising.target_modules(denoiser, preset)
 
-    def normalise(self, folder: Path, latents: Tensor) -> Tensor:
-        return denoising.normalise(folder, latents)
+    def latent_scale(self, folder: Path) -> LatentScale:
+        return denoising.latent_scale(folder)
 
-    def sigma_shift(self, folder: Path, *, height: int, width: int) -> float:
-        return denoising.sigma_shift(folder, height=height, width=width)
+    def process(self, folder: Path) -> Process:
+        return denoising.process(folder)
 
-    def predict(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompt: Prompt, guidance: float) -> Tensor:
-        return denoising.predict(denoiser, noisy, sigma, prompt, guidance)
+    def size_conditions(self, placement: Placement) -> dict[str, Tensor]:
+        return {}
 
-    def save_adapter(
-        self, path: Path, state: Mapping[str, Tensor], *, peft_config: Any, metadata: Mapping[str, str]
-    ) -> None:
-        denoising.save_adapter(path, state, peft_config=peft_config, metadata=metadata)
+    def predict(self, denoiser: nn.Module, noisy: Tensor, t: Tensor, conditions: Conditions, guidance: float) -> Tensor:
+        return denoising.predict(denoiser, noisy, t, conditions, guidance)
+
+    def sketch(
+        self,
+        folder: Path,
+        denoiser: nn.Module,
+        conditions: Conditions,
+        empty: Conditions,
+        seeds: Sequence[int],
+        *,
+        width: int,
+        height: int,
+        steps: int,
+        guidance: float,
+        guidance_kind: str,
+    ) -> Tensor:
+        factor, side = self.latent_factor(folder), self.token_side(folder)
+        check_size(width, height, factor * side)
+        channels = cast(FluxTransformer2DModel, denoiser).config.in_channels // side**2
+        drawn = drawing.sketch(
+            folder,
+            denoiser,
+            conditions,
+            empty,
+            seeds,
+            cells=(channels, height // factor, width // factor),
+            side=side,
+            steps=steps,
+            guidance=guidance,
+            guidance_kind=guidance_kind,
+        )
+        return self.latent_scale(folder).undo(drawn)
+
+    def token_side(self, folder: Path) -> int:
+        """Latent cells along a side of one token."""
+        return denoising.PACK
 
     def usage(self, example: Example) -> str:
         return usage.usage(example)

@@ -9,38 +9,42 @@ from typing import Any, Self, cast
 
 import numpy as np
 import torch
-from diffusers import FluxPipeline
+from diffusers import FluxPipeline, FluxTransformer2DModel
 from numpy.typing import NDArray
-from PIL import Image
-from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
-from director_diffusion.errors import EvaluationError, ModelError
+from director_diffusion.errors import ModelError
+from director_diffusion.families.base import Conditions
+from director_diffusion.families.flux.packing import pack, unpack
+from director_diffusion.families.painting import (
+    PipelinePainter,
+    check_classifier_free,
+    floating_dtype,
+    generators_of,
+    given,
+    sketching,
+)
+
+_NOTHING_ELSE = dict.fromkeys(("vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"))
 
 
-class FluxPainter:
+class FluxPainter(PipelinePainter):
     """`families.base.Painter` over FluxPipeline.
 
     Guidance is either the embedded input that the base was distilled with, or classifier-free (Ho and Salimans 2022)
     against the empty prompt; which one is a property of the checkpoint, so a spec that says otherwise is refused.
     """
 
+    role = "transformer"
+
     def __init__(self, pipeline: FluxPipeline, *, name: str, guidance_kind: str, max_tokens: int):
         """`name` is what errors call the pipeline.
 
         `max_tokens`: T5 tokens that prompts are padded to, as in training, since Flux attends to the padding.
         """
-        self._pipeline = pipeline
-        self._pipeline.set_progress_bar_config(disable=True)
+        super().__init__(pipeline)
         self._max_tokens = max_tokens
-        embedded = bool(self._pipeline.transformer.config.guidance_embeds)
-        if embedded != (guidance_kind == "embedded"):
-            raise ModelError(
-                name,
-                f"{'takes' if embedded else 'does not take'} embedded guidance, but its spec says {guidance_kind}",
-                f"Set guidance.kind to {'embedded' if embedded else 'classifier_free'}.",
-            )
-        self._embedded = embedded
+        self._embedded = takes_embedded(pipeline.transformer, name=name, guidance_kind=guidance_kind)
 
     @classmethod
     def load(
@@ -50,87 +54,73 @@ class FluxPainter:
         pipeline = FluxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True, **components).to(device)
         return cls(pipeline, name=str(folder), guidance_kind=guidance_kind, max_tokens=max_tokens)
 
-    def attach(self, adapter: Path) -> None:
-        """Load an adapter file in place of any other.  Raises ModelError unless all of it fits this base."""
-        self.detach()
-        _check_fit(adapter, self._pipeline.transformer)
-        self._pipeline.load_lora_weights(adapter.parent, weight_name=adapter.name, local_files_only=True)
-
-    def detach(self) -> None:
-        """Remove the adapter wholly."""
-        self._pipeline.unload_lora_weights()
-
-    def draw(
-        self, prompts: Sequence[str], seeds: Sequence[int], *, width: int, height: int, steps: int, guidance: float
-    ) -> list[Image.Image]:
-        """One image per prompt and seed.  Width and height are pixels, multiples of a token's side.
-
-        Each seed has its own generator on the CPU, so its initial latents are the same in every arm, in every batch and
-        on every device.
-        """
-        multiple = self._multiple
-        if width % multiple or height % multiple:
-            raise EvaluationError(
-                f"{width} × {height}",
-                f"is no size of this base: sides are multiples of {multiple}",
-                "Mend its buckets.",
-            )
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        settings = {
-            "num_inference_steps": steps,
-            "max_sequence_length": self._max_tokens,
-            **self._guidance(guidance, len(prompts)),
-        }
-        images = self._levels(list(prompts), generators, width=width, height=height, **settings)
-        if not np.isfinite(images).all():
-            raise EvaluationError(
-                "drawing", "the model gave values that are not finite", "Draw with dtype float32, or mend the adapter."
-            )
-        return list(self._pipeline.image_processor.numpy_to_pil(images))
-
     @property
     def _multiple(self) -> int:
         """Pixels along a side of one token."""
         return 2 * int(self._pipeline.vae_scale_factor)
 
+    def _guidance(self, guidance: float, images: int) -> dict[str, object]:
+        return _guidance(guidance, self._embedded, {"negative_prompt": [""] * images})
+
     def _levels(
         self, prompts: list[str], generators: list[torch.Generator], *, width: int, height: int, **settings: Any
     ) -> NDArray[np.floating[Any]]:
-        """Images (B, H, W, 3) in [0, 1]."""
-        drawn = self._pipeline(
-            prompts, width=width, height=height, generator=generators, output_type="np", **settings
-        ).images
-        return cast("NDArray[np.floating[Any]]", drawn)
-
-    def _guidance(self, guidance: float, images: int) -> dict[str, object]:
-        if self._embedded:
-            return {"guidance_scale": guidance}
-        if guidance < 1:
-            raise EvaluationError(
-                f"guidance {guidance}", "is below 1, where classifier-free guidance is not drawn", "Give 1 or more."
-            )
-        return {"true_cfg_scale": guidance, "negative_prompt": [""] * images}
-
-
-def _check_fit(adapter: Path, transformer: nn.Module) -> None:
-    """Raise ModelError unless every weight in the file belongs to a linear layer of its shape.
-
-    diffusers itself only logs layers that found no place, and takes weights of other shapes until they are first used.
-    """
-    try:
-        with safe_open(adapter, framework="pt") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 — no mapping
-    except (OSError, SafetensorError) as error:
-        raise ModelError(str(adapter), f"cannot be read as an adapter: {error}", "Train the adapter again.") from error
-    fitting = {}
-    for name, module in transformer.named_modules(prefix="transformer"):
-        if isinstance(module, nn.Linear):
-            fitting[f"{name}.lora_A.weight"] = (1, module.in_features)
-            fitting[f"{name}.lora_B.weight"] = (0, module.out_features)
-    misfits = [key for key, shape in shapes.items() if key not in fitting or shape[fitting[key][0]] != fitting[key][1]]
-    if misfits or not shapes:
-        raise ModelError(
-            str(adapter),
-            f"does not fit this base: {len(misfits)} of its {len(shapes)} weights have no place, as {misfits[:1]}",
-            "Use an adapter that was trained on this very base.",
+        return super()._levels(
+            prompts, generators, width=width, height=height, max_sequence_length=self._max_tokens, **settings
         )
+
+
+def takes_embedded(transformer: nn.Module, *, name: str, guidance_kind: str) -> bool:
+    """Whether a transformer takes guidance as an input.  Raises ModelError unless its spec says so too."""
+    embedded = bool(cast(FluxTransformer2DModel, transformer).config.guidance_embeds)
+    if embedded != (guidance_kind == "embedded"):
+        raise ModelError(
+            name,
+            f"{'takes' if embedded else 'does not take'} embedded guidance, but its spec says {guidance_kind}",
+            f"Set guidance.kind to {'embedded' if embedded else 'classifier_free'}.",
+        )
+    return embedded
+
+
+def sketch(
+    folder: Path,
+    denoiser: nn.Module,
+    conditions: Conditions,
+    empty: Conditions,
+    seeds: Sequence[int],
+    *,
+    cells: tuple[int, int, int],
+    side: int,
+    steps: int,
+    guidance: float,
+    guidance_kind: str,
+) -> Tensor:
+    """What the denoiser works on, (B, C, h, w), float32, as diffusers' pipeline draws it; see `families.base.Family`.
+
+    `cells` is (C, h, w); a token is a square of `side` of them.
+    """
+    embedded = takes_embedded(denoiser, name=str(folder), guidance_kind=guidance_kind)
+    dtype = floating_dtype(denoiser)
+    noise = torch.stack([torch.randn(cells, generator=generator, dtype=dtype) for generator in generators_of(seeds)])
+    pipeline = FluxPipeline.from_pretrained(folder, transformer=denoiser, local_files_only=True, **_NOTHING_ELSE)
+    # The pipeline counts the rows and columns of its tokens by the size of a VAE's that it would have.
+    token = 2 * int(pipeline.vae_scale_factor)
+    _, height, width = cells
+    with sketching(pipeline, FluxPainter.role):
+        tokens = pipeline(
+            **given(conditions, denoiser),
+            width=width // side * token,
+            height=height // side * token,
+            latents=pack(noise, side),
+            output_type="latent",
+            num_inference_steps=steps,
+            **_guidance(guidance, embedded, given(empty, denoiser, "negative_")),
+        ).images
+    return unpack(tokens.float(), side, height=height, width=width)
+
+
+def _guidance(guidance: float, embedded: bool, against: dict[str, Any]) -> dict[str, object]:
+    if embedded:
+        return {"guidance_scale": guidance}
+    check_classifier_free(guidance)
+    return {"true_cfg_scale": guidance, **against}

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from director_diffusion.errors import ModelError
-from director_diffusion.families.base import Prompt
+from director_diffusion.families.base import Conditions, LatentScale
 from director_diffusion.families.flux import FluxFamily, denoising, encoding
 from director_diffusion.families.flux_pixel import usage
 from director_diffusion.families.flux_pixel.codec import PixelCodec
 from director_diffusion.families.flux_pixel.drawing import FluxPixelPainter
+from director_diffusion.families.folders import read_json
 from director_diffusion.families.usage import Example
+from director_diffusion.processes import Process
 
 
 class FluxPixelFamily(FluxFamily):
@@ -28,7 +30,7 @@ class FluxPixelFamily(FluxFamily):
     name = "flux_pixel"
 
     def check_folder(self, folder: Path) -> None:
-        encoding.check_without_vae(folder)
+        encoding.check_folder(folder, vae=False)
         config = _config(folder)
         patch, channels = config["patch_size"], config["out_channels"]
         if channels not in (1, 3) or config["in_channels"] != channels * patch**2:
@@ -55,21 +57,24 @@ class FluxPixelFamily(FluxFamily):
     def painter_of(self, pipeline: Any, *, guidance_kind: str, max_tokens: int) -> FluxPixelPainter:
         return FluxPixelPainter(pipeline, name="this pipeline", guidance_kind=guidance_kind, max_tokens=max_tokens)
 
-    def normalise(self, folder: Path, latents: Tensor) -> Tensor:
-        return latents
+    def latent_scale(self, folder: Path) -> LatentScale:
+        return LatentScale(0.0, 1.0)
 
-    def sigma_shift(self, folder: Path, *, height: int, width: int) -> float:
-        return denoising.sigma_shift(folder, height=height, width=width, side=_config(folder)["patch_size"])
+    def process(self, folder: Path) -> Process:
+        return denoising.process(folder, side=self.token_side(folder))
 
-    def predict(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompt: Prompt, guidance: float) -> Tensor:
+    def token_side(self, folder: Path) -> int:
+        return int(_config(folder)["patch_size"])
+
+    def predict(self, denoiser: nn.Module, noisy: Tensor, t: Tensor, conditions: Conditions, guidance: float) -> Tensor:
         side = cast(FluxTransformer2DModel, denoiser).config.patch_size
         # On a CPU, torch's flash attention goes back twice as slowly as plain products, at such few tokens (measured).
         with sdpa_kernel(SDPBackend.MATH) if noisy.device.type == "cpu" else nullcontext():
-            return denoising.predict(denoiser, noisy, sigma, prompt, guidance, side=side)
+            return denoising.predict(denoiser, noisy, t, conditions, guidance, side=side)
 
     def usage(self, example: Example) -> str:
         return usage.usage(example)
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    return encoding.read_json(folder, "transformer/config.json")
+    return read_json(folder, "transformer/config.json")

@@ -33,6 +33,7 @@ class FluxPixelPainter(FluxPainter):
             height=height // side * token,
             latents=pack(noise, side),
             output_type="latent",
+            max_sequence_length=self._max_tokens,
             **settings,
         ).images
         pixels = unpack(tokens.float(), side, height=height, width=width).clamp(-1, 1).expand(-1, 3, -1, -1)

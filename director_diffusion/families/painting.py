@@ -1,0 +1,140 @@
+"""Painting: a pipeline of diffusers as a painter, and as a sketcher around a denoiser in memory.
+
+Belongs here: what drawing is for all families.  Sizes, guidance and latents are each family's.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from director_diffusion.adapters.files import check_fit, load_adapter, remove_adapter
+from director_diffusion.errors import EvaluationError
+from director_diffusion.families.base import Conditions
+
+
+class PipelinePainter(ABC):
+    """`families.base.Painter` over a pipeline of diffusers."""
+
+    role: str
+    """Of the denoiser in the pipeline."""
+
+    def __init__(self, pipeline: DiffusionPipeline):
+        self._pipeline: Any = pipeline
+        self._pipeline.set_progress_bar_config(disable=True)
+
+    @property
+    def _denoiser(self) -> Any:
+        return getattr(self._pipeline, self.role)
+
+    def attach(self, adapter: Path) -> None:
+        """Load an adapter file in place of any other.  Raises ModelError unless all of it fits this base."""
+        self.detach()
+        check_fit(adapter, self._denoiser, self.role)
+        load_adapter(self._denoiser, adapter)
+
+    def detach(self) -> None:
+        """Remove the adapter wholly."""
+        remove_adapter(self._denoiser)
+
+    def draw(
+        self, prompts: Sequence[str], seeds: Sequence[int], *, width: int, height: int, steps: int, guidance: float
+    ) -> list[Image.Image]:
+        """One image per prompt and seed.  Width and height are pixels, multiples of what the denoiser takes whole.
+
+        Each seed has its own generator on the CPU, so its initial latents are the same in every arm, in every batch and
+        on every device.
+        """
+        check_size(width, height, self._multiple)
+        images = self._levels(
+            list(prompts),
+            generators_of(seeds),
+            width=width,
+            height=height,
+            num_inference_steps=steps,
+            **self._guidance(guidance, len(prompts)),
+        )
+        if not np.isfinite(images).all():
+            raise EvaluationError(
+                "drawing", "the model gave values that are not finite", "Draw with dtype float32, or mend the adapter."
+            )
+        return list(self._pipeline.image_processor.numpy_to_pil(images))
+
+    @property
+    @abstractmethod
+    def _multiple(self) -> int:
+        """Pixels that both sides of a picture are multiples of."""
+
+    @abstractmethod
+    def _guidance(self, guidance: float, images: int) -> dict[str, object]:
+        """The pipeline's own words for guidance.  Raises EvaluationError for one that it does not draw with."""
+
+    def _levels(
+        self, prompts: list[str], generators: list[torch.Generator], *, width: int, height: int, **settings: Any
+    ) -> NDArray[np.floating[Any]]:
+        """Images (B, H, W, 3) in [0, 1]."""
+        drawn = self._pipeline(
+            prompts, width=width, height=height, generator=generators, output_type="np", **settings
+        ).images
+        return cast("NDArray[np.floating[Any]]", drawn)
+
+
+def generators_of(seeds: Sequence[int]) -> list[torch.Generator]:
+    """A generator on the CPU for each seed."""
+    return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+
+
+def check_size(width: int, height: int, multiple: int) -> None:
+    """Raise EvaluationError unless both sides, in pixels, are multiples."""
+    if width % multiple or height % multiple:
+        raise EvaluationError(
+            f"{width} × {height}",
+            f"is no size of this base: sides are multiples of {multiple}",
+            "Mend its buckets.",
+        )
+
+
+def check_classifier_free(guidance: float) -> None:
+    """Raise EvaluationError for classifier-free guidance (Ho and Salimans 2022) that pipelines do not draw with."""
+    if guidance < 1:
+        raise EvaluationError(
+            f"guidance {guidance}", "is below 1, where classifier-free guidance is not drawn", "Give 1 or more."
+        )
+
+
+@contextmanager
+def sketching(pipeline: DiffusionPipeline, role: str) -> Iterator[Any]:
+    """The pipeline, for drawing without bars or gradients; its denoiser is in eval mode inside, and as before after."""
+    pipeline.set_progress_bar_config(disable=True)
+    training = [module for module in getattr(pipeline, role).modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        with torch.no_grad():
+            yield pipeline
+    finally:
+        for module in training:
+            module.training = True
+
+
+def floating_dtype(denoiser: nn.Module) -> torch.dtype:
+    """What a denoiser computes in, also where its linears are in 4 bits."""
+    return next(parameter.dtype for parameter in denoiser.parameters() if parameter.is_floating_point())
+
+
+def given(conditions: Conditions, denoiser: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """Embedded prompts as a pipeline takes them, where the denoiser is and in its dtype."""
+    device = next(denoiser.parameters()).device
+    return {
+        f"{prefix}{name}": conditions[name].to(device, floating_dtype(denoiser))
+        for name in ("prompt_embeds", "pooled_prompt_embeds")
+        if name in conditions
+    }

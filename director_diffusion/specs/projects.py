@@ -1,0 +1,82 @@
+"""Projects and deployments: what is made, and where it runs."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec, Text
+from director_diffusion.specs.bases import ModelSource
+
+
+class Captioner(Spec):
+    """The vision-language model that captions, and how it is asked."""
+
+    source: ModelSource
+    max_pixels: Annotated[int, Field(ge=28 * 28)] = Field(
+        602_112, description="Pixels of a still as the model sees it."
+    )
+    max_new_tokens: Annotated[int, Field(ge=4, le=1024)] = 160
+    max_words: Annotated[int, Field(ge=5, le=300)] = Field(60, description="Longer captions fail the quality rules.")
+    min_words: Annotated[int, Field(ge=1, le=50)] = 3
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+
+
+class PlaceholderStills(Spec):
+    """Drawn stills that fill an empty store, so that the graph has something to run on.  They are not film stills."""
+
+    per_director: Annotated[int, Field(ge=1, le=1000)] = 36
+    captioned_share: Share = Field(0.5, description="Share of stills that get a caption file beside them.")
+    seed: int = 0
+
+
+class Project(Spec):
+    """What is made."""
+
+    slug: Slug
+    recipes: tuple[Slug, ...] = Field(min_length=1)
+    bases: tuple[Slug, ...] = Field((), description="Bases to be trained here, beside those of the recipes.")
+    captioner: Captioner
+    evaluation: Slug
+    directors: Literal["all"] | tuple[Slug, ...] = "all"
+    placeholder_stills: PlaceholderStills | None = None
+    hub_namespace: Annotated[str, Field(pattern=r"^[\w.-]+$")] = Field(
+        "director-diffusion", description="User or organisation that published repositories belong to."
+    )
+
+
+class FolderHub(Spec):
+    """Publish into a folder, laid out as repositories."""
+
+    kind: Literal["folder"]
+    folder: Text | None = Field(None, description="Folder or fsspec URL; None: `hub/` in the store.")
+
+
+class Deployment(Spec):
+    """Where it runs, never what comes out."""
+
+    slug: Slug
+    store: Text = Field(description="Folder or fsspec URL; DIRECTOR_STORE overrides it.")
+    executor: Literal["in_process", "multiprocess"] = Field(
+        "in_process", description="Of runs that Dagster launches; `director run` is always one process."
+    )
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpus: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="Slots of the `gpu` pool; 0 sets no limit.")
+    training_processes: PositiveInt = Field(
+        1, description="Processes that share one training, each with a GPU of its own on `cuda`."
+    )
+    cpu_threads: PositiveInt | None = Field(
+        None, description="Threads of a step's arithmetic on the CPU; None leaves it to the libraries."
+    )
+    captioning_batch: PositiveInt = 8
+    hub: FolderHub
+    model_cache: Text | None = Field(None, description="Folder of downloaded models; None: the user's cache.")
+
+    @model_validator(mode="after")
+    def _gpus_match_device(self) -> "Deployment":
+        if (self.device == "cuda") != (self.gpus > 0):
+            raise ValueError(
+                f"device {self.device!r} does not go with gpus {self.gpus}: cuda needs 1 or more, cpu needs 0"
+            )
+        if self.device == "cuda" and self.training_processes > self.gpus:
+            raise ValueError(f"training_processes {self.training_processes} must be at most gpus {self.gpus}")
+        return self

@@ -1,0 +1,191 @@
+"""Recipes: how an adapter is made of a base.
+
+Belongs here: kinds of adapters, optimizers, schedules, samplers of noise levels, and what the loss asks.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec
+
+# --- adapters ----------------------------------------------------------------------------------------------------
+
+Targets = Literal["attention", "all_block_linears", "late_single_blocks"]
+"""Presets of linears that carry an adapter.  Each family says which are its (`families`)."""
+
+
+class LoraAdapter(Spec):
+    """Low-rank adapter (Hu et al. 2021): W + alpha / rank · B A."""
+
+    kind: Literal["lora"]
+    rank: Annotated[int, Field(ge=1, le=512)]
+    alpha: Annotated[float, Field(gt=0, le=1024)]
+    rank_stabilised: bool = Field(False, description="alpha / √rank in place of alpha / rank (Kalajdzievski 2023).")
+    dora: bool = Field(False, description="Learn magnitude and direction apart (DoRA, Liu et al. 2024).")
+    targets: Targets = "all_block_linears"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class LokrAdapter(Spec):
+    """Kronecker adapter (LoKr, Yeh et al. 2023): W + A ⊗ B."""
+
+    kind: Literal["lokr"]
+    factor: tuple[PositiveInt, PositiveInt] = Field(
+        description="Rows and columns of A; B fits the linear. Where a linear's side is no multiple, its largest "
+        "divisor below is taken."
+    )
+    targets: Targets = "all_block_linears"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+Adapter = Annotated[LoraAdapter | LokrAdapter, Field(discriminator="kind")]
+
+# --- optimization ------------------------------------------------------------------------------------------------
+
+
+class AdamW(Spec):
+    """AdamW (Loshchilov and Hutter 2019)."""
+
+    kind: Literal["adamw"] = "adamw"
+    lr: Annotated[float, Field(gt=0, le=1)]
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+
+
+class AdamW8bit(Spec):
+    """AdamW with moments in 8 bits, in blocks (Dettmers et al. 2022): a quarter of their memory."""
+
+    kind: Literal["adamw_8bit"]
+    lr: Annotated[float, Field(gt=0, le=1)]
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Prodigy(Spec):
+    """Prodigy (Mishchenko and Defazio 2024), which finds its own step size: `lr` multiplies it."""
+
+    kind: Literal["prodigy"]
+    lr: Annotated[float, Field(gt=0, le=10)] = 1.0
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    growth: Annotated[float, Field(ge=1)] | None = Field(
+        None, description="Most that the step size may grow by in one step; None sets no limit."
+    )
+    first_size: Annotated[float, Field(gt=0, le=1)] = Field(1e-6, description="Step size that it starts from (d0).")
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+
+
+Optimizer = Annotated[AdamW | AdamW8bit | Prodigy, Field(discriminator="kind")]
+
+
+class Schedule(Spec):
+    """Learning rate per optimizer step."""
+
+    kind: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+
+# --- what is asked -----------------------------------------------------------------------------------------------
+
+
+class Timesteps(Spec):
+    """Which noise levels training visits.
+
+    `logit_normal` (Esser et al. 2024): a level's logit is normal. `style_friendly` (Choi et al. 2024): its log-SNR is,
+    far on the noisy side, where style is decided. `uniform`: every level alike.
+    """
+
+    kind: Literal["logit_normal", "style_friendly", "uniform"] = "logit_normal"
+    mean: float | None = Field(None, description="None: 0 for logit_normal, -6 (log-SNR) for style_friendly.")
+    std: Annotated[float, Field(gt=0, le=10)] | None = Field(
+        None, description="None: 1 for logit_normal, 2 for style_friendly."
+    )
+    shift: Literal["resolution", "none"] | Annotated[float, Field(gt=0, le=100)] = Field(
+        "resolution",
+        description="How far levels are moved towards noise: as the base's own sampling shifts them for so many "
+        "latent cells (not at all where it does not), not at all, or by this factor.",
+    )
+
+    @model_validator(mode="after")
+    def _uniform_has_no_shape(self) -> "Timesteps":
+        if self.kind == "uniform" and (self.mean is not None or self.std is not None):
+            raise ValueError("kind uniform takes neither mean nor std")
+        return self
+
+
+class Objective(Spec):
+    """What the loss asks of bases that go by discrete timesteps (sdxl, sd15); those of a flow take the defaults."""
+
+    min_snr_gamma: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None, description="Weigh timesteps by min(SNR, gamma) (Hang et al. 2023); 5 is usual."
+    )
+    noise_offset: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Noise added to whole channels, for pictures much darker or lighter than grey; 0.05 is usual."
+    )
+
+
+class HeldOut(Spec):
+    """The held-out loss: fixed noise levels and fixed noise, so that checkpoints compare."""
+
+    levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.15, 0.35, 0.55, 0.75, 0.95),
+        min_length=1,
+        description="Of a flow its sigmas, of a diffusion shares of its timesteps.",
+    )
+    noises: PositiveInt = Field(1, description="Noise draws per still and noise level.")
+
+
+class Prior(Spec):
+    """Prior preservation (Ruiz et al. 2023): pictures by the bare base, under captions without the trigger."""
+
+    pictures: Annotated[int, Field(ge=1, le=2000)] = 32
+    steps: Annotated[int, Field(ge=1, le=200)] = Field(28, description="Sampling steps of a picture.")
+    weight: Annotated[float, Field(gt=0, le=10)] = Field(1.0, description="Of the pictures' loss beside the stills'.")
+    seed: int = 0
+
+
+# --- the recipe --------------------------------------------------------------------------------------------------
+
+
+class Recipe(Spec):
+    """How an adapter is made of a base."""
+
+    slug: Slug
+    base: Slug
+    adapter: Adapter
+    optimizer: Optimizer
+    schedule: Schedule = Schedule()
+    timesteps: Timesteps = Timesteps()
+    objective: Objective = Objective()
+    held_out: HeldOut = HeldOut()
+    steps: PositiveInt = Field(description="Optimizer steps.")
+    batch_size: PositiveInt = 1
+    gradient_accumulation: PositiveInt = 1
+    caption_dropout: Share = Field(0.1, description="Share of samples trained on the empty prompt.")
+    prior: Prior | None = Field(None, description="None: no prior preservation.")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(0.99, description="0 keeps no moving average.")
+    checkpoint_every: PositiveInt = Field(description="Optimizer steps between checkpoints.")
+    init_from: Slug | None = Field(
+        None, description="A recipe whose adapter of the same director this one starts from."
+    )
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    quantised_base: Literal["nf4"] | None = Field(
+        None, description="Hold the base's linears in 4 bits (NF4, Dettmers et al. 2023): for a GPU of 24 GB."
+    )
+    activation_gib: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Memory for activations: as few blocks as it takes are computed again. None: none are."
+    )
+    compiled: bool = Field(False, description="Compile the repeated blocks: faster after a minute or two, on a GPU.")
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> "Recipe":
+        if self.schedule.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below steps {self.steps}")
+        return self
