@@ -13,6 +13,8 @@ from assets_defs.captions import captions_asset
 from assets_defs.evaluation import evaluation_asset
 from assets_defs.latents import latents_asset
 from assets_defs.model_card import model_card_asset
+from assets_defs.pick import pick_asset
+from assets_defs.prior import prior_asset
 from assets_defs.prompt_embeddings import prompt_embeddings_asset
 from assets_defs.published_model import published_model_asset
 from assets_defs.roots import root_assets
@@ -35,11 +37,14 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
     assets = [*root_assets(partitions), stills_asset(partitions), captions_asset(partitions, project, bases)]
     assets += [base_model_asset(base) for base in catalog.project_bases_trained_here(project)]
     for base in bases:
-        assets += [latents_asset(partitions, base), prompt_embeddings_asset(partitions, base)]
+        assets += [latents_asset(partitions, base), prompt_embeddings_asset(partitions, base, plan)]
     for recipe in catalog.project_recipes(project):
         base = catalog.bases[recipe.base]
+        if recipe.prior is not None:
+            assets.append(prior_asset(partitions, base, recipe, recipe.prior))
         assets += [
-            adapter_asset(partitions, base, recipe),
+            pick_asset(partitions, recipe),
+            adapter_asset(partitions, base, recipe, plan),
             samples_asset(partitions, base, recipe, plan),
             evaluation_asset(partitions, recipe, plan),
             model_card_asset(partitions, project, base, recipe, plan),

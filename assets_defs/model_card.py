@@ -33,9 +33,12 @@ def model_card_asset(
             "recipe": recipe,
             "plan": plan,
         },
-        fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
+        fingerprints=lambda resources: {
+            "base": resources.models.fingerprint(base.source),
+            "drawn with": resources.models.fingerprint(base.drawn_with.source),
+        },
         reads={name: of_recipe(recipe, name) for name in ("adapter", "samples", "evaluation")},
-        after=models_of(base.source),
+        after=models_of(base.source, base.drawn_with.source),
         kinds={"markdown", "huggingface"},
     )
     def model_card(
@@ -48,11 +51,11 @@ def model_card_asset(
         director: Artifact,
     ) -> StageResult:
         """A Hub repository folder: card, weights, pictures, scores, provenance and licence; never a still."""
+        from director_diffusion.packages import package_versions
         from director_diffusion.publishing.card import write_model_card
         from director_diffusion.publishing.inputs import (
             CardInputs,
             count_data,
-            package_versions,
             pictures_of,
             repo_id_of,
         )
@@ -72,6 +75,7 @@ def model_card_asset(
             grid=comparison_grid(drawn, run.store),
             pictures=pictures_of(drawn, run.store),
             base_fingerprint=run.resources.models.fingerprint(base.source),
+            drawn_with_fingerprint=run.resources.models.fingerprint(base.drawn_with.source),
             versions=run.versions,
             packages=package_versions(),
         )

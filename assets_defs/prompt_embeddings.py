@@ -7,13 +7,17 @@ import dagster as dg
 
 from assets_defs.common import GPU, director_of, models_of
 from director_diffusion.captions.rows import FILE, Caption
-from director_diffusion.specs import Base
+from director_diffusion.specs import Base, EvaluationPlan
 from director_diffusion.storage import Artifact, ItemCache
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
 
-def prompt_embeddings_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsDefinition:
+def prompt_embeddings_asset(
+    partitions: dg.PartitionsDefinition, base: Base, plan: EvaluationPlan
+) -> dg.AssetsDefinition:
+    previews = plan.previews.prompts if plan.previews is not None else ()
+
     @stage(
         partitions=partitions,
         prefix=base.slug,
@@ -24,6 +28,7 @@ def prompt_embeddings_asset(partitions: dg.PartitionsDefinition, base: Base) -> 
             "max_prompt_tokens": base.max_prompt_tokens,
             "dtype": base.dtype,
             "family": base.family,
+            "previews": previews,
         },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         after=models_of(base.source),
@@ -31,7 +36,7 @@ def prompt_embeddings_asset(partitions: dg.PartitionsDefinition, base: Base) -> 
         kinds={"pytorch", "safetensors"},
     )
     def prompt_embeddings(run: StageRun, captions: Artifact, director: Artifact) -> StageResult:
-        """The text encoders' outputs of every training prompt and of the empty one."""
+        """The text encoders' outputs of every training prompt, of the empty one and of the previews."""
         from director_diffusion.prompts.encode import encode_prompts, prompt_fingerprint
 
         models = run.resources.models
@@ -45,6 +50,7 @@ def prompt_embeddings_asset(partitions: dg.PartitionsDefinition, base: Base) -> 
             device=run.resources.machine.device,
             out=run.out,
             progress=run.progress,
+            previews=previews,
         )
         return run.result(
             facts={"prompts": len(rows), "distinct": len({row.item for row in rows})},

@@ -17,15 +17,22 @@ from resources.stage_run import StageResult, StageRun
 def samples_asset(
     partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, plan: EvaluationPlan
 ) -> dg.AssetsDefinition:
+    drawn_with = base.drawn_with
+
     @stage(
         partitions=partitions,
         prefix=recipe.slug,
         group=recipe.slug,
         version="1",
-        spec={"base": drawing_spec(base), "prompts": plan.prompts, "seeds": plan.seeds, "sampling": plan.sampling},
-        fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
+        spec={
+            "base": drawing_spec(drawn_with),
+            "prompts": plan.prompts,
+            "seeds": plan.seeds,
+            "sampling": plan.sampling,
+        },
+        fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
         reads={"adapter": of_recipe(recipe, "adapter")},
-        after=models_of(base.source),
+        after=models_of(drawn_with.source),
         pool=GPU,
         kinds={"pytorch", "diffusers"},
         fresh=True,
@@ -38,12 +45,12 @@ def samples_asset(
         models, weights = run.resources.models, adapter.path(WEIGHTS)
         rows = draw_samples(
             plan,
-            base,
+            drawn_with,
             director_of(director),
-            models.base_folder(base),
+            models.base_folder(drawn_with),
             weights,
             adapter_version=hash_file(weights),
-            base_fingerprint=models.fingerprint(base.source),
+            base_fingerprint=models.fingerprint(drawn_with.source),
             store=run.store,
             fresh=run.fresh,
             device=run.resources.machine.device,

@@ -4,7 +4,7 @@ Belongs here: reading YAML into specs, errors that name file, key and value, and
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,18 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from director_diffusion.errors import SpecError
-from director_diffusion.specs import Base, Deployment, Director, EvaluationPlan, Project, Recipe, Source, TrainedSource
+from director_diffusion.specs import (
+    FLOWS,
+    Base,
+    Deployment,
+    Director,
+    EvaluationPlan,
+    Objective,
+    Project,
+    Recipe,
+    Source,
+    TrainedSource,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -90,7 +101,7 @@ def load_spec(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate({**data, "slug": path.stem})
     except ValidationError as error:
-        raise SpecError(str(path), _explain(error, model), "Mend the keys named and load again.") from error
+        raise SpecError(str(path), _explain(error, model, data), "Mend the keys named and load again.") from error
 
 
 def json_schemas() -> dict[str, str]:
@@ -126,12 +137,17 @@ def _check_references(catalog: Catalog) -> None:
         )
     for recipe in catalog.recipes.values():
         _must_exist(catalog, "recipes", recipe.slug, "base", recipe.base, catalog.bases)
+    for recipe in catalog.recipes.values():
+        _check_recipe(catalog, recipe)
     trained_here = {slug: base for slug, base in catalog.bases.items() if base.trained_here is not None}
+    for base in catalog.bases.values():
+        _check_drawn_with(catalog, base, trained_here)
     for plan in catalog.evaluations.values():
         _must_be_trained(catalog, "evaluations", plan.slug, "embedder", plan.embedder.source, trained_here)
     for project in catalog.projects.values():
         for slug in project.recipes:
             _must_exist(catalog, "projects", project.slug, "recipes", slug, catalog.recipes)
+            _must_make_start(catalog, project, catalog.recipes[slug])
         for slug in project.bases:
             _must_exist(catalog, "projects", project.slug, "bases", slug, trained_here)
         _must_exist(catalog, "projects", project.slug, "evaluation", project.evaluation, catalog.evaluations)
@@ -140,6 +156,45 @@ def _check_references(catalog: Catalog) -> None:
         _must_be_trained(catalog, "projects", project.slug, "captioner", project.captioner.source, trained_here)
         _must_train(catalog, project, "captioner", project.captioner.source)
         _must_train(catalog, project, "embedder", catalog.evaluations[project.evaluation].embedder.source)
+        for base in catalog.project_bases(project):
+            _must_train(catalog, project, f"checkpoint that {base.slug} is sampled with", base.drawn_with.source)
+
+
+def _check_recipe(catalog: Catalog, recipe: Recipe) -> None:
+    """What a recipe asks must be something that its base and the recipe it starts from can give."""
+    file = str(catalog.folder / "recipes" / f"{recipe.slug}.yaml")
+    family = catalog.bases[recipe.base].family
+    if family in FLOWS and recipe.objective != Objective():
+        raise SpecError(
+            file,
+            f"objective: {recipe.base} is a flow (family {family}), which takes no min_snr_gamma and no noise_offset",
+            "Leave `objective` out; `timesteps` says which noise levels a flow visits.",
+        )
+    if recipe.init_from is None:
+        return
+    _must_exist(catalog, "recipes", recipe.slug, "init_from", recipe.init_from, catalog.recipes)
+    start, seen = recipe, [recipe.slug]
+    while start.init_from is not None and start.init_from in catalog.recipes:
+        start = catalog.recipes[start.init_from]
+        if start.slug in seen:
+            raise SpecError(file, f"init_from: {' starts from '.join([*seen, start.slug])}", "Break the circle.")
+        seen.append(start.slug)
+    first = catalog.recipes[recipe.init_from]
+    for key in ("base", "adapter"):
+        if getattr(first, key) != getattr(recipe, key):
+            raise SpecError(
+                file, f"init_from: {first.slug} has another `{key}`", f"Give both the same `{key}`: weights must fit."
+            )
+
+
+def _must_make_start(catalog: Catalog, project: Project, recipe: Recipe) -> None:
+    """A recipe that starts from another needs it made too."""
+    if recipe.init_from is not None and recipe.init_from not in project.recipes:
+        raise SpecError(
+            str(catalog.folder / "projects" / f"{project.slug}.yaml"),
+            f"recipes: {recipe.slug} starts from {recipe.init_from}, which this project does not make",
+            f"Add {recipe.init_from} to `recipes`.",
+        )
 
 
 def _must_exist(catalog: Catalog, kind: str, owner: str, key: str, slug: str, allowed: Mapping[str, BaseModel]) -> None:
@@ -173,6 +228,20 @@ def _must_be_trained(
         )
 
 
+def _check_drawn_with(catalog: Catalog, base: Base, trained_here: Mapping[str, Base]) -> None:
+    """Where pictures are drawn with what is trained here, that must be the base of such a training."""
+    source = base.drawn_with.source
+    if base.sampled_with is None or not isinstance(source, TrainedSource):
+        return
+    _must_exist(catalog, "bases", base.slug, "sampled_with.source.base", source.base, trained_here)
+    if source.part != "base":
+        raise SpecError(
+            str(catalog.folder / "bases" / f"{base.slug}.yaml"),
+            f"sampled_with.source.part: {source.part!r} is no base",
+            "Allowed is base.",
+        )
+
+
 def _must_train(catalog: Catalog, project: Project, part: str, source: Source) -> None:
     """What a project uses of a base trained here, it must train itself."""
     trained = [base.slug for base in catalog.project_bases_trained_here(project)]
@@ -185,10 +254,10 @@ def _must_train(catalog: Catalog, project: Project, part: str, source: Source) -
         )
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+def _explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> str:
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "the file"
+        key = _key(problem["loc"], data) or "the file"
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(name for name in model.model_fields if name != "slug")
             lines.append(f"key {key} is not known (at the top level, allowed are {allowed})")
@@ -197,6 +266,20 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         else:
             lines.append(f"key {key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)
+
+
+def _key(location: Sequence[int | str], data: Any) -> str:
+    """A place in a file as its writer sees it: pydantic also names the `kind` of what it takes a mapping for."""
+    parts = []
+    for part in location:
+        if isinstance(data, Mapping) and part not in data and data.get("kind") == part:
+            continue
+        parts.append(str(part))
+        if isinstance(data, Mapping):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+    return ".".join(parts)
 
 
 def _editor_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -32,6 +32,9 @@ class Progress(Protocol):
     def show(self, step: int, title: str, image: "Image") -> None:
         """A picture of what is learned after a training step, to be shown while it runs."""
 
+    def note(self, text: str) -> None:
+        """A remark in a sentence, for whoever reads how it went."""
+
 
 class Silent:
     """Shows nothing; the default for notebooks and tests."""
@@ -46,6 +49,9 @@ class Silent:
         return None
 
     def show(self, step: int, title: str, image: "Image") -> None:
+        return None
+
+    def note(self, text: str) -> None:
         return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from pipelines.jobs import ROOT_NAMES
+from pipelines.jobs import PICK, ROOT_NAMES
 
 
 def inputs_changed() -> dg.AutomationCondition:
@@ -32,7 +32,7 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
     condition = inputs_changed()
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if spec.key.to_user_string() in ROOT_NAMES:
+        if spec.key.path[-1] in (*ROOT_NAMES, PICK):
             return spec
         return spec.replace_attributes(automation_condition=condition)
 

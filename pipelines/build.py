@@ -35,7 +35,7 @@ def build_definitions(
         jobs=jobs,
         schedules=weekly_reevaluations(project, jobs, partitions),
         sensors=[
-            changed_inputs_sensor(partitions, surroundings.catalog.folder),
+            changed_inputs_sensor(project, partitions, surroundings.catalog.folder),
             dead_runs_sensor(),
             dg.AutomationConditionSensorDefinition("automation", target=dg.AssetSelection.all()),
         ],
@@ -51,7 +51,11 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
         "store": store,
         "artifacts": ArtifactIOManager(store=store),
         "models": build_models(surroundings),
-        "machine": MachineResource(device=deployment.device, captioning_batch=deployment.captioning_batch),
+        "machine": MachineResource(
+            device=deployment.device,
+            captioning_batch=deployment.captioning_batch,
+            training_processes=deployment.training_processes,
+        ),
         "hub": HubResource(url=surroundings.hub_url),
         "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),
         "progress": ProgressResource(),

@@ -10,6 +10,8 @@ from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base, Project
 
 BUILD_BASE = "build_base"
+LOOK_AT_INPUTS = "look_at_inputs"
+PICK = "pick"  # of a recipe, a root too
 ROOT_NAMES = ("raw_stills", "written_captions", "director")
 
 
@@ -28,13 +30,18 @@ class _Job:
     description: str
 
 
+def root_selection(project: Project) -> dg.AssetSelection:
+    """What people put there: of a director, and of a director and recipe."""
+    return dg.AssetSelection.assets(*ROOT_NAMES, *(dg.AssetKey([recipe, PICK]) for recipe in project.recipes))
+
+
 def project_jobs(project: Project, trained_here: Sequence[Base]) -> list[UnresolvedAssetJobDefinition]:
     """Per recipe: everything from stills to publication, and a re-evaluation; the roots; and bases trained here."""
     wanted = [
         _Job(
-            "look_at_inputs",
-            dg.AssetSelection.assets(*ROOT_NAMES),
-            "Looks at the director's stills, caption files and YAML; what depends on a change becomes stale.",
+            LOOK_AT_INPUTS,
+            root_selection(project),
+            "Looks at the director's stills, caption files, YAML and picks; what depends on a change becomes stale.",
         )
     ]
     for recipe in project.recipes:

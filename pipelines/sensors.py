@@ -4,30 +4,36 @@ Belongs here: noticing changed stills, captions and director files, and runs who
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
 
 from director_diffusion.hashing import hash_data, short
+from director_diffusion.specs import Project
 from director_diffusion.storage import Store
-from pipelines.jobs import ROOT_NAMES
+from director_diffusion.training.picks import pick_name
+from pipelines.jobs import root_selection
 from pipelines.sweep import sweep_dead_runs
 from resources.store import StoreResource
 
 
-def changed_inputs_sensor(partitions: dg.StaticPartitionsDefinition, configs: Path) -> dg.SensorDefinition:
-    """Looks at the roots of a director whose folder or YAML changed; what depends on it then follows or shows stale."""
+def changed_inputs_sensor(
+    project: Project, partitions: dg.StaticPartitionsDefinition, configs: Path
+) -> dg.SensorDefinition:
+    """Looks at the roots of a director whose folder, YAML or picks changed; what depends on it follows or is stale."""
 
     @dg.sensor(
         name="changed_inputs",
-        target=dg.AssetSelection.assets(*ROOT_NAMES),
+        target=root_selection(project),
         minimum_interval_seconds=30,
-        description="Runs the roots of a director whose stills, caption files or YAML changed.",
+        description="Runs the roots of a director whose stills, caption files, YAML or picks changed.",
     )
     def changed_inputs(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
         seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-        now = {slug: _fingerprint(store.get(), slug, configs) for slug in partitions.get_partition_keys()}
+        now = {
+            slug: _fingerprint(store.get(), slug, configs, project.recipes) for slug in partitions.get_partition_keys()
+        }
         changed = [slug for slug, mark in now.items() if mark and seen.get(slug) != mark]
         return dg.SensorResult(
             # No run key: Dagster would drop a folder's return to a state it had before.  The cursor tells what is new.
@@ -54,14 +60,16 @@ def dead_runs_sensor() -> dg.SensorDefinition:
     return dead_runs
 
 
-def _fingerprint(store: Store, slug: str, configs: Path) -> str:
-    """Names, sizes and times below the director's folder, and the YAML's; "" where there is no folder yet."""
+def _fingerprint(store: Store, slug: str, configs: Path, recipes: Sequence[str]) -> str:
+    """Names, sizes and times below the director's folder, the YAML and the picks; "" where there is no folder yet."""
     entries = [list(entry) for entry in _entries(store, f"stills/{slug}")]
     if not entries:
         return ""
     spec = configs / "directors" / f"{slug}.yaml"
     text = spec.read_text(encoding="utf-8") if spec.exists() else ""  # removed while the server runs
-    return short(hash_data({"files": sorted(entries), "spec": text}))
+    names = [pick_name(recipe, slug) for recipe in recipes]
+    picks = {name: store.read(name).decode() for name in names if store.exists(name)}
+    return short(hash_data({"files": sorted(entries), "spec": text, "picks": picks}))
 
 
 def _entries(store: Store, folder: str) -> Iterator[tuple[str, int, str]]:

@@ -18,6 +18,7 @@ class MachineResource(dg.ConfigurableResource):
 
     device: str
     captioning_batch: int
+    training_processes: int = 1
 
 
 def partition_of(context: dg.AssetExecutionContext) -> str | None:
@@ -40,6 +41,9 @@ class LogProgress:
 
     def show(self, step: int, title: str, image: "Image") -> None:
         self._log({"step": step, title: dg.MetadataValue.md(image_markdown(image, f"{title}, step {step}"))})
+
+    def note(self, text: str) -> None:
+        self._context.log.info(text)
 
     def _log(self, metadata: Mapping[str, Any]) -> None:
         self._context.log_event(

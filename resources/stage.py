@@ -53,6 +53,7 @@ def stage(
     version: str,
     prefix: str | None = None,
     reads: Mapping[str, dg.AssetKey] | None = None,
+    further: Mapping[str, dg.AssetKey] | None = None,
     after: Sequence[dg.AssetKey] = (),
     spec: Any = None,
     fingerprints: Fingerprints | None = None,
@@ -65,7 +66,8 @@ def stage(
     """Make an asset of a body `(run: StageRun, <input>: Artifact, ...) -> StageResult`.
 
     `version` is raised by hand when the body's results change; with `spec` it is Dagster's code version.  `reads` gives
-    the asset key of an input whose name is not its key; `after` are assets that reach the body by another way, such as
+    the asset key of an input whose name is not its key; `further` are inputs that a body with `**further` takes beside
+    the named ones; `after` are assets that reach the body by another way, such as
     a model's source, and the key through its fingerprint.  `fingerprints` are further parts of the key, known at run
     time only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so
     every time; its key is its content.  With `fresh`, the run tag `director/fresh` enters the key.
@@ -74,8 +76,9 @@ def stage(
 
     def decorate(body: Body) -> dg.AssetsDefinition:
         key = dg.AssetKey([prefix, body.__name__] if prefix else [body.__name__])
-        names = list(inspect.signature(body).parameters)[1:]
-        inputs = {name: (reads or {}).get(name, dg.AssetKey([name])) for name in names}
+        named = list(inspect.signature(body).parameters.values())[1:]
+        names = [parameter.name for parameter in named if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+        inputs = {name: (reads or {}).get(name, dg.AssetKey([name])) for name in names} | dict(further or {})
 
         def compute(context: dg.AssetExecutionContext, **artifacts: Artifact) -> dg.MaterializeResult[Artifact]:
             tag_run_with_process(context)

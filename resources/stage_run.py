@@ -9,6 +9,8 @@ import dagster as dg
 
 from director_diffusion.progress import Progress
 from director_diffusion.storage import CheckOutcome, MetadataEntry, Store
+from director_diffusion.storage.artifact import UNPARTITIONED
+from director_diffusion.storage.work import work_folder
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource
@@ -53,6 +55,11 @@ class StageRun:
     resources: Resources
     fresh: str  # label of a re-evaluation, or ""
     versions: Mapping[str, str] = field(default_factory=dict)  # of the inputs, by asset
+
+    def unfinished(self, kind: str) -> Path:
+        """A folder for what outlives this key: the body clears it when it is done."""
+        asset = "/".join((*self.context.asset_key.path, self.partition or UNPARTITIONED))
+        return work_folder(self.store, f"{kind}/{asset}")
 
     @property
     def director(self) -> str:

@@ -58,7 +58,16 @@ def latent_fingerprint(base: Base, source_fingerprint: str) -> str:
 def encode_latents(
     still_set: KeptStills, base: Base, folder: Path, *, cache: ItemCache, device: str, out: Path, progress: Progress
 ) -> list[LatentRow]:
-    """Posteriors of all kept stills, in their order; writes `latents.parquet`.
+    """As `encode_pictures`, and writes `latents.parquet`."""
+    rows = encode_pictures(still_set, base, folder, cache=cache, device=device, progress=progress)
+    write_table(out / FILE, LatentRow, rows)
+    return rows
+
+
+def encode_pictures(
+    still_set: KeptStills, base: Base, folder: Path, *, cache: ItemCache, device: str, progress: Progress
+) -> list[LatentRow]:
+    """Posteriors of all kept stills, in their order.
 
     The base's `folder` is read only if an item is missing, damaged or not finite. Raises StillsError for a still
     smaller than one cell, ModelError where the base's buckets do not suit its VAE.
@@ -77,9 +86,7 @@ def encode_latents(
                     write_item(cache, plan.item, tensors)
                     decibels[plan.item] = _psnr_of(tensors)
                     task.advance()
-    rows = [_row(plan, cache, decibels[plan.item]) for plan in plans]
-    write_table(out / FILE, LatentRow, rows)
-    return rows
+    return [_row(plan, cache, decibels[plan.item]) for plan in plans]
 
 
 def _batches(plans: Sequence[_Plan]) -> Iterator[list[_Plan]]:
@@ -126,6 +133,10 @@ def _row(plan: _Plan, cache: ItemCache, decibels: float) -> LatentRow:
         height=plan.fit.bucket.height,
         cropped=plan.fit.cropped,
         scale=plan.fit.scale,
+        original_width=plan.still.width,
+        original_height=plan.still.height,
+        crop_left=round(plan.fit.box[0] * plan.fit.scale),
+        crop_top=round(plan.fit.box[1] * plan.fit.scale),
         item=plan.item,
         reference=cache.name(plan.item),
         psnr=decibels,

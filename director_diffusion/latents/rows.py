@@ -12,11 +12,15 @@ class LatentRow:
 
     still: str
     film: str
-    split: Literal["train", "held_out", "none"]
+    split: Literal["train", "held_out", "none", "prior"]
     width: int  # of the bucket, pixels
     height: int
     cropped: float  # share of the still's area that was cut away
     scale: float  # bucket pixels per still pixel, at most 1
+    original_width: int  # of the still, before it was scaled
+    original_height: int
+    crop_left: int  # of the crop, in pixels of the scaled still
+    crop_top: int
     item: str  # name in the item cache
     reference: str  # the store's name of that item: a safetensors file with mean and std, (C, h, w) each
     psnr: float  # dB, of the decoded mean against the encoded pixels

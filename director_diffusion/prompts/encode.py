@@ -5,6 +5,7 @@ trigger and caption become a prompt is `captions.prompt`'s.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from director_diffusion.captions.rows import Caption
 from director_diffusion.families import get_family
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress
-from director_diffusion.prompts.rows import FILE, PromptRow
+from director_diffusion.prompts.rows import FILE, PromptRow, Split
 from director_diffusion.specs import Base, Director
 from director_diffusion.storage.items import ItemCache
 from director_diffusion.tables import write_table
@@ -22,6 +23,15 @@ from director_diffusion.tensors import read_whole_items, write_item
 
 ENCODING_VERSION = "1"  # of what an item holds; a change gives all items new names
 BATCH = 8  # prompts
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A whole prompt, and the picture whose it is."""
+
+    still: str
+    split: Split
+    prompt: str
 
 
 def prompt_fingerprint(base: Base, source_fingerprint: str) -> str:
@@ -49,22 +59,37 @@ def encode_prompts(
     device: str,
     out: Path,
     progress: Progress,
+    previews: Sequence[str] = (),
 ) -> list[PromptRow]:
-    """A row per caption (every kept still has one; an empty text leaves the trigger alone), then the empty prompt's.
+    """A row per caption (every kept still has one; an empty text leaves the trigger alone), the empty prompt's, and one
+    per text of `previews`, which are asked for with the trigger too.  Writes `prompts.parquet`.
+    """
+    asked = [
+        *(Asked(caption.still, caption.split, join_prompt(director.trigger, caption.text)) for caption in captions),
+        Asked("", "none", ""),
+        *(Asked(f"preview {i}", "preview", join_prompt(director.trigger, text)) for i, text in enumerate(previews)),
+    ]
+    rows = encode_asked(asked, base, folder, cache=cache, device=device, progress=progress)
+    write_table(out / FILE, PromptRow, rows)
+    return rows
+
+
+def encode_asked(
+    asked: Sequence[Asked], base: Base, folder: Path, *, cache: ItemCache, device: str, progress: Progress
+) -> list[PromptRow]:
+    """A row for each, in their order.
 
     The base's `folder` is read only if an item is missing or damaged. Items hold the encoders' outputs in the
     dtype they were computed in.
     """
-    prompts = [(caption.still, caption.split, join_prompt(director.trigger, caption.text)) for caption in captions]
+    items = {one.prompt: item_of(one.prompt) for one in asked}
     rows = [
-        PromptRow(still=still, split=split, prompt=prompt, item=item_of(prompt), reference=cache.name(item_of(prompt)))
-        for still, split, prompt in [*prompts, ("", "none", "")]
+        PromptRow(one.still, one.split, one.prompt, items[one.prompt], cache.name(items[one.prompt])) for one in asked
     ]
     present = {item for item, _ in read_whole_items(cache, [row.item for row in rows])}
     missing = {row.item: row.prompt for row in rows if row.item not in present}
     if missing:
         _encode(missing, base, folder, cache=cache, device=device, progress=progress)
-    write_table(out / FILE, PromptRow, rows)
     return rows
 
 

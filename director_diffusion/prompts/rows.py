@@ -6,12 +6,15 @@ from typing import Literal
 FILE = "prompts.parquet"
 
 
+Split = Literal["train", "held_out", "none", "prior", "preview"]
+
+
 @dataclass(frozen=True)
 class PromptRow:
     """A prompt that training may ask for.  `still` is "" for the empty prompt."""
 
     still: str
-    split: Literal["train", "held_out", "none"]
+    split: Split
     prompt: str
     item: str
     reference: str  # the store's name: a safetensors file of the encoders' outputs for this prompt, no batch dimension

@@ -1,14 +1,16 @@
-"""Acceleration: device, precision and gradient accumulation, by accelerate.
+"""Acceleration: device, precision and processes, by accelerate.
 
-Belongs here: one accelerator for one training.
+Belongs here: one accelerator for one training, and what its processes add up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
+from torch import Tensor
 
 from director_diffusion.errors import TrainingError
 from director_diffusion.specs import Recipe
@@ -29,7 +31,6 @@ def accelerated(recipe: Recipe, device: str) -> Iterator[Accelerator]:
         accelerator = Accelerator(
             cpu=device == "cpu",
             mixed_precision="bf16" if recipe.precision == "bfloat16" else "no",
-            gradient_accumulation_steps=recipe.gradient_accumulation,
         )
         if accelerator.device.type != device:
             raise TrainingError(
@@ -41,3 +42,19 @@ def accelerated(recipe: Recipe, device: str) -> Iterator[Accelerator]:
         for state, kept in zip(shared, before, strict=True):
             state.clear()
             state.update(kept)
+
+
+def sum_over_processes(tensors: Sequence[Tensor], accelerator: Accelerator) -> None:
+    """Each tensor becomes its sum over all processes, in one exchange."""
+    if accelerator.num_processes == 1:
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    summed = cast(Tensor, accelerator.reduce(flat, reduction="sum"))
+    for tensor, part in zip(tensors, summed.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
+def any_process(said: bool, accelerator: Accelerator) -> bool:
+    """Whether any of the processes says so; all get the same answer."""
+    mine = torch.tensor(float(said), device=accelerator.device)
+    return bool(cast(Tensor, accelerator.reduce(mine, reduction="sum")) > 0)

@@ -8,10 +8,11 @@ from director_diffusion.training.rows import Reload, TrainingResult
 
 RELOADS = Check(
     "adapter_reloads",
-    "The adapter's file, loaded by diffusers into a fresh base, predicts what the trained model predicts.",
+    "The adapter's file, loaded into the bare base as its users do, predicts what the trained model predicts.",
     blocking=True,
 )
-CHECKS: tuple[Check, ...] = (RELOADS,)
+PICK_HOLDS = Check("pick_holds", "A person's pick, where there is one, is of this very training.", blocking=False)
+CHECKS: tuple[Check, ...] = (RELOADS, PICK_HOLDS)
 
 MAX_DIFFERENCE = 0.01  # of the adapter's effect: an adapter at another strength, or with a layer lost, is far above
 MIN_EFFECT = 1e-6  # of the base's prediction: float32's own rounding
@@ -19,7 +20,13 @@ MIN_EFFECT = 1e-6  # of the base's prediction: float32's own rounding
 
 def judge(result: TrainingResult) -> list[CheckOutcome]:
     """The checks' answers, in the order of CHECKS."""
-    return [judge_reload(result.reload)]
+    return [judge_reload(result.reload), judge_pick(result)]
+
+
+def judge_pick(result: TrainingResult) -> CheckOutcome:
+    if result.pick_unused:
+        return PICK_HOLDS.outcome(False, result.pick_unused, step=result.chosen_step)
+    return PICK_HOLDS.outcome(True, f"Step {result.chosen_step} was chosen by {result.chosen_by}.")
 
 
 def judge_reload(reload: Reload) -> CheckOutcome:

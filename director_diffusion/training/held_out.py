@@ -7,31 +7,39 @@ recipe's seed, so that checkpoints, and recipes of one base, compare.
 from collections.abc import Sequence
 
 import torch
+from accelerate.utils import gather_object
 
+from director_diffusion.processes import Process
 from director_diffusion.specs import HeldOut
 from director_diffusion.training.data import Batch, Drawn, Sample, by_bucket, collate, draw_posterior, generator
 from director_diffusion.training.trainee import Trainee
 
 
-def held_out_batches(samples: Sequence[Sample], spec: HeldOut, batch_size: int) -> list[Batch]:
+def held_out_batches(samples: Sequence[Sample], spec: HeldOut, process: Process, batch_size: int) -> list[Batch]:
     """Every still with each of its noises at each noise level, in batches of one bucket."""
+    times = [process.at(level) for level in spec.levels]
     batches = []
     for bucket in by_bucket(samples).values():
-        drawn = [one for sample in bucket for draw in range(spec.noises) for one in _levels(sample, draw, spec.sigmas)]
+        drawn = [one for sample in bucket for draw in range(spec.noises) for one in _levels(sample, draw, times)]
         batches += [collate(drawn[start : start + batch_size]) for start in range(0, len(drawn), batch_size)]
     return batches
 
 
-def _levels(sample: Sample, draw: int, sigmas: Sequence[float]) -> list[Drawn]:
+def _levels(sample: Sample, draw: int, times: Sequence[float]) -> list[Drawn]:
     """One still with one noise at all noise levels."""
     rng = generator("held-out", sample.still, draw)
     latents = draw_posterior(sample, rng)
     noise = torch.randn(latents.shape, generator=rng)
-    return [Drawn(sample.still, latents, noise, sigma, sample.prompt) for sigma in sigmas]
+    return [Drawn(sample.still, latents, noise, t, {**sample.prompt, **sample.sizes}) for t in times]
 
 
 @torch.no_grad()
 def held_out_loss(trainee: Trainee, batches: Sequence[Batch]) -> float:
-    """Mean over stills, noises and noise levels, without dropout."""
+    """Mean over stills, noises and noise levels, without dropout; several processes share the batches."""
     trainee.denoiser.eval()
-    return torch.cat([trainee.losses(batch) for batch in batches]).mean().item()
+    accelerator = trainee.accelerator
+    mine = range(accelerator.process_index, len(batches), accelerator.num_processes)
+    found = {number: trainee.losses(batches[number]).tolist() for number in mine}
+    if accelerator.num_processes > 1:
+        found = {number: losses for part in gather_object([found]) for number, losses in part.items()}
+    return torch.tensor([loss for number in range(len(batches)) for loss in found[number]]).mean().item()

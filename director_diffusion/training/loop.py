@@ -1,144 +1,166 @@
-"""The loop: from cached latents and prompt embeddings to an adapter's file.
+"""The loop: from cached latents and prompt embeddings to trained steps.
 
-Belongs here: the order of things.  It knows neither family nor kind of adapter; each part is a module beside this one.
+Belongs here: the order of things while training.  It knows neither family nor kind of adapter; each part is a module
+beside this one.  What becomes of the steps is `train`'s.
 """
 
-import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
+from accelerate import Accelerator
 
-from director_diffusion.hashing import hash_data, short
-from director_diffusion.latents.rows import LatentRow
+from director_diffusion.adapters.files import read_weights
+from director_diffusion.adapters.injection import adapter_weights, inject_adapter, set_adapter_weights
+from director_diffusion.errors import ModelError, TrainingError
+from director_diffusion.packages import package_versions
 from director_diffusion.progress import Progress
-from director_diffusion.prompts.rows import PromptRow
-from director_diffusion.specs import Base, Recipe
-from director_diffusion.storage.store import Store
-from director_diffusion.tables import write_table
-from director_diffusion.training.acceleration import accelerated
-from director_diffusion.training.adapter import adapter_weights, inject_adapter
+from director_diffusion.specs import Recipe
+from director_diffusion.training.batches import Prefetched, TrainingBatches
 from director_diffusion.training.checkpoint import Checkpoints
-from director_diffusion.training.curve import base_held_out_loss, best_checkpoint
-from director_diffusion.training.data import Batch, TrainingBatches, generator, load_dataset
+from director_diffusion.training.compilation import compiled_blocks
+from director_diffusion.training.data import Batch, Dataset, generator, load_dataset
 from director_diffusion.training.ema import averaged
+from director_diffusion.training.finished import FinishedStep, FinishedSteps
 from director_diffusion.training.held_out import held_out_batches, held_out_loss
-from director_diffusion.training.reload import measure_reload, predict_as_served
-from director_diffusion.training.rows import WEIGHTS, CurvePoint, TrainingResult
+from director_diffusion.training.job import TrainingJob
+from director_diffusion.training.memory import GIB, blocks_to_recompute, measure_activations, recompute
+from director_diffusion.training.previews import Previews
 from director_diffusion.training.state import TrainingState
-from director_diffusion.training.trainee import load_trainee
+from director_diffusion.training.stopping import Stop, TrainingStopped
+from director_diffusion.training.trainee import Trainee, load_trainee
 
-TRAINING_VERSION = "1"  # of what a checkpoint holds and of what a step does; a change starts trainings anew
+
+@dataclass(frozen=True)
+class Prepared:
+    """A trainee with its adapter in place, and the data it is judged on."""
+
+    trainee: Trainee
+    targets: list[str]  # names of the linears that carry the adapter
+    data: Dataset
+    judged_on: list[Batch]
 
 
-def train_adapter(
-    latents: Sequence[LatentRow],
-    prompts: Sequence[PromptRow],
-    base: Base,
-    recipe: Recipe,
-    folder: Path,
-    *,
-    store: Store,
-    work: Path,
-    out: Path,
-    device: str,
-    metadata: Mapping[str, str],
-    progress: Progress,
-) -> TrainingResult:
-    """Train an adapter of the base in `folder`; writes its weights, `curve.parquet` and `training.json` to `out`.
+@dataclass(frozen=True)
+class Spent:
+    """Where a training's time went, in seconds, and where it began."""
 
-    Checkpoints lie in `work`: called again with the same arguments after a kill, it goes on from the newest and ends in
-    the same bytes (on a CPU). The averaged weights of the checkpoint with the least held-out loss become the adapter;
-    `metadata` goes into its header. Raises TrainingError for lacking stills or a loss that is not finite.
+    training: float
+    previews: float
+    resumed_from: int
+
+
+def prepare(job: TrainingJob, accelerator: Accelerator) -> Prepared:
+    """Load the base and the data, and put a new adapter (or the one to start from) into it."""
+    recipe = job.recipe
+    trainee = load_trainee(job.base, recipe, job.folder, accelerator)
+    data = load_dataset(job.latents, job.training_prompts, job.store, trainee.family)
+    targets = trainee.family.target_modules(trainee.denoiser, recipe.adapter.targets)
+    torch.manual_seed(generator("initial weights", recipe.seed).initial_seed())
+    inject_adapter(trainee.denoiser, recipe.adapter, targets)
+    if job.init is not None:
+        _start_from(trainee, job)
+    judged_on = held_out_batches(data.held_out, recipe.held_out, trainee.process, recipe.batch_size)
+    return Prepared(trainee, targets, data, judged_on)
+
+
+def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: Stop) -> Spent:
+    """Train to the recipe's last step, or until `stop`: from the newest checkpoint, keeping every checkpoint's average.
+
+    Raises TrainingStopped after saving where it was stopped, TrainingError for a loss that is not finite or explodes.
     """
+    trainee, recipe, accelerator = prepared.trainee, job.recipe, prepared.trainee.accelerator
+    checkpoints = Checkpoints(job.work, job.identity)
+    state = TrainingState(trainee, recipe, progress)
+    if (found := checkpoints.newest()) is not None:
+        state.restore(found)
+    resumed_from = state.step
+    batches = TrainingBatches(
+        prepared.data,
+        recipe,
+        trainee.process,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    fit_memory(trainee, recipe, batches)
+    previews, blocks = _previews(job, accelerator), compiled_blocks(trainee.denoiser, recipe)
     started = time.perf_counter()
-    data = load_dataset(latents, prompts, store)
-    judged_on = held_out_batches(data.held_out, recipe.held_out, recipe.batch_size)
-    checkpoints = Checkpoints(work / "checkpoints", _identity(latents, prompts, base, recipe))
-    with accelerated(recipe, device) as accelerator:
-        trainee = load_trainee(base, recipe, folder, accelerator)
-        targets = trainee.family.target_modules(trainee.denoiser, recipe.adapter.targets)
-        torch.manual_seed(generator("initial weights", recipe.seed).initial_seed())
-        config = inject_adapter(trainee.denoiser, recipe.adapter, targets)
-        state = TrainingState(trainee, recipe, progress)
-        if (found := checkpoints.newest()) is not None:
-            state.restore(found)
-        resumed_from = state.step
-        batches = TrainingBatches(data, recipe, trainee.resolution_shift)
-        _run(state, batches, judged_on, recipe, checkpoints, progress)
-
-        chosen_step, chosen_loss = best_checkpoint(state.curve.points)
-        state.load_weights(checkpoints.load(chosen_step).tensors["average"])
-        weights = adapter_weights(trainee.denoiser)
-        trainee.family.save_adapter(out / WEIGHTS, weights, peft_config=config, metadata=metadata)
-        prediction = predict_as_served(trainee, judged_on[0], recipe)
-        curve, trainable = state.curve.points, sum(parameter.numel() for parameter in state.parameters)
-        del trainee, state, weights, batches  # a large base is not held twice
-        accelerator.free_memory()
-        fresh = load_trainee(base, recipe, folder, accelerator)
-        reload = measure_reload(fresh, judged_on[0], out / WEIGHTS, prediction)
-
-    result = TrainingResult(
-        steps=recipe.steps,
-        chosen_step=chosen_step,
-        held_out_loss=chosen_loss,
-        base_held_out_loss=base_held_out_loss(curve),
-        trainable_parameters=trainable,
-        adapted_linears=len(targets),
-        train_stills=len(data.train),
-        held_out_stills=len(data.held_out),
-        curve=curve,
-        reload=reload,
-        resumed_from=resumed_from,
-        seconds=time.perf_counter() - started,
-    )
-    write_table(out / "curve.parquet", CurvePoint, curve)
-    (out / "training.json").write_text(json.dumps(_lasting(result), indent=1) + "\n", encoding="utf-8")
-    return result
-
-
-def _lasting(result: TrainingResult) -> dict[str, int | float]:
-    """What holds whenever and however often the training was run: no times, and no comparison of predictions."""
-    passing = {"curve", "reload", "resumed_from", "seconds"}
-    return {field.name: getattr(result, field.name) for field in fields(result) if field.name not in passing}
-
-
-def _run(
-    state: TrainingState,
-    batches: TrainingBatches,
-    judged_on: Sequence[Batch],
-    recipe: Recipe,
-    checkpoints: Checkpoints,
-    progress: Progress,
-) -> None:
-    """Train to the recipe's last step, judging the averaged weights at every checkpoint."""
     with progress.task("training", total=recipe.steps) as task:
-        if state.step == 0:
-            state.curve.add_held_out(0, held_out_loss(state.trainee, judged_on))
         task.advance(state.step)
-        while state.step < recipe.steps:
-            state.learn(batches.of_step(state.step))
-            if state.step % recipe.checkpoint_every == 0 or state.step == recipe.steps:
-                state.curve.read()
-                with averaged(state.average, state.parameters):
-                    loss = held_out_loss(state.trainee, judged_on)
-                state.curve.add_held_out(state.step, loss)
-                checkpoints.save(state.checkpoint())
+        if _is_due(state.step, recipe) and not state.curve.is_judged:  # the base itself; or it was stopped just there
+            _judge(job, state, prepared, previews, progress)
+        for coming in Prefetched(batches, state.step, recipe.steps, accelerator.device):
+            with blocks:
+                state.learn(coming)
+            due = _is_due(state.step, recipe)
+            stopped = stop() and state.step < recipe.steps
+            if due or stopped:
+                state.curve.read()  # before anything is kept: broken weights must not be
+            if due and not stopped:
+                _judge(job, state, prepared, previews, progress)
+            if due or stopped:
+                _save(state, checkpoints)
+            if stopped:
+                raise TrainingStopped(state.step, recipe.steps)
             task.advance()
+    previewing = previews.seconds if previews is not None else 0.0
+    return Spent(time.perf_counter() - started - previewing, previewing, resumed_from)
 
 
-def _identity(latents: Sequence[LatentRow], prompts: Sequence[PromptRow], base: Base, recipe: Recipe) -> str:
-    """Hash of all that a training's weights depend on; the items' names hold the base's fingerprint."""
-    return short(
-        hash_data(
-            {
-                "version": TRAINING_VERSION,
-                "base": base,
-                "recipe": recipe,
-                "latents": [(row.still, row.split, row.reference) for row in latents],
-                "prompts": [(row.still, row.reference) for row in prompts],
-            }
-        )
-    )
+def _is_due(step: int, recipe: Recipe) -> bool:
+    """Whether what there is after `step` optimizer steps is judged and kept."""
+    return step % recipe.checkpoint_every == 0 or step == recipe.steps
+
+
+def _judge(
+    job: TrainingJob, state: TrainingState, prepared: Prepared, previews: Previews | None, progress: Progress
+) -> None:
+    """Judge and draw the average, and keep it as a finished step, which it is last of all.
+
+    A training that is being stopped leaves this to the one that goes on: stopping is to be quick.
+    """
+    trainee = prepared.trainee
+    with averaged(state.average, state.parameters):
+        state.curve.add_held_out(state.step, held_out_loss(trainee, prepared.judged_on))
+        if previews is not None:
+            previews.draw(trainee, state.step)
+            progress.show(state.step, "previews", previews.sheet())
+        if state.step and trainee.accelerator.is_main_process:
+            finished = FinishedStep(adapter_weights(trainee.denoiser), state.curve.points, package_versions())
+            FinishedSteps(job.store, job.identity.short).save(state.step, finished)
+
+
+def _save(state: TrainingState, checkpoints: Checkpoints) -> None:
+    """A checkpoint, written by one process while the others wait."""
+    accelerator = state.trainee.accelerator
+    if accelerator.is_main_process:
+        checkpoints.save(state.checkpoint())
+    accelerator.wait_for_everyone()
+
+
+def _start_from(trainee: Trainee, job: TrainingJob) -> None:
+    """Put the weights of `job.init` into the adapter.  Raises TrainingError unless they are the very same shapes."""
+    assert job.init is not None
+    try:
+        set_adapter_weights(trainee.denoiser, read_weights(job.init))
+    except ModelError as error:
+        raise TrainingError(
+            f"recipe {job.recipe.slug}",
+            f"cannot start from the adapter of {job.recipe.init_from}: its {error.thing} {error.problem}",
+            "Give both recipes the same `adapter`, or leave `init_from` out.",
+        ) from error
+
+
+def fit_memory(trainee: Trainee, recipe: Recipe, batches: TrainingBatches) -> int:
+    """Let as many blocks be computed again as the recipe's budget asks, and say how many."""
+    if recipe.activation_gib is None:
+        return 0
+    batch = batches.largest()
+    found = measure_activations(trainee.denoiser, lambda: trainee.losses(batch))
+    blocks = blocks_to_recompute(found, int(recipe.activation_gib * GIB))
+    recompute(trainee.denoiser, blocks)
+    return len(blocks)
+
+
+def _previews(job: TrainingJob, accelerator: Accelerator) -> Previews | None:
+    return Previews(job) if job.previews is not None and accelerator.is_main_process else None

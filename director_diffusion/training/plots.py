@@ -4,20 +4,20 @@ Belongs here: pictures of the curve.  Drawn on matplotlib's Agg canvas, without 
 """
 
 import io
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from director_diffusion.training.curve import best_checkpoint
 from director_diffusion.training.rows import CurvePoint
 
 SMOOTHING = 0.9  # of the moving average drawn over the raw loss
 
 
-def curve_plot(curve: Sequence[CurvePoint]) -> Image.Image:
-    """Training loss with its moving average, held-out loss with its minimum, gradient norm and learning rate."""
+def curve_plot(curve: Sequence[CurvePoint], chosen: int, by: str) -> Image.Image:
+    """Training loss, also smoothed, held-out loss, gradient norm and learning rate; and the step that `by` chose."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     losses, norms = figure.subplots(1, 2)
@@ -28,8 +28,13 @@ def curve_plot(curve: Sequence[CurvePoint]) -> Image.Image:
     losses.plot(steps, _smoothed([loss for _, loss in trained]), color="#2171b5", linewidth=1.5, label="smoothed")
     held_out = [(point.step, point.held_out_loss) for point in curve if point.held_out_loss is not None]
     losses.plot(*zip(*held_out, strict=True), "o-", color="#b2182b", markersize=3.5, linewidth=1.2, label="held out")
-    chosen, _ = best_checkpoint(curve)
-    losses.axvline(chosen, color="#b2182b", linewidth=0.8, linestyle="--", label=f"chosen: step {chosen}")
+    losses.axvline(
+        chosen,
+        color="#b2182b",
+        linewidth=0.8,
+        linestyle="--",
+        label=textwrap.shorten(f"step {chosen}, by {by}", 40, placeholder=" …"),
+    )
     losses.set_ylabel("mean squared error of the velocity", fontsize=9)
     losses.legend(fontsize=8, frameon=False)
 

@@ -30,11 +30,26 @@ class Reload:
 
 
 @dataclass(frozen=True)
+class Pick:
+    """A person's choice of a training's step, over the one that held-out stills chose."""
+
+    training: str  # the identity of the training it was made of
+    step: int
+    strength: float  # that the adapter is written at; 1 is as trained
+    who: str
+    why: str
+
+
+@dataclass(frozen=True)
 class TrainingResult:
     """What `train_adapter` made."""
 
-    steps: int
+    training: str  # its identity
+    steps: int  # of the recipe
+    trained_steps: int  # fewer where a training was stopped and a person chose
     chosen_step: int
+    chosen_by: str  # "held-out loss", or who picked it
+    strength: float
     held_out_loss: float  # at the chosen step
     base_held_out_loss: float  # at step 0
     trainable_parameters: int
@@ -43,5 +58,8 @@ class TrainingResult:
     held_out_stills: int
     curve: tuple[CurvePoint, ...]
     reload: Reload
+    pick_unused: str  # why a person's pick does not hold; "" where it does or there is none
     resumed_from: int  # the checkpoint's step; 0 for a training in one go
     seconds: float  # of this call
+    training_seconds: float  # of its optimizer steps
+    preview_seconds: float  # of its pictures

@@ -3,19 +3,21 @@
 Belongs here: the optimizer's step, and the conversion of it all to a checkpoint and back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from director_diffusion.adapters.injection import adapter_parameters
 from director_diffusion.progress import Progress
-from director_diffusion.specs import AdamW, Recipe
-from director_diffusion.training.adapter import adapter_parameters
+from director_diffusion.specs import Recipe
+from director_diffusion.training.acceleration import sum_over_processes
 from director_diffusion.training.checkpoint import Checkpoint
 from director_diffusion.training.curve import Curve
 from director_diffusion.training.data import Batch, generator
 from director_diffusion.training.ema import moving_average
+from director_diffusion.training.optimizers import build_optimizer, restore_state, state_tensors
 from director_diffusion.training.schedule import learning_rate
 from director_diffusion.training.trainee import Trainee
 
@@ -26,71 +28,67 @@ class TrainingState:
     def __init__(self, trainee: Trainee, recipe: Recipe, progress: Progress):
         self.trainee, self.step = trainee, 0
         self.curve = Curve(progress)
-        self._recipe, self._progress = recipe, progress
+        self._recipe = recipe
         self._named = adapter_parameters(trainee.denoiser)
         self.parameters: list[nn.Parameter] = list(self._named.values())
         self._optimizer = build_optimizer(self.parameters, recipe.optimizer)
         self.average: EMAModel = moving_average(self.parameters, recipe.ema_decay)
 
-    def learn(self, batches: Iterable[Batch]) -> None:
-        """One optimizer step on the mean gradient of `batches`."""
+    def learn(self, batches: Sequence[Batch]) -> None:
+        """One optimizer step on the gradient of the shares' sum of `batches`' mean losses, over all processes."""
         accelerator, recipe = self.trainee.accelerator, self._recipe
         lr = learning_rate(self.step, recipe.schedule, steps=recipe.steps, peak=recipe.optimizer.lr)
         for group in self._optimizer.param_groups:
             group["lr"] = lr
-        self.trainee.denoiser.train()
-        torch.manual_seed(generator("dropout", recipe.seed, self.step).initial_seed())  # of the adapter's own layers
-        losses: list[Tensor] = []
-        stills: list[str] = []
-        for batch in batches:
-            with accelerator.accumulate(self.trainee.denoiser):
-                loss = self.trainee.losses(batch).mean()
-                accelerator.backward(loss)
-            losses.append(loss)
-            stills += batch.stills
+        if not self.trainee.denoiser.training:  # going through a thousand modules takes a while
+            self.trainee.denoiser.train()
+        total, trivial = torch.zeros(2, device=accelerator.device)
+        for shared in batches:
+            batch = shared.to(accelerator.device)
+            # The adapter's own dropout: of the step and the batch, whichever process has it.
+            torch.manual_seed(generator("dropout", recipe.seed, self.step, *batch.stills).initial_seed())
+            loss = self.trainee.losses(batch).mean() * batch.share
+            accelerator.backward(loss)
+            total += loss.detach()
+            trivial += self.trainee.trivial_losses(batch).mean() * batch.share
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        sum_over_processes([*gradients, total, trivial], accelerator)
         grad_norm = accelerator.clip_grad_norm_(self.parameters, recipe.optimizer.max_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self.average.step(self.parameters)
         self.step += 1
-        self.curve.add(self.step, lr=lr, losses=losses, grad_norm=grad_norm, stills=stills)
+        stills = [still for batch in batches for still in batch.stills]
+        self.curve.add(self.step, lr=lr, loss=total, trivial=trivial, grad_norm=grad_norm, stills=stills)
 
     def checkpoint(self) -> Checkpoint:
-        moments = self._optimizer.state_dict()["state"]
         return Checkpoint(
             step=self.step,
             tensors={
                 "adapter": self._named,
-                "average": dict(zip(self._named, self.average.shadow_params, strict=True)),
-                "optimizer": {f"{i}.{key}": value for i, part in moments.items() for key, value in part.items()},
+                "average": self.averaged_weights(),
+                "optimizer": state_tensors(self._optimizer),
             },
             curve=self.curve.points,
         )
 
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """The average, by parameter name."""
+        return dict(zip(self._named, self.average.shadow_params, strict=True))
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Be what was saved."""
         self.step = checkpoint.step
-        self.curve = Curve(self._progress, checkpoint.curve)
+        self.curve.resume(checkpoint.curve)
         self.load_weights(checkpoint.tensors["adapter"])
         average = checkpoint.tensors["average"]
         for shadow, name in zip(self.average.shadow_params, self._named, strict=True):
             shadow.copy_(average[name])
         self.average.optimization_step = checkpoint.step
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in checkpoint.tensors["optimizer"].items():
-            index, name = key.split(".", 1)
-            moments.setdefault(int(index), {})[name] = value
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
+        restore_state(self._optimizer, checkpoint.tensors["optimizer"])
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Put these weights, by parameter name, into the adapter."""
         for name, parameter in self._named.items():
             parameter.copy_(weights[name])
-
-
-def build_optimizer(parameters: Sequence[nn.Parameter], spec: AdamW) -> torch.optim.Optimizer:
-    """The optimizer of a recipe; its learning rate is set at every step."""
-    return torch.optim.AdamW(
-        parameters, lr=spec.lr, betas=(spec.beta1, spec.beta2), weight_decay=spec.weight_decay, fused=True
-    )

@@ -58,6 +58,9 @@ class _StageBars:
         if self._log is not None:
             self._log.show(step, title, image)
 
+    def note(self, text: str) -> None:
+        self._bars.console.print(f"{self._prefix}: {text}", markup=False, highlight=False, soft_wrap=True)
+
 
 class _Bar:
     def __init__(self, bars: Bars, handle: TaskID):

@@ -42,8 +42,15 @@ def doctor_command() -> int:
 def _models(surroundings: Surroundings) -> dict[str, Source]:
     catalog, project = surroundings.catalog, surroundings.project
     plan = catalog.evaluations[project.evaluation]
-    bases = {f"base {base.slug}": base.source for base in catalog.project_bases(project)}
-    return {**bases, "captioner": project.captioner.source, f"embedder {plan.embedder.model}": plan.embedder.source}
+    bases = catalog.project_bases(project)
+    trained = {f"base {base.slug}": base.source for base in bases}
+    drawn_with = {f"base {base.slug}, sampled": base.drawn_with.source for base in bases if base.sampled_with}
+    return {
+        **trained,
+        **drawn_with,
+        "captioner": project.captioner.source,
+        f"embedder {plan.embedder.model}": plan.embedder.source,
+    }
 
 
 def _places(surroundings: Surroundings) -> list[Finding]:

@@ -1,11 +1,14 @@
 """Runs in this process: how a command runs a job quietly, and what it tells of what went wrong."""
 
 import os
+import signal
 import uuid
 from collections.abc import Sequence
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.events import RunFailureReason
+from dagster._core.execution.plan.objects import ErrorSource
 from rich.console import Console
 
 from pipelines.sweep import sweep_dead_runs
@@ -41,9 +44,12 @@ def run_job(
     *,
     partition: str | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Run some assets of a job here, as a run that names this process."""
+    """Run some assets of a job here, as a run that names this process.
+
+    Raises KeyboardInterrupt, saying what was saved, where it was ended from outside: what follows must not begin.
+    """
     run_id = str(uuid.uuid4())
-    return definitions.resolve_job_def(job).execute_in_process(
+    result = definitions.resolve_job_def(job).execute_in_process(
         instance=instance,
         partition_key=partition,
         asset_selection=list(selection),
@@ -52,6 +58,26 @@ def run_job(
         tags=process_tags(run_id, os.getpid()),
         raise_on_error=False,
     )
+    _raise_interrupt(result)
+    return result
+
+
+def take_sigterm_as_ctrl_c() -> None:
+    """A machine that is taken back says so by SIGTERM; Dagster takes both alike, but only while a run is under way."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _raise_interrupt(result: dg.ExecuteInProcessResult) -> None:
+    for event in result.all_events:
+        if event.is_step_failure and event.step_failure_data.error_source == ErrorSource.INTERRUPT:
+            error = event.step_failure_data.error
+            what = error.message.partition(f"{error.cls_name}: ")[2].strip() if error else ""
+            raise KeyboardInterrupt(f"{event.step_key.replace('__', '/')} {what}" if what and event.step_key else "")
+    if result.dagster_run.status == dg.DagsterRunStatus.CANCELED:
+        raise KeyboardInterrupt
+    for event in result.all_events:
+        if event.is_job_failure and event.job_failure_data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION:
+            raise KeyboardInterrupt
 
 
 def count_reused(result: dg.ExecuteInProcessResult) -> int:

@@ -15,8 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DirectorError as error:
         print(f"director: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("director: interrupted; what was finished is kept, run again to go on.", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        what = str(interrupt) or "interrupted; what was finished is kept, run again to go on"
+        print(f"director: {what}.", file=sys.stderr)
         return 130
 
 
@@ -51,6 +52,30 @@ def _parser() -> argparse.ArgumentParser:
     pin = commands.add_parser("pin", help="write the Hub's current revision of a base into its YAML")
     pin.add_argument("base", metavar="BASE")
     pin.set_defaults(command=_pin)
+
+    pick = commands.add_parser("pick", help="choose the step of a training that becomes the adapter")
+    pick.add_argument("director", metavar="DIRECTOR")
+    pick.add_argument("--recipe", metavar="R", help="needed where the project has several")
+    what = pick.add_mutually_exclusive_group()
+    what.add_argument("--step", type=_whole(1, 10**9), metavar="N", help="a checkpoint's; without it they are listed")
+    what.add_argument("--clear", action="store_true", help="leave the choice to the held-out loss again")
+    pick.add_argument("--strength", type=_strength, metavar="S", help="of the adapter (default: 1)")
+    pick.add_argument("--who", help="who chose (default: the name of this machine's user)")
+    pick.add_argument("--why", default="", metavar="TEXT", help="a remark that stays with the choice")
+    pick.set_defaults(command=_pick)
+
+    export = commands.add_parser("export", help="write a director's adapter as a file for another tool")
+    export.add_argument("director", metavar="DIRECTOR")
+    export.add_argument("--recipe", metavar="R", help="needed where the project has several")
+    export.add_argument(
+        "--layout",
+        choices=("diffusers", "kohya", "comfyui", "delta", "lora"),
+        default="diffusers",
+        help="delta: the whole ΔW; lora: a LoKr as the LoRA nearest to it (default: %(default)s)",
+    )
+    export.add_argument("--rank", type=_whole(1, 4096), help="of layout lora (default: as high as it takes)")
+    export.add_argument("--out", required=True, metavar="FILE", help="such as nolan.safetensors")
+    export.set_defaults(command=_export)
 
     build = commands.add_parser("build-base", help="train a base of the project from scratch, in this process")
     build.add_argument("base", metavar="BASE")
@@ -89,6 +114,16 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return convert
 
 
+def _strength(text: str) -> float:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = 0.0
+    if not 0 < strength <= 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no strength above 0 and at most 2")
+    return strength
+
+
 # Subcommands are imported when called: `director --help` should not wait for Dagster.
 
 
@@ -122,6 +157,28 @@ def _pin(options: argparse.Namespace) -> int:
     from pipelines.cli.pin import pin_command
 
     return pin_command(options.base)
+
+
+def _pick(options: argparse.Namespace) -> int:
+    from pipelines.cli.pick import pick_command
+
+    return pick_command(
+        options.director,
+        recipe=options.recipe,
+        step=options.step,
+        strength=options.strength,
+        who=options.who,
+        why=options.why,
+        clear=options.clear,
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pipelines.cli.export import export_command
+
+    return export_command(
+        options.director, recipe=options.recipe, layout=options.layout, rank=options.rank, out=options.out
+    )
 
 
 def _build_base(options: argparse.Namespace) -> int:

@@ -60,7 +60,7 @@ def summarize(
         stills_kept=None if rows is None else sum(row.status == "kept" for row in rows),
         stills_rejected=None if rows is None else sum(row.status == "rejected" for row in rows),
         captions=sum(row.status == "ok" for row in captions.table(CAPTIONS_FILE, Caption)) if captions else None,
-        steps=adapter.json("training.json")["steps"] if adapter else None,
+        steps=adapter.json("training.json")["trained_steps"] if adapter else None,
         style_effect=style["mean"] if style else None,
         style_interval=(style["low"], style["high"]) if style else None,
         prompt_effect=prompt["mean"] if prompt else None,

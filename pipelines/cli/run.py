@@ -13,7 +13,14 @@ from rich.console import Console
 from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
 from pipelines.cli.bars import TerminalProgress
-from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job, sweep_and_tell
+from pipelines.cli.in_process import (
+    count_reused,
+    errors_of,
+    quiet_libraries,
+    run_job,
+    sweep_and_tell,
+    take_sigterm_as_ctrl_c,
+)
 from pipelines.cli.report import Row, print_table, rows_as_json, summarize
 from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
@@ -21,8 +28,12 @@ from pipelines.surroundings import Surroundings, limit_threads, read_surrounding
 
 
 def run_command(directors: Sequence[str], *, recipe: str | None, until: str | None, as_json: bool) -> int:
-    """Run and print.  0 where every stage ran and every blocking check passed, whatever the verdicts say."""
+    """Run and print.  0 where every stage ran and every blocking check passed, whatever the verdicts say.
+
+    Raises KeyboardInterrupt where a run was ended from outside: no other is begun.
+    """
     quiet_libraries()
+    take_sigterm_as_ctrl_c()
     surroundings = read_surroundings()
     limit_threads(surroundings)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)

@@ -62,18 +62,18 @@ def sample_base_command(
 
 
 def _choose(surroundings: Surroundings, slug: str, folder: str | None) -> Base:
-    """The base of that name, from `folder` where one is given: the base's own, or a set with it in `base`."""
+    """The base of that name as it draws, or from `folder` where one is given: the base's own, or a set with `base`."""
     bases = surroundings.catalog.bases
     if slug not in bases:
         raise SpecError(slug, "is no base", f"Choose of {', '.join(bases)}.")
     if folder is None:
-        return bases[slug]
+        return bases[slug].drawn_with
     from director_diffusion.pretraining.build import FOLDERS
 
     place = Path(folder).expanduser().resolve()
     in_set = place / FOLDERS["denoiser"]
     source = FolderSource(kind="folder", folder=str(in_set if in_set.is_dir() else place))
-    return bases[slug].model_copy(update={"source": source})
+    return bases[slug].model_copy(update={"source": source, "sampled_with": None})
 
 
 def _check_writable(path: Path) -> None:

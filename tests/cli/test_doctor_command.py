@@ -45,6 +45,18 @@ def test_a_model_that_is_not_there_ends_with_one_and_its_mend(project: TinyProje
     assert project.director("doctor").code == 0
 
 
+def test_a_checkpoint_that_is_sampled_with_is_looked_for_too(project: TinyProject) -> None:
+    source = {"kind": "single_file", "file": "student.safetensors", "rest": {"kind": "folder", "folder": "my_base"}}
+    guidance = {"kind": "embedded"}
+    student = {"name": "student", "model_id": "student", "source": source, "guidance": guidance}
+    change(project.configs, "bases/mini", sampled_with=student)
+    outcome = project.director("doctor")
+    assert outcome.code == 1
+    (row,) = (row for row in rows(outcome.out) if row[0] == "basemini,sampled")
+    assert row[1] == "missing"
+    assert row[2].startswith(*squeezed("student.safetensors: is not a file (looked for "))
+
+
 def test_what_the_project_is_yet_to_train_is_a_warning(project: TinyProject) -> None:
     change(project.configs, "bases/mini", source={"kind": "base_model", "base": "mini"})
     outcome = project.director("doctor")

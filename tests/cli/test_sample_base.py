@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import FluxTransformer2DModel
 from PIL import Image
+from safetensors.torch import save_file
 
+from tests.models.original_layouts import flux_original
 from tests.small_configs import change
 from tests.tiny_project import TinyProject
 
@@ -40,6 +44,28 @@ def test_a_row_for_every_prompt_from_the_same_seeds_by_a_base_or_its_set(
     assert grid.width > 3 * 96
     assert "64 × 64 pixels" in outcome.out
     assert sorted(path.name for path in tmp_path.glob("*.*")) == ["again.png", "grid.png", "later.png", "square.png"]
+
+
+def test_a_base_in_one_file_draws_as_its_folder_and_one_with_a_student_as_that(mini_base: Path, tmp_path: Path) -> None:
+    project = TinyProject.make(tmp_path / "project", directors=("nolan",))
+    of_folder = {"kind": "folder", "folder": "models/mini/base"}
+    transformer = FluxTransformer2DModel.from_pretrained(mini_base / "transformer", dtype=torch.float16)
+    save_file(flux_original(transformer), project.folder / "one.safetensors")
+    one_file = {"kind": "single_file", "file": "one.safetensors", "rest": of_folder}
+    student = {"name": "other", "model_id": "other", "guidance": {"kind": "classifier_free", "sample": 1.0}}
+
+    def grid(name: str, **of_base: object) -> bytes:
+        change(project.configs, "bases/mini", **of_base)
+        outcome = project.director(*words(tmp_path / f"{name}.png"))
+        assert outcome.code == 0, outcome.err
+        return Image.open(tmp_path / f"{name}.png").tobytes()
+
+    plain = grid("plain")
+    assert grid("one", source=one_file) == plain
+    assert len(list((project.folder / "model-cache/single-files").glob("[!.]*/"))) == 1
+    assert (
+        grid("student", source={**of_folder, "folder": "absent"}, sampled_with={**student, "source": one_file}) != plain
+    )
 
 
 def test_a_base_that_is_not_trained_yet_says_how_to_train_it(project: TinyProject, tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ import json
 import subprocess
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from director_diffusion.training.picks import remove_pick, write_pick
+from director_diffusion.training.rows import Pick
 from pipelines.build import build_definitions
 from pipelines.surroundings import Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
@@ -76,6 +79,13 @@ def test_changed_inputs_ask_for_that_director_alone(definitions: dg.Definitions,
     (stills / "nolan" / "film" / "1.txt").write_text("two cars on a street")
     changed, cursor = tick(cursor)
     assert changed == ["nolan"]
+    pick = Pick(training="t", step=3, strength=1.0, who="ann", why="")
+    for made in (pick, replace(pick, strength=0.5)):
+        write_pick(store.get(), "mini_lora", "fincher", made)
+        changed, cursor = tick(cursor)
+        assert changed == ["fincher"], "a pick is an input"
+    remove_pick(store.get(), "mini_lora", "fincher")
+    assert tick(cursor)[0] == ["fincher"], "and so is its absence"
     assert set(json.loads(cursor or "")) >= {"nolan", "fincher", "anderson"}
 
 
@@ -144,3 +154,5 @@ def test_automation_follows_content_not_materializations(definitions: dg.Definit
         assert requested() == set(), "asked once: a run that failed is not asked for again"
         report(instance, "captions", "v2")
         assert requested() == {("mini/prompt_embeddings", "nolan"), ("mini_lora/model_card", "nolan")}
+        report(instance, "mini_lora/pick", "v2")
+        assert requested() == {("mini_lora/adapter", "nolan")}, "a person's choice is followed too"

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from pipelines.build import build_definitions
 from pipelines.surroundings import CHECKOUT, read_surroundings
+from tests.small_configs import change, read, small_configs, surroundings_of
 
 STAGES = [
     "raw_stills",
@@ -20,6 +22,7 @@ STAGES = [
     "captions",
     "mini/latents",
     "mini/prompt_embeddings",
+    "mini_lora/pick",
     "mini_lora/adapter",
     "mini_lora/samples",
     "mini_lora/evaluation",
@@ -54,6 +57,52 @@ def test_bases_trained_here_are_assets_of_their_own_with_one_job(definitions: dg
     assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == set(TRAINED_HERE)
     whole = definitions.resolve_job_def("make_mini_lora").asset_layer.selected_asset_keys
     assert {key.to_user_string() for key in whole} == set(STAGES)
+
+
+def test_what_a_recipe_asks_for_is_upstream_of_its_adapter(tmp_path: Path) -> None:
+    configs = small_configs(tmp_path)
+    recipe = read(configs, "recipes/mini_lora")
+    more = {**recipe, "init_from": "mini_lora", "prior": {"pictures": 4, "weight": 0.5}}
+    (configs / "recipes" / "mini_more.yaml").write_text(yaml.safe_dump(more))
+    change(configs, "projects/demo", recipes=["mini_lora", "mini_more"])
+    graph = build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
+
+    def parents(name: str) -> set[str]:
+        return {key.to_user_string() for key in graph.get(dg.AssetKey(name.split("/"))).parent_keys}
+
+    plain = {"mini/latents", "mini/prompt_embeddings", "director"}
+    assert parents("mini_lora/adapter") == {*plain, "mini_lora/pick"}
+    assert parents("mini_more/adapter") == {*plain, "mini_more/pick", "mini_more/prior", "mini_lora/adapter"}
+    assert parents("mini_more/prior") == {"stills", "captions"}
+    assert not graph.has(dg.AssetKey(["mini_lora", "prior"])), "only for recipes that ask"
+
+    def version(name: str) -> str | None:
+        return (
+            build_definitions(read_surroundings(surroundings_of(tmp_path)))
+            .resolve_asset_graph()
+            .get(dg.AssetKey(name.split("/")))
+            .code_version
+        )
+
+    before = version("mini_more/prior")
+    change(configs, "recipes/mini_more", prior={"pictures": 4, "weight": 0.7})
+    assert version("mini_more/prior") == before, "how much the pictures weigh is not theirs"
+    change(configs, "recipes/mini_more", prior={"pictures": 5, "weight": 0.7})
+    assert version("mini_more/prior") != before
+
+
+def test_the_plans_previews_are_no_part_of_the_adapters_code_version(tmp_path: Path) -> None:
+    configs = small_configs(tmp_path)
+
+    def versions() -> dict[str, str | None]:
+        graph = build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
+        return {key.to_user_string(): graph.get(key).code_version for key in graph.get_all_asset_keys()}
+
+    before = versions()
+    change(configs, "evaluations/mini", previews={"prompts": ["a tower at night"], "steps": 1})
+    after = versions()
+    assert before["mini_lora/adapter"] == after["mini_lora/adapter"]
+    assert before["mini/prompt_embeddings"] != after["mini/prompt_embeddings"]
 
 
 def test_every_stage_tells_what_it_is(definitions: dg.Definitions) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from director_diffusion.catalog import json_schemas, load_catalog, load_spec
+from director_diffusion.catalog import Catalog, json_schemas, load_catalog, load_spec
 from director_diffusion.errors import SpecError
 from director_diffusion.specs import Deployment, Director, HubSource, Recipe
 
@@ -96,7 +96,7 @@ def test_a_recipe_of_an_unknown_base_is_named(tmp_path: Path) -> None:
     folder = copy_configs(tmp_path)
     write(folder / "recipes", "mini_lora", {**RECIPE, "base": "maxi"})
     with pytest.raises(
-        SpecError, match=r"mini_lora\.yaml: base: 'maxi' is not known\. Allowed are flux_krea_dev, mini"
+        SpecError, match=r"mini_lora\.yaml: base: 'maxi' is not known\. Allowed are flux_dev, flux_krea_dev, .*mini"
     ):
         load_catalog(folder)
 
@@ -108,7 +108,10 @@ def of_a_base(base: str, part: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        (of_a_base("nosuch", "{}"), r"{}\.source\.base: 'nosuch' is not known\. Allowed are mini, mnist, mnist_full\."),
+        (
+            of_a_base("nosuch", "{}"),
+            r"{}\.source\.base: 'nosuch' is not known\. Allowed are mini, .*mnist, mnist_full\.",
+        ),
         (of_a_base("flux_krea_dev", "{}"), r"{}\.source\.base: 'flux_krea_dev' is not known\. Allowed are mini,"),
         (of_a_base("mnist", "{}"), r"{}\.source\.base: no {} is trained with 'mnist'\. Allowed are mini;"),
         (of_a_base("mini", "base"), r"{}\.source\.part: 'base' is no {}\. Allowed is {}\."),
@@ -136,8 +139,9 @@ def test_a_model_of_a_base_must_be_trained_by_the_project_that_uses_it(tmp_path:
         r"\(it trains none\)\. Add mini to `bases`",
     ):
         load_catalog(folder)
-    krea = yaml.safe_load((folder / "projects" / "krea.yaml").read_text())
-    write(folder / "projects", "krea", {**krea, "bases": ["mini"]})
+    for path in (folder / "projects").iterdir():
+        project = yaml.safe_load(path.read_text())
+        write(folder / "projects", path.stem, {**project, "bases": ["mini", *project.get("bases", [])]})
     load_catalog(folder)
 
 
@@ -171,3 +175,81 @@ def test_every_shipped_model_of_the_hub_is_pinned() -> None:
     pinned = [source.revision for source in sources if isinstance(source, HubSource)]
     assert len(pinned) >= 3
     assert all(pinned)
+
+
+@pytest.mark.parametrize(("file", "model"), [("projects/demo", "captioner"), ("evaluations/mini", "embedder")])
+def test_only_bases_come_in_one_file(tmp_path: Path, file: str, model: str) -> None:
+    folder = copy_configs(tmp_path)
+    data = yaml.safe_load((folder / f"{file}.yaml").read_text())
+    source = {"kind": "single_file", "file": "x.safetensors", "rest": {"kind": "folder", "folder": "models/mini/base"}}
+    write(folder / file.split("/")[0], file.split("/")[1], {**data, model: {**data[model], "source": source}})
+    with pytest.raises(SpecError, match=rf"{file}\.yaml: key {model}\.source .*'single_file' found using 'kind'"):
+        load_catalog(folder)
+
+
+def test_what_a_base_is_sampled_with_may_be_trained_here_but_by_the_project(tmp_path: Path) -> None:
+    folder = copy_configs(tmp_path)
+    mini = yaml.safe_load((folder / "bases/mini.yaml").read_text())
+
+    def load(part: str, base: str) -> Catalog:
+        source = {"kind": "base_model", "base": base, "part": part}
+        other = {"name": "other", "model_id": "other", "source": source, "guidance": mini["guidance"]}
+        write(folder / "bases", "mini", {**mini, "sampled_with": other})
+        return load_catalog(folder)
+
+    drawn_with = load("base", "mini").bases["mini"].drawn_with
+    assert (drawn_with.name, drawn_with.slug, drawn_with.source.kind) == ("other", "mini", "base_model")
+    with pytest.raises(SpecError, match=r"mini\.yaml: sampled_with\.source\.part: 'captioner' is no base"):
+        load("captioner", "mini")
+    with pytest.raises(SpecError, match=r"mini\.yaml: sampled_with\.source\.base: 'flux_krea_dev' is not known"):
+        load("base", "flux_krea_dev")
+    with pytest.raises(
+        SpecError, match=r"demo\.yaml: bases: the checkpoint that mini is sampled with is a part of 'mni"
+    ):
+        load("base", "mnist_full")
+
+
+def starting(folder: Path, slug: str, **changes: object) -> None:
+    """A recipe like mini_lora under another name."""
+    recipe = yaml.safe_load((CONFIGS / "recipes" / "mini_lora.yaml").read_text())
+    write(folder / "recipes", slug, {**recipe, **changes})
+
+
+def test_a_recipe_may_start_from_anothers_adapter(tmp_path: Path) -> None:
+    folder = copy_configs(tmp_path)
+    starting(folder, "mini_more", init_from="mini_lora", steps=300, optimizer={"kind": "adamw", "lr": 1e-4})
+    demo = yaml.safe_load((folder / "projects" / "demo.yaml").read_text())
+    write(folder / "projects", "demo", {**demo, "recipes": ["mini_lora", "mini_more"]})
+    assert load_catalog(folder).recipes["mini_more"].init_from == "mini_lora"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"init_from": "nosuch"}, r"mini_more\.yaml: init_from: 'nosuch' is not known\. Allowed are .*mini_lora"),
+        (
+            {"init_from": "mini_lora", "adapter": {"kind": "lora", "rank": 4, "alpha": 8}},
+            r"mini_more\.yaml: init_from: mini_lora has another `adapter`",
+        ),
+        ({"init_from": "krea_lora"}, r"mini_more\.yaml: init_from: krea_lora has another `base`"),
+        ({"init_from": "mini_more"}, r"mini_more\.yaml: init_from: mini_more starts from mini_more\. Break the circle"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, object], problem: str) -> None:
+    folder = copy_configs(tmp_path)
+    starting(folder, "mini_more", **changes)
+    with pytest.raises(SpecError, match=problem):
+        load_catalog(folder)
+
+
+def test_a_circle_of_starts_and_a_start_that_is_not_made_are_refused(tmp_path: Path) -> None:
+    folder = copy_configs(tmp_path)
+    for one, other in (("mini_a", "mini_b"), ("mini_b", "mini_c"), ("mini_c", "mini_a")):
+        starting(folder, one, init_from=other)
+    with pytest.raises(SpecError, match=r"mini_a starts from mini_b starts from mini_c starts from mini_a"):
+        load_catalog(folder)
+    starting(folder, "mini_c")
+    demo = yaml.safe_load((folder / "projects" / "demo.yaml").read_text())
+    write(folder / "projects", "demo", {**demo, "recipes": ["mini_b"]})
+    with pytest.raises(SpecError, match=r"demo\.yaml: recipes: mini_b starts from mini_c, which this project does not"):
+        load_catalog(folder)

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from director_diffusion.progress import Progress, Silent
-from director_diffusion.specs import Base, Recipe
+from director_diffusion.specs import Recipe
 from director_diffusion.storage.store import Store
-from director_diffusion.training.loop import train_adapter
 from director_diffusion.training.rows import TrainingResult
-from tests.training.trainings import BASE, RECIPE, STILLS, Dataset, make_dataset
+from tests.training.trainings import RECIPE, STILLS, Dataset, make_dataset, train_at
 
 
 @pytest.fixture
@@ -25,34 +24,10 @@ def dataset(store: Store) -> Dataset:
 
 
 @pytest.fixture
-def train(dataset: Dataset, mini_base: Path, tmp_path: Path) -> Callable[..., TrainingResult]:
-    """`train(recipe)` into `tmp_path / name / out`, with its unfinished work in `tmp_path / name / work`."""
+def train(dataset: Dataset, tmp_path: Path) -> Callable[..., TrainingResult]:
+    """`train(recipe)` into `tmp_path / name / out`, with its own work and finished steps below `tmp_path / name`."""
 
-    def run(
-        recipe: Recipe = RECIPE,
-        *,
-        name: str = "run",
-        progress: Progress | None = None,
-        data: Dataset = dataset,
-        base: Base = BASE,
-        folder: Path = mini_base,
-        device: str = "cpu",
-    ) -> TrainingResult:
-        out, work = tmp_path / name / "out", tmp_path / name / "work"
-        out.mkdir(parents=True, exist_ok=True)
-        work.mkdir(parents=True, exist_ok=True)
-        return train_adapter(
-            data.latents,
-            data.prompts,
-            base,
-            recipe,
-            folder,
-            store=data.store,
-            work=work,
-            out=out,
-            device=device,
-            metadata={"director": "nolan", "latents": "0123", "prompt_embeddings": "4567"},
-            progress=progress or Silent(),
-        )
+    def run(recipe: Recipe = RECIPE, *, name: str = "run", data: Dataset = dataset, **further: Any) -> TrainingResult:
+        return train_at(tmp_path / name, data, recipe, **further)
 
     return run

@@ -10,13 +10,14 @@ from diffusers import AutoencoderKL, FluxPipeline
 from diffusers.training_utils import compute_density_for_timestep_sampling, compute_loss_weighting_for_sd3
 from torch import Tensor
 
+from director_diffusion.adapters.injection import adapter_parameters, inject_adapter
 from director_diffusion.families import get_family
-from director_diffusion.specs import LoraAdapter, Schedule, Timesteps
-from director_diffusion.training.adapter import adapter_parameters, inject_adapter
+from director_diffusion.processes.base import squared_errors
+from director_diffusion.processes.flow import interpolate, sigmas, velocity_target
+from director_diffusion.processes.levels import shifted
+from director_diffusion.specs import LoraAdapter, Objective, Schedule, Timesteps
 from director_diffusion.training.data import Batch
-from director_diffusion.training.objective import flow_loss, interpolate, velocity_target
 from director_diffusion.training.schedule import learning_rate
-from director_diffusion.training.timesteps import noise_levels, shifted
 from director_diffusion.training.trainee import Trainee
 from tests.training.trainings import LINEARS
 
@@ -33,7 +34,7 @@ def test_the_path_is_straight_and_its_velocity_constant() -> None:
 
 
 def test_each_sample_has_its_own_loss() -> None:
-    losses = flow_loss(torch.tensor([[1.0, 1.0], [3.0, 0.0]]), torch.zeros(2, 2))
+    losses = squared_errors(torch.tensor([[1.0, 1.0], [3.0, 0.0]]), torch.zeros(2, 2))
     assert losses.tolist() == [1.0, 4.5]
 
 
@@ -100,7 +101,15 @@ def test_loss_and_gradients_equal_diffusers_training_script(mini_base: Path) -> 
 
     theirs = diffusers_script_loss(denoiser, mini_base, latents, noise, sigma.view(2, 1, 1, 1), prompt)
     expected = torch.autograd.grad(theirs, list(parameters.values()))
-    trainee = Trainee(denoiser, family, mini_base, 1.0, Accelerator(cpu=True))
+    trainee = Trainee(
+        denoiser=denoiser,
+        family=family,
+        process=family.process(mini_base),
+        scale=family.latent_scale(mini_base),
+        objective=Objective(),
+        guidance=1.0,
+        accelerator=Accelerator(cpu=True),
+    )
     ours = trainee.losses(Batch(("a", "b"), latents, noise, sigma, prompt)).mean()
     found = torch.autograd.grad(ours, list(parameters.values()))
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0)
@@ -114,7 +123,7 @@ def test_loss_and_gradients_equal_diffusers_training_script(mini_base: Path) -> 
 
 def test_noise_levels_are_diffusers_logit_normal() -> None:
     normal = torch.randn(64, generator=torch.Generator().manual_seed(1))
-    ours = noise_levels(normal, Timesteps(mean=0.3, std=1.4, shift="none"), resolution_shift=3.0)
+    ours = sigmas(normal, Timesteps(mean=0.3, std=1.4, shift="none"), resolution_shift=3.0)
     theirs = compute_density_for_timestep_sampling(
         "logit_normal", 64, logit_mean=0.3, logit_std=1.4, generator=torch.Generator().manual_seed(1)
     )
@@ -124,8 +133,8 @@ def test_noise_levels_are_diffusers_logit_normal() -> None:
 def test_the_shift_moves_noise_levels_up_in_logits() -> None:
     """A shift of s adds log s to the logit, which is how Esser et al. derive it."""
     normal = torch.randn(64)
-    plain = noise_levels(normal, Timesteps(shift="none"), resolution_shift=3.0)
-    moved = noise_levels(normal, Timesteps(shift="resolution"), resolution_shift=3.0)
+    plain = sigmas(normal, Timesteps(shift="none"), resolution_shift=3.0)
+    moved = sigmas(normal, Timesteps(shift="resolution"), resolution_shift=3.0)
     torch.testing.assert_close(torch.logit(moved), torch.logit(plain) + math.log(3), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(shifted(plain, 1.0), plain)
 

@@ -10,7 +10,10 @@ from director_diffusion.errors import TrainingError
 from director_diffusion.hashing import hash_folder
 from director_diffusion.progress import Silent
 from director_diffusion.training.checkpoint import Checkpoint, Checkpoints
+from director_diffusion.training.identity import Identity, tell
 from director_diffusion.training.rows import CurvePoint, TrainingResult
+from director_diffusion.training.stopping import TrainingStopped
+from tests.training.children import TrainingChild, stop_after
 from tests.training.trainings import RECIPE, Dataset, varied
 
 Train = Callable[..., TrainingResult]
@@ -48,13 +51,40 @@ def test_killed_after_any_step_it_ends_in_the_same_bytes(train: Train, tmp_path:
         assert hash_folder(tmp_path / name / "out") == hash_folder(tmp_path / "whole" / "out"), name
 
 
-def test_killed_twice_it_still_ends_in_the_same_bytes(train: Train, tmp_path: Path) -> None:
-    train(RESTARTED, name="whole")
-    for steps in (3, 4):
-        with pytest.raises(KilledError):
-            train(RESTARTED, name="killed", progress=KillAfter(steps))
-    train(RESTARTED, name="killed")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_killed_with_sigkill_again_and_again_it_ends_in_the_same_bytes(
+    train: Train, dataset: Dataset, tmp_path: Path, precision: str
+) -> None:
+    recipe = varied(RESTARTED, precision=precision, steps=9)
+    train(recipe, name="whole")
+    for steps in (1, 5, 6):
+        child = TrainingChild(tmp_path / "killed", dataset, recipe)
+        child.wait_for(steps)
+        child.kill()
+    assert 2 <= train(recipe, name="killed").resumed_from < 9
     assert hash_folder(tmp_path / "killed" / "out") == hash_folder(tmp_path / "whole" / "out")
+
+
+KINDS: dict[str, dict[str, object]] = {  # AdamW in 8 bits is in tests/quantised
+    "Prodigy, DoRA": {
+        "optimizer": {"kind": "prodigy", "first_size": 1e-3},
+        "adapter": {"kind": "lora", "rank": 2, "alpha": 6, "dora": True, "dropout": 0.2},
+    },
+    "AdamW, LoKr, recomputed": {
+        "adapter": {"kind": "lokr", "factor": [4, 4], "dropout": 0.2},
+        "activation_gib": 0.004,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_optimizer_and_adapter_goes_on_to_the_same_bytes(train: Train, tmp_path: Path, kind: str) -> None:
+    recipe = varied(RESTARTED, **KINDS[kind])
+    train(recipe, name="whole")
+    with pytest.raises(TrainingStopped):
+        train(recipe, name="stopped", stop=stop_after(3))
+    assert train(recipe, name="stopped").resumed_from == 3
+    assert hash_folder(tmp_path / "stopped" / "out") == hash_folder(tmp_path / "whole" / "out")
 
 
 def test_a_damaged_checkpoint_is_passed_over(train: Train, tmp_path: Path) -> None:
@@ -76,31 +106,106 @@ def test_half_a_checkpoint_is_none(train: Train, tmp_path: Path) -> None:
     assert train(name="killed").resumed_from == 0
 
 
-def test_a_checkpoint_of_another_recipe_or_of_other_data_is_not_used(train: Train, dataset: Dataset) -> None:
+class Notes(Silent):
+    """Keeps remarks."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.seen.append(text)
+
+
+def test_an_unfinished_training_of_another_recipe_or_data_is_left_and_told(train: Train, dataset: Dataset) -> None:
     with pytest.raises(KilledError):
         train(progress=KillAfter(5))
-    assert train(varied(RECIPE, optimizer={"kind": "adamw", "lr": 0.02})).resumed_from == 0
     others = Dataset(dataset.store, dataset.latents[1:], dataset.prompts)
-    assert train(data=others).resumed_from == 0
-    assert train().resumed_from == 4
+    notes = Notes()
+    assert train(varied(RECIPE, optimizer={"kind": "adamw", "lr": 0.02}), data=others, progress=notes).resumed_from == 0
+    (note,) = notes.seen
+    assert note.endswith("is not continued: recipe.optimizer.lr was 0.01, is 0.02; still wide0 is gone.")
+
+
+def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path: Path) -> None:
+    """Put there by hand: the folder's name says that it is of this training, its content that it is not."""
+    mine = Identity({"recipe": {"steps": 7, "optimizer": {"lr": 0.01}}, "latents": {"a": "train, x"}})
+    other = Identity({"recipe": {"steps": 7, "optimizer": {"lr": 0.02}}, "latents": {}})
+    Checkpoints(tmp_path, other).save(Checkpoint(2, {}, (point(2, 1.0),)))
+    (tmp_path / other.short).rename(tmp_path / mine.short)
+    with pytest.raises(TrainingError) as caught:
+        Checkpoints(tmp_path, mine).newest()
+    assert str(caught.value) == (
+        f"checkpoint of step 2 in {tmp_path / mine.short}: is of another training: "
+        "recipe.optimizer.lr was 0.02, is 0.01; still a is new. "
+        "Undo that change to go on with it, or delete that folder to start anew."
+    )
+
+
+def test_what_differs_is_told_by_setting_and_by_still() -> None:
+    """Settings first; a still that was added is one difference, not one of each of its parts."""
+
+    def training(**changes: dict[str, object]) -> Identity:
+        parts: dict[str, dict[str, object]] = {
+            "base": {"resolution": {"side": 64}},
+            "latents": {"a": "train, 1", "b": "train, 2", "c": "held_out, 3"},
+            "sizes": {"a": [9, 9], "b": [9, 9], "c": [9, 9]},
+            "prompts": {"a": "1", "b": "2", "c": "3", "": "0"},
+        }
+        return Identity({name: {**part, **changes.get(name, {})} for name, part in parts.items()})
+
+    now = training()
+    assert now.differences(now.parts) == []
+    assert training(latents={"d": "train, 4"}, sizes={"d": [9, 9]}, prompts={"d": "4"}).differences(now.parts) == [
+        "still d is new"
+    ]
+    assert now.differences(training(latents={"d": "train, 4"}, prompts={"d": "4"}).parts) == ["still d is gone"]
+    other = training(base={"resolution": {"side": 128}}, latents={"c": "train, 3"}, prompts={"a": "9", "": "8"})
+    assert now.differences(other.parts) == [
+        "base.resolution.side was 128, is 64",
+        "the empty prompt is embedded anew",
+        "still a has another embedded prompt",
+        "still c has another picture or split",
+    ]
+    assert tell([f"still {letter} is new" for letter in "abcdef"]) == (
+        "still a is new; still b is new; still c is new; still d is new and 2 more"
+    )
+
+
+def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, IDENTITY)
+    left = tmp_path / IDENTITY.short / ".part-0123"
+    left.mkdir(parents=True)
+    (left / "tensors.safetensors").write_bytes(b"half")
+    checkpoints.save(Checkpoint(2, {}, (point(2, 1.0),)))
+    assert not left.exists()
+    assert checkpoints.steps() == [2]
+
+
+def test_a_damaged_checkpoint_of_another_training_is_no_obstacle(train: Train, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        train(varied(RECIPE, seed=4), progress=KillAfter(2))
+    (identity,) = (tmp_path / "run" / "work").rglob("identity.json")
+    identity.write_bytes(b"")  # as a machine that lost its power leaves it
+    assert train(varied(RECIPE, steps=3)).resumed_from == 0
 
 
 def point(step: int, held_out_loss: float | None) -> CurvePoint:
     return CurvePoint(step, 0.1, 1.0, 1.0, held_out_loss)
 
 
-def test_the_newest_two_and_the_best_are_kept(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, "identity")
+IDENTITY = Identity({"recipe": "tiny"})
+
+
+def test_the_newest_two_are_kept(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, IDENTITY)
     curve = [CurvePoint(0, None, None, None, 1.0)]
     for step, loss in ((2, 5.0), (4, 3.0), (6, 4.0), (8, 4.0), (10, 4.0)):
         curve += [point(step - 1, None), point(step, loss)]
         checkpoints.save(Checkpoint(step, {}, tuple(curve)))
-    assert checkpoints.steps() == [4, 8, 10]
+    assert checkpoints.steps() == [8, 10]
     newest = checkpoints.newest()
     assert newest is not None
     assert newest.curve == tuple(curve)
-    shutil.rmtree(next(tmp_path.rglob("step-000004")))
-    assert checkpoints.newest() is None  # none could end in the adapter that was chosen
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,5 +216,5 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(TrainingError, match="checkpoint: could not be written: no space left"):
-        Checkpoints(tmp_path, "identity").save(Checkpoint(2, {}, (point(2, 1.0),)))
+        Checkpoints(tmp_path, IDENTITY).save(Checkpoint(2, {}, (point(2, 1.0),)))
     assert not list(tmp_path.rglob(".part-*"))

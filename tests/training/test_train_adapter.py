@@ -14,21 +14,24 @@ from diffusers import FluxPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from director_diffusion.adapters.injection import adapter_parameters, inject_adapter
 from director_diffusion.errors import TrainingError
 from director_diffusion.families import get_family
 from director_diffusion.hashing import hash_folder
+from director_diffusion.processes import Flow
 from director_diffusion.progress import Silent
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import read_table
 from director_diffusion.tensors import read_tensors
-from director_diffusion.training.adapter import adapter_parameters, inject_adapter
+from director_diffusion.training.batches import TrainingBatches
 from director_diffusion.training.checks import judge
-from director_diffusion.training.data import TrainingBatches, load_dataset
+from director_diffusion.training.data import load_dataset
+from director_diffusion.training.finished import FinishedSteps
 from director_diffusion.training.plots import curve_plot
 from director_diffusion.training.rows import CurvePoint, TrainingResult
 from director_diffusion.training.schedule import learning_rate
 from director_diffusion.training.state import TrainingState
-from director_diffusion.training.trainee import Trainee
+from director_diffusion.training.trainee import load_trainee
 from tests.training.trainings import BASE, LINEARS, RECIPE, WIDE, Dataset, make_dataset, varied
 
 Train = Callable[..., TrainingResult]
@@ -46,11 +49,19 @@ class Observations(Silent):
 
 
 def make_state(folder: Path, accelerator: Accelerator, recipe: Any = RECIPE) -> TrainingState:
-    family = get_family("flux")
-    denoiser: Any = family.load_denoiser(folder, device="cpu", dtype=torch.float32)
+    trainee = load_trainee(BASE, recipe, folder, accelerator)
     torch.manual_seed(0)
-    inject_adapter(denoiser, recipe.adapter, family.target_modules(denoiser, recipe.adapter.targets))
-    return TrainingState(Trainee(denoiser, family, folder, 1.0, accelerator), recipe, Silent())
+    targets = trainee.family.target_modules(trainee.denoiser, recipe.adapter.targets)
+    inject_adapter(trainee.denoiser, recipe.adapter, targets)
+    return TrainingState(trainee, recipe, Silent())
+
+
+def learn(state: TrainingState, dataset: Dataset, steps: int, recipe: Any = RECIPE) -> None:
+    family = get_family("flux")
+    data = load_dataset(dataset.latents, dataset.prompts, dataset.store, family)
+    batches = TrainingBatches(data, recipe, Flow(lambda cells: 1.0))
+    for step in range(steps):
+        state.learn(list(batches.of_step(step)))
 
 
 # --- what it leaves behind ---------------------------------------------------------------------------------------
@@ -86,10 +97,10 @@ def test_a_training_from_rows_to_files(train: Train, tmp_path: Path, mini_base: 
     facts = json.loads((out / "training.json").read_text())
     assert facts["chosen_step"] == result.chosen_step
     assert not facts.keys() & {"seconds", "resumed_from"}  # what passes must not enter the content's version
-    assert [outcome.passed for outcome in judge(result)] == [True]
+    assert [outcome.passed for outcome in judge(result)] == [True, True]
     assert {step for step, values in observations.seen if "held_out_loss" in values} == set(judged)
     assert any("loss" in values for _, values in observations.seen)
-    assert curve_plot(result.curve).size[0] > 600
+    assert curve_plot(result.curve, result.chosen_step, result.chosen_by).size[0] > 600
 
 
 def test_users_of_diffusers_get_the_trained_adapter(train: Train, tmp_path: Path, mini_base: Path) -> None:
@@ -116,14 +127,10 @@ def test_the_best_checkpoint_becomes_the_adapter(train: Train, tmp_path: Path, m
     monkeypatch.setattr(loop, "held_out_loss", lambda trainee, batches: next(losses))
     result = train()
     assert (result.chosen_step, result.held_out_loss, result.base_held_out_loss) == (2, 3.0, 9.0)
-    kept = sorted((tmp_path / "run" / "work").rglob("step-*"))
-    assert [path.name for path in kept] == ["step-000002", "step-000006", "step-000007"]  # the best, the newest two
-    average = {
-        key.removeprefix("average/").replace(".default", ""): tensor
-        for key, tensor in load_file(kept[0] / "tensors.safetensors").items()
-        if key.startswith("average/")
-    }
-    written = load_file(tmp_path / "run" / "out" / WEIGHTS)
+    finished = FinishedSteps(Store(str(tmp_path / "run" / "store")), result.training)
+    assert finished.steps() == [2, 4, 6, 7]
+    assert not (tmp_path / "run" / "work").exists()
+    average, written = finished.load(2).weights, load_file(tmp_path / "run" / "out" / WEIGHTS)
     assert {f"transformer.{name}" for name in average} == set(written)
     assert all(torch.equal(tensor, written[f"transformer.{name}"]) for name, tensor in average.items())
     assert judge(result)[0].passed
@@ -142,12 +149,9 @@ def test_the_same_training_twice_is_the_same_file(train: Train, tmp_path: Path) 
 
 
 def test_only_adapter_weights_change(mini_base: Path, dataset: Dataset) -> None:
-    data = load_dataset(dataset.latents, dataset.prompts, dataset.store)
     state = make_state(mini_base, Accelerator(cpu=True))
     before = {name: tensor.clone() for name, tensor in state.trainee.denoiser.state_dict().items()}
-    batches = TrainingBatches(data, RECIPE, lambda height, width: 1.0)
-    for step in range(2):
-        state.learn(batches.of_step(step))
+    learn(state, dataset, 2)
     after = state.trainee.denoiser.state_dict()
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     assert changed == set(adapter_parameters(state.trainee.denoiser))
@@ -157,19 +161,14 @@ def test_only_adapter_weights_change(mini_base: Path, dataset: Dataset) -> None:
 
 def test_accumulation_gives_the_gradient_of_the_larger_batch(mini_base: Path, store: Store) -> None:
     dataset = make_dataset(store, [(f"s{i}", "train", WIDE) for i in range(4)] + [("h", "held_out", WIDE)])
-    data = load_dataset(dataset.latents, dataset.prompts, dataset.store)
     norms, weights = [], []
     for batch_size, accumulation in ((4, 1), (2, 2), (1, 4)):
         recipe = varied(RECIPE, batch_size=batch_size, gradient_accumulation=accumulation)
-        accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
-        state = make_state(mini_base, accelerator, recipe)
-        batches = TrainingBatches(data, recipe, lambda height, width: 1.0)
-        for step in range(2):
-            state.learn(batches.of_step(step))
+        state = make_state(mini_base, Accelerator(cpu=True), recipe)
+        learn(state, dataset, 2, recipe)
         state.curve.read()
         norms.append([point.grad_norm for point in state.curve.points])
         weights.append([parameter.detach() for parameter in state.parameters])
-        GradientState._reset_state()
     for other in (1, 2):
         assert norms[other] == pytest.approx(norms[0], rel=1e-4)
         for expected, found in zip(weights[0], weights[other], strict=True):
@@ -178,14 +177,14 @@ def test_accumulation_gives_the_gradient_of_the_larger_batch(mini_base: Path, st
 
 
 def test_the_average_is_over_adapter_weights_with_the_recipes_decay(mini_base: Path, dataset: Dataset) -> None:
-    data = load_dataset(dataset.latents, dataset.prompts, dataset.store)
     for decay in (0.0, 0.15):
         recipe = varied(RECIPE, ema_decay=decay)
         state = make_state(mini_base, Accelerator(cpu=True), recipe)
-        batches = TrainingBatches(data, recipe, lambda height, width: 1.0)
+        data = load_dataset(dataset.latents, dataset.prompts, dataset.store, state.trainee.family)
+        batches = TrainingBatches(data, recipe, Flow(lambda cells: 1.0))
         expected = [parameter.detach().clone() for parameter in state.parameters]
         for step in range(4):
-            state.learn(batches.of_step(step))
+            state.learn(list(batches.of_step(step)))
             kept = min(decay, (1 + step) / (10 + step)) if step else 0.0  # diffusers' own warm-up of the average
             expected = [kept * e + (1 - kept) * p.detach() for e, p in zip(expected, state.parameters, strict=True)]
         assert len(state.average.shadow_params) == 2 * LINEARS
@@ -214,7 +213,7 @@ def test_trainings_of_two_precisions_follow_each_other_in_one_process(train: Tra
 
 def test_recomputing_activations_changes_nothing(train: Train, tmp_path: Path) -> None:
     plain = train(varied(RECIPE, steps=3), name="plain")
-    saving = train(varied(RECIPE, steps=3, gradient_checkpointing=True), name="saving")
+    saving = train(varied(RECIPE, steps=3, activation_gib=0), name="saving")
     assert saving.held_out_loss == pytest.approx(plain.held_out_loss, rel=1e-5)
     assert [point.loss for point in saving.curve[1:]] == pytest.approx([p.loss for p in plain.curve[1:]], rel=1e-5)
 
@@ -251,9 +250,9 @@ def poison(dataset: Dataset, still: str) -> None:
 
 
 def test_a_loss_that_is_not_finite_names_step_stills_and_last_good_checkpoint(train: Train, dataset: Dataset) -> None:
-    data = load_dataset(dataset.latents, dataset.prompts, dataset.store)
     recipe = varied(RECIPE, steps=12)
-    batches = TrainingBatches(data, recipe, lambda height, width: 1.0)
+    data = load_dataset(dataset.latents, dataset.prompts, dataset.store, get_family("flux"))
+    batches = TrainingBatches(data, recipe, Flow(lambda cells: 1.0))
     first = {step: next(batches.of_step(step)).stills for step in range(12)}
     step = next(step for step in range(12) if "tall0" in first[step])
     poison(dataset, "tall0")

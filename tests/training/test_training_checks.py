@@ -10,10 +10,12 @@ from accelerate import Accelerator
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from director_diffusion.adapters.files import load_adapter
+from director_diffusion.families import get_family
 from director_diffusion.training.checks import judge_reload
 from director_diffusion.training.data import load_dataset
 from director_diffusion.training.held_out import held_out_batches
-from director_diffusion.training.reload import load_adapter, measure_reload
+from director_diffusion.training.reload import measure_reload
 from director_diffusion.training.rows import Reload, TrainingResult
 from director_diffusion.training.trainee import load_trainee
 from tests.training.trainings import BASE, RECIPE, Dataset
@@ -27,13 +29,13 @@ def measure(
 ) -> Callable[[Path], Reload]:
     """Measure a file against the adapter of a training."""
     train()
-    data = load_dataset(dataset.latents, dataset.prompts, dataset.store)
-    batch = held_out_batches(data.held_out, RECIPE.held_out, 2)[0]
+    data = load_dataset(dataset.latents, dataset.prompts, dataset.store, get_family("flux"))
     accelerator = Accelerator(cpu=True)
     trained = load_trainee(BASE, RECIPE, mini_base, accelerator)
+    batch = held_out_batches(data.held_out, RECIPE.held_out, trained.process, 2)[0]
     load_adapter(trained.denoiser, tmp_path / "run" / "out" / WEIGHTS)
     with torch.no_grad():
-        prediction = trained.velocity(batch)
+        prediction = trained.predict(batch)
 
     def run(path: Path) -> Reload:
         return measure_reload(load_trainee(BASE, RECIPE, mini_base, accelerator), batch, path, prediction)

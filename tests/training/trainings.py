@@ -1,12 +1,15 @@
 """Trainings for tests: cached items as the stages before leave them, and a recipe that takes a second or two."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
 from director_diffusion.latents.rows import LatentRow
+from director_diffusion.progress import Progress, Silent
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import (
     AdamW,
@@ -23,6 +26,11 @@ from director_diffusion.specs import (
 from director_diffusion.storage.items import ItemCache
 from director_diffusion.storage.store import Store
 from director_diffusion.tensors import write_item
+from director_diffusion.training.job import TrainingJob
+from director_diffusion.training.rows import Pick, TrainingResult
+from director_diffusion.training.stopping import Stop, never
+from director_diffusion.training.train import train_adapter
+from tests.conftest import MINI
 
 CHANNELS, TOKENS, TEXT_WIDTH, POOLED_WIDTH = 8, 6, 96, 64  # of the mini base, with short prompts
 LINEARS = 1 * 12 + 5 * 5  # of the mini base: those of a double block, and of a single one
@@ -46,7 +54,7 @@ RECIPE = Recipe(
     adapter=LoraAdapter(kind="lora", rank=2, alpha=6),
     optimizer=AdamW(lr=1e-2),
     schedule=Schedule(kind="cosine", warmup_steps=2),
-    held_out=HeldOut(sigmas=(0.3, 0.7)),
+    held_out=HeldOut(levels=(0.3, 0.7)),
     steps=7,
     batch_size=2,
     caption_dropout=0.25,
@@ -65,6 +73,9 @@ def varied(recipe: Recipe, **changes: object) -> Recipe:
 Split = Literal["train", "held_out", "none"]
 
 
+METADATA = {"director": "nolan", "latents": "0123", "prompt_embeddings": "4567"}
+
+
 @dataclass
 class Dataset:
     """Rows of both tables, and the store that their items lie in."""
@@ -72,6 +83,21 @@ class Dataset:
     store: Store
     latents: list[LatentRow] = field(default_factory=list)
     prompts: list[PromptRow] = field(default_factory=list)
+
+
+def make_job(dataset: Dataset, recipe: Recipe, work: Path, **changes: Any) -> TrainingJob:
+    """A job on CPU."""
+    settings = {"base": BASE, "folder": MINI / "base", "device": "cpu", **changes}
+    return TrainingJob(
+        director="nolan",
+        latents=tuple(dataset.latents),
+        prompts=tuple(dataset.prompts),
+        recipe=recipe,
+        base_fingerprint="mini",
+        store=dataset.store,
+        work=work,
+        **settings,
+    )
 
 
 def make_dataset(store: Store, stills: Sequence[tuple[str, Split, tuple[int, int]]]) -> Dataset:
@@ -94,19 +120,43 @@ def make_dataset(store: Store, stills: Sequence[tuple[str, Split, tuple[int, int
         write_item(latent_cache, item, {"mean": mean, "std": torch.full_like(mean, 0.01)})
         dataset.latents.append(
             LatentRow(
-                still,
-                "film",
-                split,
-                4 * width,
-                4 * height,
-                0.0,
-                1.0,
-                item,
-                latent_cache.name(item),
-                30.0,
+                still=still,
+                film="film",
+                split=split,
+                width=4 * width,
+                height=4 * height,
+                cropped=0.0,
+                scale=1.0,
+                original_width=4 * width,
+                original_height=4 * height,
+                crop_left=0,
+                crop_top=0,
+                item=item,
+                reference=latent_cache.name(item),
+                psnr=30.0,
             )
         )
     return dataset
+
+
+def train_at(
+    folder: Path,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    progress: Progress | None = None,
+    pick: Pick | None = None,
+    stop: Stop = never,
+    **changes: Any,
+) -> TrainingResult:
+    """Train into `folder`/out, with a work folder and a copy of the dataset's store (its finished steps) beside it."""
+    out, store = folder / "out", folder / "store"
+    out.mkdir(parents=True, exist_ok=True)
+    if not store.exists():
+        shutil.copytree(str(dataset.store.local_root), store)
+    data = Dataset(Store(str(store)), dataset.latents, dataset.prompts)
+    job = make_job(data, recipe, folder / "work", **changes)
+    return train_adapter(job, out=out, metadata=METADATA, progress=progress or Silent(), pick=pick, stop=stop).result
 
 
 STILLS: list[tuple[str, Split, tuple[int, int]]] = [

@@ -1,0 +1,149 @@
+"""Batches: which samples make up which step, and everything random about a sample.
+
+Belongs here: the data's order.  All of it is a function of the recipe's seed and of a position in the training, so any
+step can be made again without those before it, and neither batch size, accumulation nor the number of processes
+changes what a sample is.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+
+import numpy as np
+import torch
+
+from director_diffusion.errors import TrainingError
+from director_diffusion.hashing import hash_data
+from director_diffusion.processes import Process
+from director_diffusion.specs import Recipe
+from director_diffusion.training.data import (
+    Batch,
+    Dataset,
+    Drawn,
+    Sample,
+    by_bucket,
+    collate,
+    draw_posterior,
+    generator,
+)
+
+
+class TrainingBatches:
+    """Every batch of a training, each of one bucket.
+
+    `rank` of `processes` takes its part of each step: whole batches where accumulation divides evenly, else rows of
+    each batch.  Raises TrainingError where neither does.
+    """
+
+    def __init__(self, data: Dataset, recipe: Recipe, process: Process, *, rank: int = 0, processes: int = 1):
+        self._data, self._recipe, self._process = data, recipe, process
+        self._rank, self._processes = rank, processes
+        _check_divisible(recipe, processes)
+        self._whole = recipe.gradient_accumulation % processes == 0
+        self._stills = self._plan(data.train, "")
+        self._prior = self._plan(data.prior, "prior ") if recipe.prior is not None else None
+
+    def of_step(self, step: int) -> Iterator[Batch]:
+        """This process's batches of optimizer step `step` (from 0); over all processes, the stills' shares add to 1."""
+        accumulation = self._recipe.gradient_accumulation
+        for number in range(step * accumulation, (step + 1) * accumulation):
+            if self._whole and number % self._processes != self._rank:
+                continue
+            yield self._batch(self._stills[number], number, "", 1 / accumulation)
+            if self._prior is not None and self._recipe.prior is not None:
+                yield self._batch(self._prior[number], number, "prior ", self._recipe.prior.weight / accumulation)
+
+    def largest(self) -> Batch:
+        """This process's part of a batch of the largest bucket: what a step needs most memory for."""
+        buckets = by_bucket([*self._data.train, *self._data.prior] if self._prior is not None else self._data.train)
+        samples = buckets[max(buckets, key=lambda cells: cells[0] * cells[1])]
+        return self._batch(list(islice(cycle(samples), self._recipe.batch_size)), 0, "", 1.0)
+
+    def _plan(self, samples: Sequence[Sample], purpose: str) -> list[list[Sample]]:
+        recipe = self._recipe
+        return plan_batches(
+            list(by_bucket(samples).values()),
+            batches=recipe.steps * recipe.gradient_accumulation,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            purpose=purpose,
+        )
+
+    def _batch(self, samples: Sequence[Sample], number: int, purpose: str, share: float) -> Batch:
+        rows = range(len(samples)) if self._whole else range(self._rank, len(samples), self._processes)
+        first = number * self._recipe.batch_size
+        drawn = [self._draw(samples[row], first + row, purpose) for row in rows]
+        return collate(drawn, share * len(drawn) / len(samples))
+
+    def _draw(self, sample: Sample, position: int, purpose: str) -> Drawn:
+        recipe = self._recipe
+        rng = generator(f"{purpose}training", recipe.seed, position)
+        normal = torch.randn((), generator=rng)
+        dropped = torch.rand((), generator=rng).item() < recipe.caption_dropout
+        latents = draw_posterior(sample, rng)
+        noise = torch.randn(latents.shape, generator=rng)
+        if recipe.objective.noise_offset:
+            # One number for a whole channel (Guttenberg 2023), which training on plain noise never sees move.
+            noise += recipe.objective.noise_offset * torch.randn(len(latents), 1, 1, generator=rng)
+        prompt = self._data.empty_prompt if dropped else sample.prompt
+        return Drawn(
+            still=sample.still,
+            latents=latents,
+            noise=noise,
+            t=self._process.times(normal, recipe.timesteps, sample.cells),
+            conditions={**prompt, **sample.sizes},
+        )
+
+
+class Prefetched:
+    """Batches of the steps to come, made and (for a GPU) pinned in a thread while a step is computed."""
+
+    def __init__(self, batches: TrainingBatches, first: int, end: int, device: torch.device):
+        self._batches, self._steps, self._device = batches, range(first, end), device
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+            coming = [thread.submit(self._make, step) for step in self._steps[:1]]
+            for step in self._steps:
+                made = coming.pop().result()
+                if step + 1 in self._steps:
+                    coming.append(thread.submit(self._make, step + 1))
+                yield made
+
+    def _make(self, step: int) -> list[Batch]:
+        batches = list(self._batches.of_step(step))
+        return [batch.pinned() for batch in batches] if self._device.type == "cuda" else batches
+
+
+def plan_batches(
+    buckets: Sequence[Sequence[Sample]], *, batches: int, batch_size: int, seed: int, purpose: str = ""
+) -> list[list[Sample]]:
+    """Which samples make up each batch.
+
+    A batch's bucket is drawn in proportion to the bucket's size, so that every still has the same chance.  A bucket
+    deals its samples like a deck of cards that is shuffled when it runs out: all have been seen before one returns, and
+    a bucket with fewer stills than a batch still fills one.
+    """
+    sizes = np.array([len(bucket) for bucket in buckets])
+    choices = _numpy_generator(seed, f"{purpose}buckets").choice(len(buckets), size=batches, p=sizes / sizes.sum())
+    decks = [_deck(bucket, _numpy_generator(seed, f"{purpose}bucket {i}")) for i, bucket in enumerate(buckets)]
+    return [list(islice(decks[choice], batch_size)) for choice in choices]
+
+
+def _check_divisible(recipe: Recipe, processes: int) -> None:
+    if recipe.gradient_accumulation % processes and recipe.batch_size % processes:
+        raise TrainingError(
+            f"{processes} processes",
+            f"cannot share a step of {recipe.gradient_accumulation} batches of {recipe.batch_size} evenly",
+            "Make gradient_accumulation or batch_size a multiple of the deployment's processes.",
+        )
+
+
+def _deck(samples: Sequence[Sample], rng: np.random.Generator) -> Iterator[Sample]:
+    while True:
+        for i in rng.permutation(len(samples)):
+            yield samples[i]
+
+
+def _numpy_generator(seed: int, purpose: str) -> np.random.Generator:
+    return np.random.default_rng(int(hash_data([purpose, seed])[:15], 16))

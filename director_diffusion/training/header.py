@@ -1,0 +1,61 @@
+"""Header: what an adapter's file says of itself, wherever it goes.
+
+Belongs here: plain strings by name, as safetensors keeps them, and reading them back.  Imports no torch.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from director_diffusion.captions.prompt import join_prompt
+from director_diffusion.errors import ModelError
+from director_diffusion.hashing import hash_data
+from director_diffusion.specs import Director
+from director_diffusion.training.job import TrainingJob
+
+if TYPE_CHECKING:
+    from director_diffusion.training.choice import Choice
+
+HELD_OUT_LOSS = "held-out loss"  # who chose a step where no person did
+DATA = ("latents", "sizes", "prompts")  # parts of a training's identity that are its data, splits among them
+
+
+def header_of(job: TrainingJob, director: Director) -> dict[str, str]:
+    """Trigger and how prompts are made with it, data, recipe, seed and base.
+
+    All of it decides the weights: what does not (a preview's prompt, the director's rules for stills that came out the
+    same) would make another file of the same adapter.
+    """
+    return {
+        "director": director.slug,
+        "trigger": director.trigger,
+        "prompt_template": join_prompt(director.trigger, "{prompt}"),
+        "base_model": job.base.model_id,
+        "base_content": job.base_fingerprint,
+        "recipe": job.recipe.slug,
+        "recipe_spec": json.dumps(job.recipe.model_dump(mode="json"), sort_keys=True),
+        "seed": str(job.recipe.seed),
+        "training": job.identity.short,
+        "data": hash_data({name: job.identity.parts[name] for name in DATA}),
+    }
+
+
+def header_of_choice(choice: "Choice") -> dict[str, str]:
+    """Which step's weights these are, at which strength, and who chose them why."""
+    return {
+        "step": str(choice.step),
+        "strength": f"{choice.strength:g}",
+        "chosen_by": choice.who,
+        "chosen_why": choice.why,
+    }
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """What a file says of itself, by name in order.  Raises ModelError for one that is no safetensors file."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(sorted((file.metadata() or {}).items()))  # safetensors gives it in random order
+    except (OSError, SafetensorError) as error:
+        raise ModelError(str(path), f"cannot be read as an adapter: {error}", "Train the adapter again.") from error

@@ -1,0 +1,55 @@
+"""The job: everything that a training is made of, before anything is loaded.
+
+Belongs here: plain data, which a process of its own can be given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from director_diffusion.hashing import hash_file
+from director_diffusion.latents.rows import LatentRow
+from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.specs import Base, Previews, Recipe
+from director_diffusion.storage.store import Store
+from director_diffusion.training.identity import Identity, training_identity
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One director's training by one recipe."""
+
+    director: str
+    latents: tuple[LatentRow, ...]  # of stills, and of the prior's pictures
+    prompts: tuple[PromptRow, ...]
+    base: Base
+    recipe: Recipe
+    folder: Path  # the base's
+    base_fingerprint: str
+    store: Store
+    work: Path  # survives a kill; shared by the trainings of this director and recipe
+    device: str
+    init: Path | None = None  # the adapter file to start from
+    previews: Previews | None = None
+    preview_aspect: float = 1.0
+    processes: int = 1
+
+    @cached_property
+    def identity(self) -> Identity:
+        return training_identity(
+            self.latents,
+            self.training_prompts,
+            self.base,
+            self.recipe,
+            base_fingerprint=self.base_fingerprint,
+            init=hash_file(self.init) if self.init is not None else "",
+        )
+
+    @property
+    def training_prompts(self) -> Sequence[PromptRow]:
+        return [row for row in self.prompts if row.split != "preview"]
+
+    @property
+    def preview_prompts(self) -> Sequence[PromptRow]:
+        return [row for row in self.prompts if row.split == "preview"]

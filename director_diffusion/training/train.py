@@ -1,0 +1,161 @@
+"""Training an adapter: from a job to the files that a stage keeps.
+
+Belongs here: training what is not trained yet, choosing the step, and writing the adapter.  The steps themselves are
+`loop`'s.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from PIL import Image
+
+from director_diffusion.adapters.files import save_adapter, scaled_weights
+from director_diffusion.adapters.injection import adapter_parameters, adapter_weights, set_adapter_weights
+from director_diffusion.progress import Progress
+from director_diffusion.tables import write_table
+from director_diffusion.training.acceleration import accelerated
+from director_diffusion.training.checkpoint import Checkpoints
+from director_diffusion.training.choice import Choice, by_held_out_loss, by_person
+from director_diffusion.training.curve import base_held_out_loss, held_out_at
+from director_diffusion.training.finished import FinishedSteps
+from director_diffusion.training.header import header_of_choice
+from director_diffusion.training.identity import tell
+from director_diffusion.training.job import TrainingJob
+from director_diffusion.training.loop import Prepared, Spent, prepare, train_steps
+from director_diffusion.training.memory import explain_out_of_memory
+from director_diffusion.training.picks import note_training
+from director_diffusion.training.previews import Previews
+from director_diffusion.training.processes import train_in_processes
+from director_diffusion.training.reload import measure_reload, predict_as_served
+from director_diffusion.training.rows import WEIGHTS, CurvePoint, Pick, TrainingResult
+from director_diffusion.training.stopping import Stop, never
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train_adapter` gives: the result, and pictures of it where the job asks for previews."""
+
+    result: TrainingResult
+    pictures: Mapping[str, Image.Image]
+    references: tuple[str, ...]  # the store's names of the finished steps
+
+
+def train_adapter(
+    job: TrainingJob,
+    *,
+    out: Path,
+    metadata: Mapping[str, str],
+    progress: Progress,
+    pick: Pick | None = None,
+    stop: Stop = never,
+) -> Trained:
+    """Train an adapter; writes its weights, `curve.parquet` and `training.json` to `out`.
+
+    Called again after a kill with an equal job, it goes on from the newest checkpoint and ends in the same bytes (on a
+    CPU, of the same machine, versions and threads). Finished steps are never trained again. The averaged weights of the
+    step that a person picked, else of that with the least held-out loss, become the adapter; `metadata` goes into its
+    header. Raises TrainingError for lacking stills, a loss that is not finite or explodes, or memory that ran out;
+    TrainingStopped where `stop` asked for it.
+    """
+    started = time.perf_counter()
+    identity = job.identity
+    finished = FinishedSteps(job.store, identity.short)
+    note_training(job.store, job.recipe.slug, job.director, identity.short)
+    for folder, differing in Checkpoints(job.work, identity).of_others().items():
+        progress.note(f"The unfinished training {folder} is not continued: {tell(differing)}.")
+    wanting = _is_wanting(job, finished, pick)
+    spent = Spent(training=0.0, previews=0.0, resumed_from=max(finished.steps(), default=0))
+    if wanting and job.processes > 1:
+        spent, wanting = train_in_processes(job, progress, stop), False
+    with accelerated(job.recipe, job.device) as accelerator, explain_out_of_memory(job.recipe):
+        prepared = prepare(job, accelerator)
+        previews = Previews(job) if job.previews is not None else None
+        if previews is not None:
+            previews.draw(prepared.trainee, 0)  # nothing is learned yet, which cannot be had back later
+        if wanting:
+            spent = train_steps(job, prepared, progress, stop)
+        return _finish(job, prepared, previews, finished, spent, pick, out=out, metadata=metadata, started=started)
+
+
+def _is_wanting(job: TrainingJob, finished: FinishedSteps, pick: Pick | None) -> bool:
+    """Whether steps are to be trained: all are there, or a person has chosen one that is."""
+    steps = finished.steps()
+    if pick is not None and isinstance(by_person(pick, job.identity.short, steps), Choice):
+        return False
+    return job.recipe.steps not in steps
+
+
+def _finish(
+    job: TrainingJob,
+    prepared: Prepared,
+    previews: Previews | None,
+    finished: FinishedSteps,
+    spent: Spent,
+    pick: Pick | None,
+    *,
+    out: Path,
+    metadata: Mapping[str, str],
+    started: float,
+) -> Trained:
+    """Choose the step, write its adapter and check the file."""
+    recipe, trainee, steps = job.recipe, prepared.trainee, finished.steps()
+    curve = finished.load(steps[-1]).curve
+    picked = by_person(pick, job.identity.short, steps) if pick is not None else None
+    choice = picked if isinstance(picked, Choice) else by_held_out_loss(curve)
+
+    def wear(step: int, strength: float) -> None:
+        set_adapter_weights(trainee.denoiser, scaled_weights(finished.load(step).weights, strength))
+
+    pictures: dict[str, Image.Image] = {}
+    if previews is not None:
+        previews.draw_all(trainee, steps, wear)
+        pictures = {"previews": previews.sheet(), "strengths": previews.strengths(steps)}
+        spent = replace(spent, previews=spent.previews + previews.seconds)
+    chosen = finished.load(choice.step)
+    wear(choice.step, choice.strength)
+    trainable = sum(parameter.numel() for parameter in adapter_parameters(trainee.denoiser).values())
+    save_adapter(
+        out / WEIGHTS,
+        adapter_weights(trainee.denoiser),
+        recipe.adapter,
+        prepared.targets,
+        role=trainee.family.role,
+        metadata={**metadata, "packages": json.dumps(chosen.packages, sort_keys=True), **header_of_choice(choice)},
+    )
+    prediction = predict_as_served(trainee, prepared.judged_on[0], recipe)
+    reload = measure_reload(trainee, prepared.judged_on[0], out / WEIGHTS, prediction)
+    result = TrainingResult(
+        training=job.identity.short,
+        steps=recipe.steps,
+        trained_steps=steps[-1],
+        chosen_step=choice.step,
+        chosen_by=choice.by,
+        strength=choice.strength,
+        held_out_loss=held_out_at(curve, choice.step),
+        base_held_out_loss=base_held_out_loss(curve),
+        trainable_parameters=trainable,
+        adapted_linears=len(prepared.targets),
+        train_stills=len(prepared.data.train),
+        held_out_stills=len(prepared.data.held_out),
+        curve=curve,
+        reload=reload,
+        pick_unused=picked if isinstance(picked, str) else "",
+        resumed_from=spent.resumed_from,
+        seconds=time.perf_counter() - started,
+        training_seconds=spent.training,
+        preview_seconds=spent.previews,
+    )
+    write_table(out / "curve.parquet", CurvePoint, curve)
+    (out / "training.json").write_text(json.dumps(_lasting(result), indent=1) + "\n", encoding="utf-8")
+    if result.trained_steps == recipe.steps:
+        Checkpoints(job.work, job.identity).clear()
+    return Trained(result, pictures, tuple(finished.name(step) for step in steps))
+
+
+def _lasting(result: TrainingResult) -> dict[str, int | float | str]:
+    """What holds whenever and however often the training was run: no times, and no comparison of predictions."""
+    passing = {"curve", "reload", "resumed_from", "pick_unused", "seconds", "training_seconds", "preview_seconds"}
+    return {field.name: getattr(result, field.name) for field in fields(result) if field.name not in passing}

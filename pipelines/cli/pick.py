@@ -1,0 +1,93 @@
+"""`director pick`: a person's choice of a training's step, in place of the held-out loss's.
+
+Belongs here: what may be chosen, and recording it.  What the choice does is the adapter stage's affair.
+"""
+
+import getpass
+import sys
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from director_diffusion.errors import SpecError, TrainingError
+from director_diffusion.training.picks import newest_training, read_pick, remove_pick, write_pick
+from director_diffusion.training.rows import CurvePoint, Pick
+from pipelines.build import build_definitions
+from pipelines.cli.choices import choose_recipe
+from pipelines.cli.in_process import errors_of, quiet_libraries, run_job
+from pipelines.home import prepare_home
+from pipelines.jobs import LOOK_AT_INPUTS
+from pipelines.surroundings import Surroundings, read_surroundings
+from resources.store import StoreResource
+
+
+def pick_command(
+    director: str,
+    *,
+    recipe: str | None,
+    step: int | None,
+    strength: float | None,
+    who: str | None,
+    why: str,
+    clear: bool,
+) -> int:
+    """Record (or clear) a pick and look at it, so that what depends on it goes stale; without a step, list them."""
+    quiet_libraries()
+    surroundings = read_surroundings()
+    recipe = choose_recipe(surroundings, director, recipe)
+    if strength is not None and step is None:
+        raise SpecError("--strength", "is of a step", "Give --step too.")
+    store = StoreResource(url=surroundings.store_url).get()
+    if clear:
+        if read_pick(store, recipe, director) is None:
+            raise TrainingError(f"{director} by {recipe}", "has no pick", "There is nothing to clear.")
+        remove_pick(store, recipe, director)
+        print(f"{director} by {recipe}: the held-out loss chooses again.")
+        return _look(surroundings, recipe, director)
+
+    from director_diffusion.training.finished import FinishedSteps
+
+    training = newest_training(store, recipe, director)
+    finished = FinishedSteps(store, training)
+    steps = finished.steps()
+    if not steps:
+        raise TrainingError(
+            f"{director} by {recipe}", "has no checkpoint yet", "Let it train to its first one (checkpoint_every)."
+        )
+    if step is None:
+        _list(finished.load(steps[-1]).curve, steps, read_pick(store, recipe, director))
+        return 0
+    if step not in steps:
+        raise TrainingError(
+            f"step {step}", "was not kept", f"Pick one of {', '.join(map(str, steps))}, where checkpoints were."
+        )
+    pick = Pick(training, step, 1.0 if strength is None else strength, who or getpass.getuser(), why)
+    write_pick(store, recipe, director, pick)
+    print(f"{director} by {recipe}: step {step} at strength {pick.strength:g}, picked by {pick.who}.")
+    print(f"The adapter and what follows are stale now: director run {director} --recipe {recipe}")
+    return _look(surroundings, recipe, director)
+
+
+def _look(surroundings: Surroundings, recipe: str, director: str) -> int:
+    """Materialize the root, which is what Dagster compares with."""
+    definitions = build_definitions(surroundings)
+    with prepare_home(surroundings) as instance:
+        result = run_job(definitions, instance, LOOK_AT_INPUTS, [dg.AssetKey([recipe, "pick"])], partition=director)
+    for error in errors_of(result):
+        print(f"director: {error}", file=sys.stderr)
+    return 0 if result.success else 1
+
+
+def _list(curve: tuple[CurvePoint, ...], steps: list[int], pick: Pick | None) -> None:
+    from director_diffusion.training.curve import best_checkpoint
+
+    losses = {point.step: point.held_out_loss for point in curve}
+    best, _ = best_checkpoint(curve)
+    table = Table("step", "held-out loss", "")
+    for step in steps:
+        marks = ["least held-out loss"] if step == best else []
+        if pick is not None and pick.step == step:
+            marks.append(f"picked by {pick.who} at strength {pick.strength:g}")
+        table.add_row(str(step), f"{losses[step]:.5f}", ", ".join(marks))
+    Console().print(table)
