@@ -9,7 +9,7 @@ export PYTHONWARNINGS ?= ignore
 # One model process uses the cores it has; more threads than cores only wait for each other.
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo dev mini test lint format schemas lock install install-dev
+.PHONY: demo dev mini test lint format schemas lock install install-dev install-quantised
 
 demo: install            ## the whole graph for the demo directors, or DIRECTORS="nolan"
 	@$(BIN)/director run $(DIRECTORS)
@@ -20,8 +20,9 @@ dev: install             ## Dagster UI and daemon on http://127.0.0.1:3000
 mini: install            ## train the mini set again (about three hours of one core) and ship it in models/mini
 	@$(BIN)/director build-base mini --export models/mini
 
-test: install-dev        ## every test
+test: install-dev $(VENV)/.quantised  ## every test
 	@$(BIN)/python -m pytest
+	@PYTHONPATH=$(VENV)/quantised $(BIN)/python -m pytest -m quantised
 
 lint: install-dev        ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
@@ -36,9 +37,14 @@ format: install-dev      ## rewrite files as the linter wants them
 schemas: install         ## configs/schemas from the specs
 	@$(BIN)/python -c "from pathlib import Path; from director_diffusion.catalog import write_schemas; write_schemas(Path('configs/schemas'))"
 
-lock: $(VENV)/.uv        ## requirements.lock from pyproject.toml
+lock: $(VENV)/.uv        ## requirements*.lock from pyproject.toml
 	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \
 		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	@echo "bitsandbytes>=0.46" | $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-deps --custom-compile-command "make lock" -o requirements-quantised.lock -
+
+install-quantised: install  ## bitsandbytes too, for the recipes that want 8-bit AdamW or a base in 4 bits
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --require-hashes -r requirements-quantised.lock
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed $(VENV)/.browser
@@ -52,6 +58,11 @@ $(VENV)/.uv:
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.uv
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Beside the environment, not in it: peft imports bitsandbytes wherever it finds it, which costs every start seconds.
+$(VENV)/.quantised: requirements-quantised.lock | $(VENV)/.installed
+	@$(UV) pip install -q --python $(BIN)/python --target $(VENV)/quantised --no-deps --require-hashes -r $<
 	@touch $@
 
 # The UI tests drive Debian's Chromium; where it cannot be installed they skip and say so.

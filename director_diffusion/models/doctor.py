@@ -12,14 +12,16 @@ from typing import Literal
 import psutil
 
 from director_diffusion.errors import DataError, ModelError
-from director_diffusion.models.hub import is_downloaded
-from director_diffusion.models.source import fingerprint, hub_cache
+from director_diffusion.models.checkpoint import read_checkpoint
+from director_diffusion.models.hub import is_downloaded, pinned
+from director_diffusion.models.single_file import checkpoint_path, converted_folder, source_name
+from director_diffusion.models.source import fingerprint, hub_cache, resolve_rest
 from director_diffusion.models.trained import BASE_MODEL, fingerprint_trained
 from director_diffusion.pretraining.idx import opened
 from director_diffusion.pretraining.image_folder import image_files
 from director_diffusion.pretraining.manifest import MANIFEST, base_of, differing_files
 from director_diffusion.pretraining.specs import IdxImages, ImageFolder
-from director_diffusion.specs import Base, FolderSource, HubSource, Source, TrainedSource
+from director_diffusion.specs import Base, FolderSource, HubSource, SingleFileSource, Source, TrainedSource
 from director_diffusion.storage import Store
 
 GIB = 2**30
@@ -54,12 +56,10 @@ def examine(
     """All findings for models by name, and for the data of bases that are trained here."""
     found = [examine_model(name, source, root=root, cache=cache, store=store) for name, source in models.items()]
     data = [finding for base in trained_here for finding in examine_data(base, root=root)]
-    to_download = [
-        name
-        for name, source in models.items()
-        if isinstance(source, HubSource) and source.revision and not is_downloaded(source, cache=hub_cache(cache))
-    ]
-    disks = [examine_disk("model cache", cache, needed=len(to_download) * DISK_OF_A_DOWNLOAD or DISK_OF_A_SMALL_RUN)]
+    to_download = [name for name, source in models.items() if _is_to_download(source, root=root, cache=cache)]
+    copies = sum(_size_of_copy(source, root=root, cache=cache, store=store) for source in models.values())
+    needed = len(to_download) * DISK_OF_A_DOWNLOAD + copies or DISK_OF_A_SMALL_RUN
+    disks = [examine_disk("model cache", cache, needed=needed)]
     if store.local_root is not None:
         disks.append(examine_disk("store", store.local_root, needed=DISK_OF_A_SMALL_RUN))
     return [examine_device(device), examine_memory(), *disks, examine_token(token, to_download), *found, *data]
@@ -128,6 +128,8 @@ def examine_model(name: str, source: Source, *, root: Path, cache: Path, store: 
             return _examine_folder(name, source, root / Path(source.folder).expanduser())
         if isinstance(source, TrainedSource):
             return _examine_trained(name, source, store)
+        if isinstance(source, SingleFileSource):
+            return _examine_single_file(name, source, root=root, cache=cache, store=store)
         if is_downloaded(source, cache=hub_cache(cache)):
             return Finding(name, "ok", f"{source.repo}, downloaded")
         return Finding(
@@ -161,6 +163,57 @@ def examine_data(base: Base, *, root: Path) -> list[Finding]:
     if lacks:
         return [Finding(name, "warning", f"{lack.thing} {lack.problem}", lack.way_out) for lack in lacks]
     return [Finding(name, "ok", ", ".join(places))] if places else []
+
+
+def _is_to_download(source: Source, *, root: Path, cache: Path) -> bool:
+    if isinstance(source, HubSource):
+        return bool(source.revision) and not is_downloaded(source, cache=hub_cache(cache))
+    if isinstance(source, SingleFileSource) and isinstance(source.rest, HubSource):
+        return bool(source.rest.revision) and not _has_rest(source, source.rest, root=root, cache=cache)
+    return False
+
+
+def _has_rest(source: SingleFileSource, rest: HubSource, *, root: Path, cache: Path) -> bool:
+    """Whether all of `rest` is downloaded but the weights that the file holds."""
+    try:
+        held = read_checkpoint(checkpoint_path(source, root), source.file).components
+    except ModelError:  # told by `examine_model`; then nothing is known to be held
+        return is_downloaded(rest, cache=hub_cache(cache))
+    return is_downloaded(rest, cache=hub_cache(cache), without=list(held))
+
+
+def _size_of_copy(source: Source, *, root: Path, cache: Path, store: Store) -> int:
+    """Bytes that converting a single file will take, where that is yet to come."""
+    path = checkpoint_path(source, root) if isinstance(source, SingleFileSource) else None
+    if path is None or not path.is_file() or _is_converted(source, root=root, cache=cache, store=store):
+        return 0
+    return path.stat().st_size
+
+
+def _is_converted(source: Source, *, root: Path, cache: Path, store: Store) -> bool:
+    try:
+        return converted_folder(fingerprint(source, root=root, cache=cache, store=store), cache).is_dir()
+    except ModelError:  # told by `examine_model`
+        return False
+
+
+def _examine_single_file(name: str, source: SingleFileSource, *, root: Path, cache: Path, store: Store) -> Finding:
+    """A file is well where its rest is, and the two go together; converted it is at the first use."""
+    checkpoint = read_checkpoint(checkpoint_path(source, root), source.file)
+    rest, rest_name = source.rest, source_name(source.rest)
+    size = checkpoint.path.stat().st_size / GIB
+    held = f"{source.file} holds the {', '.join(checkpoint.components)} of a {checkpoint.architecture}, {size:.1f} GiB"
+    if isinstance(rest, HubSource) and not _has_rest(source, rest, root=root, cache=cache):
+        pinned(rest)
+        mend = "The first run downloads it, resuming if cut off, and converts the file."
+        return Finding(name, "warning", f"{held}; {rest_name}, its rest, is not downloaded yet", mend)
+    if _is_converted(source, root=root, cache=cache, store=store):
+        return Finding(name, "ok", f"{held}; converted")
+    from director_diffusion.models.conversion import check_fits
+
+    lender = resolve_rest(rest, list(checkpoint.components), root=root, cache=cache, token=None)
+    check_fits(checkpoint, lender, name=source.file, rest_name=rest_name)
+    return Finding(name, "ok", f"{held}; it fits {rest_name}, and the first run converts it")
 
 
 def _examine_trained(name: str, source: TrainedSource, store: Store) -> Finding:

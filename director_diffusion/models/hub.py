@@ -4,7 +4,7 @@ Belongs here: downloading from the Hugging Face Hub.  Publishing to it does not.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,23 @@ from director_diffusion.specs import HubSource
 
 TIMEOUT_S = 30.0  # for each connection and each read; huggingface_hub itself sets none for most requests
 
+_WEIGHTS = ("*.safetensors", "*.safetensors.index*.json", "*.bin", "*.bin.index*.json", "*.msgpack", "*.onnx*")
 _ONE_FILE_COMPANIONS = ("*.json", "*.txt", "*.model")  # configs and tokenizers beside a single weights file
+_PIPELINE = ("model_index.json", *(f"*/*.{kind}" for kind in ("json", "txt", "model", "safetensors")))
+_VARIANTS = ("*.fp16.*", "*.non_ema.*")  # further copies of a pipeline's weights, which nothing here loads
 
 
-def download(source: HubSource, *, cache: Path, token: str | None) -> Path:
+def download(source: HubSource, *, cache: Path, token: str | None, without: Collection[str] = ()) -> Path:
     """The folder of a repository's snapshot, downloaded as far as it is not in `cache` yet; resumes where it stopped.
 
-    Without a token, huggingface_hub's own login is used. A whole snapshot is found again without any request, so pinned
-    models work offline. Raises ModelError or TransientError; the token stands in no message.
+    Weights of the components `without` are left where they are.  Without a token, huggingface_hub's own login is used.
+    A whole snapshot is found again without any request, so pinned models work offline.  Raises ModelError or
+    TransientError; the token stands in no message.
     """
     revision = pinned(source)
     bound_requests()
     with _explained(source.repo, revision):
-        folder = _snapshot(source, cache=cache, token=_checked(token))
+        folder = _snapshot(source, cache=cache, token=_checked(token), without=without)
     if source.weights and not (folder / source.weights).is_file():
         raise ModelError(
             f"{source.repo}@{revision[:8]}", f"has no file {source.weights!r}", "Mend `weights` in its spec."
@@ -52,12 +56,12 @@ def download_data(repo: str, revision: str, folder: str, *, cache: Path, token: 
     return Path(snapshot) / folder
 
 
-def is_downloaded(source: HubSource, *, cache: Path) -> bool:
-    """Whether `download` would find the whole snapshot in `cache`; asks nobody."""
+def is_downloaded(source: HubSource, *, cache: Path, without: Collection[str] = ()) -> bool:
+    """Whether `download` would find all that it is to fetch in `cache`; asks nobody."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        _snapshot(source, cache=cache, token=None, local_files_only=True)
+        _snapshot(source, cache=cache, token=None, without=without, local_files_only=True)
     except LocalEntryNotFoundError:
         return False
     return True
@@ -97,7 +101,9 @@ def bound_requests() -> None:
         session.event_hooks = hooks
 
 
-def _snapshot(source: HubSource, *, cache: Path, token: str | None, local_files_only: bool = False) -> Path:
+def _snapshot(
+    source: HubSource, *, cache: Path, token: str | None, without: Collection[str], local_files_only: bool = False
+) -> Path:
     from huggingface_hub import snapshot_download
 
     def fetch(wanted: list[str]) -> Path:
@@ -109,6 +115,10 @@ def _snapshot(source: HubSource, *, cache: Path, token: str | None, local_files_
                 token=token,
                 etag_timeout=TIMEOUT_S,
                 allow_patterns=wanted,
+                ignore_patterns=[
+                    *_VARIANTS,
+                    *(f"{component}/{weights}" for component in without for weights in _WEIGHTS),
+                ],
                 local_files_only=local_files_only,
             )
         )
@@ -117,7 +127,7 @@ def _snapshot(source: HubSource, *, cache: Path, token: str | None, local_files_
         return fetch([source.weights, *_ONE_FILE_COMPANIONS])
     # A pipeline's repository holds its weights twice: in parts, and as one file at the top that nothing here loads.
     is_pipeline = (fetch(["model_index.json"]) / "model_index.json").exists()
-    return fetch(["model_index.json", "*/*"] if is_pipeline else ["*"])
+    return fetch(list(_PIPELINE) if is_pipeline else ["*"])
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Belongs here: the dispatch over the kinds of source.  Imports no torch, so that keys can be computed without it.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import assert_never
 
@@ -10,8 +11,14 @@ from director_diffusion.errors import ModelError
 from director_diffusion.models.disk import explain_disk
 from director_diffusion.models.folder import fingerprint_folder
 from director_diffusion.models.hub import download, pinned
+from director_diffusion.models.single_file import (
+    checkpoint_path,
+    fingerprint_checkpoint,
+    single_file_folder,
+    source_name,
+)
 from director_diffusion.models.trained import fingerprint_trained, trained_folder
-from director_diffusion.specs import Base, FolderSource, HubSource, Source, TrainedSource
+from director_diffusion.specs import Base, FolderSource, HubSource, SingleFileSource, Source, TrainedSource
 from director_diffusion.storage import Store
 
 
@@ -29,6 +36,9 @@ def fingerprint(source: Source, *, root: Path, cache: Path, store: Store) -> str
             return fingerprint_folder(_existing(source, root), memo=memo_of(cache))
         case TrainedSource():
             return fingerprint_trained(source, store)
+        case SingleFileSource():
+            rest = fingerprint(source.rest, root=root, cache=cache, store=store)
+            return fingerprint_checkpoint(source, checkpoint_path(source, root), rest, memo=memo_of(cache))
         case _:
             assert_never(source)
 
@@ -42,12 +52,18 @@ def resolve(source: Source, *, root: Path, cache: Path, store: Store, token: str
         case FolderSource():
             return _existing(source, root)
         case HubSource():
-            with explain_disk(cache):
-                cache.mkdir(parents=True, exist_ok=True)
-                return download(source, cache=hub_cache(cache), token=token)
+            return _download(source, (), cache=cache, token=token)
         case TrainedSource():
             with explain_disk(cache):
                 return trained_folder(source, store, cache=cache)
+        case SingleFileSource():
+            named = fingerprint(source, root=root, cache=cache, store=store)
+
+            def rest(without: Collection[str]) -> Path:
+                return resolve_rest(source.rest, without, root=root, cache=cache, token=token)
+
+            with explain_disk(cache):
+                return single_file_folder(source, checkpoint_path(source, root), rest, fingerprint=named, cache=cache)
         case _:
             assert_never(source)
 
@@ -57,8 +73,23 @@ def resolve_base(base: Base, *, root: Path, cache: Path, store: Store, token: st
     from director_diffusion.families import get_family
 
     folder = resolve(base.source, root=root, cache=cache, store=store, token=token)
-    get_family(base.family).check_folder(folder)
+    try:
+        get_family(base.family).check_folder(folder)
+    except ModelError as error:
+        if isinstance(base.source, SingleFileSource):  # not the cache's folder is to be mended
+            thing = f"{base.source.file} with the rest of {source_name(base.source.rest)}"
+            raise ModelError(thing, error.problem, error.way_out) from error
+        raise
     return folder
+
+
+def resolve_rest(
+    source: HubSource | FolderSource, without: Collection[str], *, root: Path, cache: Path, token: str | None
+) -> Path:
+    """As `resolve`, for what is to lend its components but those `without`."""
+    if isinstance(source, FolderSource):
+        return _existing(source, root)
+    return _download(source, without, cache=cache, token=token)
 
 
 def memo_of(cache: Path) -> Path:
@@ -69,6 +100,12 @@ def memo_of(cache: Path) -> Path:
 def hub_cache(cache: Path) -> Path:
     """Where snapshots of the Hub lie in a model cache."""
     return cache / "hub"
+
+
+def _download(source: HubSource, without: Collection[str], *, cache: Path, token: str | None) -> Path:
+    with explain_disk(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        return download(source, cache=hub_cache(cache), token=token, without=without)
 
 
 def _existing(source: FolderSource, root: Path) -> Path:

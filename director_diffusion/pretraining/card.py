@@ -9,17 +9,20 @@ from typing import assert_never
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from director_diffusion.pretraining.denoiser_specs import PromptedPart, UnetPart
 from director_diffusion.pretraining.finished import PartRecord, count_parameters
 from director_diffusion.pretraining.keys import PartName
 from director_diffusion.pretraining.part_run import trained_here
-from director_diffusion.pretraining.specs import Data, DenoiserPart, DrawnScenes, HubImages, IdxImages, ImageFolder
+from director_diffusion.pretraining.specs import Data, DrawnScenes, HubImages, IdxImages, ImageFolder, VaeFolder
 from director_diffusion.specs import Base
 
 CARD = "README.md"
 
-WHAT: Mapping[PartName, str] = {
+WHAT: Mapping[str, str] = {
     "vae": "AutoencoderKL",
-    "denoiser": "FluxTransformer2DModel with T5 and CLIP text encoders",
+    "flux": "FluxTransformer2DModel with T5 and CLIP text encoders",
+    "sdxl": "UNet2DConditionModel with two CLIP text encoders",
+    "sd15": "UNet2DConditionModel with a CLIP text encoder",
     "captioner": "Qwen2.5-VL",
     "embedder": "open_clip model over a timm image tower",
     "style_encoder": "timm image encoder that tells looks apart",
@@ -91,19 +94,23 @@ def _data(data: Data) -> str:
 
 def _parts(base: Base, records: Mapping[PartName, PartRecord]) -> str:
     spec = trained_here(base)
+    kind = spec.denoiser.kind if isinstance(spec.denoiser, UnetPart) else "flux"
+    what = {**WHAT, "denoiser": WHAT[kind]}
     rows = ["| part | what | steps | batch | peak learning rate | time | on |", "|---|---|---|---|---|---|---|"]
     for name, record in records.items():
         training = getattr(spec, name)
         lr = " + ".join(f"{peak:g}" for peak, _ in training.trainings)
         steps = " + ".join(f"{count:,}" for _, count in training.trainings)
         rows.append(
-            f"| {name.replace('_', ' ')} | {WHAT[name]} | {steps} | {training.batch_size} | {lr} "
+            f"| {name.replace('_', ' ')} | {what[name]} | {steps} | {training.batch_size} | {lr} "
             f"| {record.seconds:,.0f} s | {record.device} |"
         )
+    if isinstance(spec.vae, VaeFolder):
+        rows.append(f"| vae | {WHAT['vae']}, as it lies in `{spec.vae.folder}` | | | | | |")
     return "\n".join(rows)
 
 
-def _finishing(part: DenoiserPart) -> str:
+def _finishing(part: PromptedPart) -> str:
     if part.finishing is None:
         return ""
     steps, share = part.finishing.steps, part.finishing.stray_share

@@ -3,13 +3,21 @@
 Belongs here: configurations of the real classes.  Training is `denoiser`'s.
 """
 
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
-from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
+from collections.abc import Sequence
 
-from director_diffusion.pretraining.specs import DenoiserPart
-from director_diffusion.pretraining.tokenizers import CLIP_LENGTH, clip_tokenizer, t5_tokenizer
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase, T5Config, T5EncoderModel
+
+from director_diffusion.pretraining.denoiser_specs import CLIP_LENGTH, DenoiserPart
+from director_diffusion.pretraining.student import Student
+from director_diffusion.pretraining.tokenizers import clip_tokenizer, t5_tokenizer
+from director_diffusion.processes import Flow
+from director_diffusion.specs import Timesteps
 
 TEXT_HEAD = 32  # width of an attention head in both text encoders
+TIMESTEPS = Timesteps(shift="none")
 
 
 def untrained_pipeline(part: DenoiserPart, *, channels: int, vae: AutoencoderKL | None) -> FluxPipeline:
@@ -72,3 +80,54 @@ def untrained_pipeline(part: DenoiserPart, *, channels: int, vae: AutoencoderKL 
             axes_dims_rope=part.rope,
         ).eval(),
     )
+
+
+def flux_student(part: DenoiserPart, *, channels: int, vae: AutoencoderKL | None, device: str) -> Student:
+    """An untrained pipeline, and how it is taught."""
+    pipeline = untrained_pipeline(part, channels=channels, vae=vae).to(device)
+    return Student(
+        pipeline=pipeline,
+        denoiser=pipeline.transformer,
+        modules={
+            "transformer": pipeline.transformer,
+            "text_encoder": pipeline.text_encoder,
+            "text_encoder_2": pipeline.text_encoder_2,
+        },
+        embed=_Embedder(pipeline, part.prompt_tokens),
+        process=Flow(lambda cells: 1.0),
+        timesteps=TIMESTEPS,
+        tokenizer=pipeline.tokenizer_2,
+    )
+
+
+class _Embedder:
+    """Prompts to what the transformer is given; each prompt is split up once."""
+
+    def __init__(self, pipeline: FluxPipeline, prompt_tokens: int):
+        self._pipeline, self._prompt_tokens = pipeline, prompt_tokens
+        self._tokens: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, prompts: Sequence[str]) -> dict[str, Tensor]:
+        clip, t5 = self._batch(prompts)
+        pipeline = self._pipeline
+        return {
+            "pooled_prompt_embeds": pipeline.text_encoder(clip.to(pipeline.device)).pooler_output,
+            "prompt_embeds": pipeline.text_encoder_2(t5.to(pipeline.device)).last_hidden_state,
+        }
+
+    def _batch(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """CLIP's and T5's token ids (B, L), padded as the pipeline pads them."""
+        for prompt in prompts:
+            if prompt not in self._tokens:
+                pipeline = self._pipeline
+                self._tokens[prompt] = (
+                    _ids(pipeline.tokenizer, prompt, pipeline.tokenizer_max_length),
+                    _ids(pipeline.tokenizer_2, prompt, self._prompt_tokens),
+                )
+        pairs = [self._tokens[prompt] for prompt in prompts]
+        return torch.stack([clip for clip, _ in pairs]), torch.stack([t5 for _, t5 in pairs])
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, prompt: str, length: int) -> Tensor:
+    ids = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    return ids[0]

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Literal, assert_never
 
 from director_diffusion.hashing import hash_data, short
-from director_diffusion.models.folder import fingerprint_files
+from director_diffusion.models.folder import fingerprint_files, fingerprint_folder
 from director_diffusion.models.source import memo_of
 from director_diffusion.pretraining.idx import opened
 from director_diffusion.pretraining.image_folder import image_files
 from director_diffusion.pretraining.part_run import trained_here
-from director_diffusion.pretraining.specs import Data, DrawnScenes, HubImages, IdxImages, ImageFolder
+from director_diffusion.pretraining.specs import (
+    Data,
+    DrawnScenes,
+    HubImages,
+    IdxImages,
+    ImageFolder,
+    PartTraining,
+    VaeFolder,
+)
 from director_diffusion.specs import Base
 
 PartName = Literal["vae", "denoiser", "captioner", "embedder", "style_encoder"]
@@ -45,11 +53,14 @@ PLACES = {"images", "labels", "folder", "available_at"}
 def parts_of(base: Base) -> list[PartName]:
     """The parts that a base's spec names, in the order in which they can be made."""
     spec = trained_here(base)
-    return [name for name in PARTS if getattr(spec, name) is not None]
+    return [name for name in PARTS if isinstance(getattr(spec, name), PartTraining)]
 
 
 def part_keys(base: Base, *, root: Path, cache: Path) -> dict[PartName, str]:
-    """Key by part; `root`, `cache` and what is raised are as for `data_fingerprint`."""
+    """Key by part; `root`, `cache` and what is raised are as for `data_fingerprint`.
+
+    Raises ModelError too, where a VAE's folder holds none.
+    """
     spec, keys = trained_here(base), dict[PartName, str]()
     shared = {
         "seed": spec.seed,
@@ -58,14 +69,17 @@ def part_keys(base: Base, *, root: Path, cache: Path) -> dict[PartName, str]:
         "data": data_fingerprint(spec.data, root=root, cache=cache),
         "resolution": base.resolution.model_dump(mode="json", include={"side", "multiple", "aspects"}),
     }
+    under: dict[PartName, str] = {}
+    if isinstance(spec.vae, VaeFolder):
+        under["vae"] = fingerprint_folder(root / Path(spec.vae.folder).expanduser(), memo=memo_of(cache))
     for name in parts_of(base):
-        keys[name] = short(
+        keys[name] = under[name] = short(
             hash_data(
                 {
                     "version": VERSIONS[name],
                     "part": getattr(spec, name).model_dump(mode="json", exclude=SHOWS),
                     "shared": shared,
-                    "on": {under: keys[under] for under in STANDS_ON.get(name, ()) if under in keys},
+                    "on": {part: under[part] for part in STANDS_ON.get(name, ()) if part in under},
                 }
             )
         )

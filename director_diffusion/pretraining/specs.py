@@ -3,11 +3,17 @@
 Belongs here: what stands under `trained_here` in a base's file.  Imports no torch.
 """
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from director_diffusion.spec_base import PositiveInt, Share, Spec, Text
+from director_diffusion.pretraining.denoiser_specs import Denoiser
+from director_diffusion.pretraining.denoiser_specs import DenoiserPart as DenoiserPart
+from director_diffusion.pretraining.denoiser_specs import UnetPart as UnetPart
+from director_diffusion.pretraining.part_specs import DrawnPart as DrawnPart
+from director_diffusion.pretraining.part_specs import PartTraining as PartTraining
+from director_diffusion.spec_base import PositiveInt, Spec, Text
 
 # --- data --------------------------------------------------------------------------------------------------------
 
@@ -59,33 +65,6 @@ Data = Annotated[DrawnScenes | IdxImages | ImageFolder | HubImages, Field(discri
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-class PartTraining(Spec):
-    """How a part is trained: AdamW, a warm-up, a cosine to zero, and an average of the weights that is handed out."""
-
-    steps: PositiveInt = Field(description="Optimizer steps.")
-    batch_size: PositiveInt
-    lr: Annotated[float, Field(gt=0, le=1)] = Field(description="At its peak.")
-    warmup_share: Share = 0.05
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="0 hands out the last weights.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "bfloat16", description="Of the arithmetic (autocast); weights are float32 in training."
-    )
-    checkpoint_every: PositiveInt = 500
-    preview_every: PositiveInt = Field(1000, description="Steps between sample grids.")
-
-    @property
-    def trainings(self) -> tuple[tuple[float, int], ...]:
-        """Peak learning rate and steps of the trainings that the part goes through, one after the other."""
-        return ((self.lr, self.steps),)
-
-
-class DrawnPart(PartTraining):
-    """A part that may be trained on drawn scenes."""
-
-    styled_share: Share = Field(0.5, description="Of drawn scenes: share in a random style; the others are in none.")
-
-
 LEAST_CHANNELS = 16
 LEAST_LATENT_CHANNELS = 3
 """Of a VAE: what `vae_start` fills.  Each of a norm's two groups has the 8 channels that carry colours."""
@@ -116,53 +95,19 @@ class VaePart(DrawnPart):
         return count
 
 
-class Finishing(Spec):
-    """A second, short training from the first one's average, with stray words around prompts."""
+class VaeFolder(Spec):
+    """A VAE that is there already, in diffusers' layout."""
 
-    steps: PositiveInt = Field(description="Optimizer steps.")
-    lr: Annotated[float, Field(gt=0, le=1)] = Field(description="At its peak.")
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    stray_share: Share = Field(
-        0.5, description="Share of prompts with words that mean nothing around them, as triggers and names do."
-    )
+    kind: Literal["folder"]
+    folder: Text = Field(description="A relative path starts from the configs' parent.")
+    factor: PositiveInt = Field(description="Pixels per latent cell along a side.")
 
 
-class DenoiserPart(DrawnPart):
-    """FluxTransformer2DModel with its T5 and CLIP text encoders."""
+def _kind_of_vae(vae: Any) -> str:
+    return "folder" if isinstance(vae, VaeFolder) or (isinstance(vae, dict) and "kind" in vae) else "trained"
 
-    patch: PositiveInt = Field(2, description="Latent cells (pixels, without a VAE) along a side of one token.")
-    heads: PositiveInt
-    head_dim: Annotated[int, Field(ge=6, multiple_of=2)]
-    rope: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(description="Split of head_dim over index, row, column.")
-    layers: Annotated[int, Field(ge=0)] = Field(description="Double-stream blocks.")
-    single_layers: Annotated[int, Field(ge=0)]
-    text_width: PositiveInt = Field(96, description="Of T5's tokens.")
-    pooled_width: PositiveInt = Field(64, description="Of CLIP's pooled text.")
-    text_layers: PositiveInt = 2
-    prompt_tokens: Annotated[int, Field(ge=4, le=512)] = Field(description="T5 tokens, padding included.")
-    prompt_dropout: Share = Field(
-        0.1, description="Share of samples on the empty prompt, for classifier-free guidance."
-    )
-    preview_steps: PositiveInt = Field(20, description="Sampling steps of the grids.")
-    finishing: Finishing | None = None
 
-    @property
-    def trainings(self) -> tuple[tuple[float, int], ...]:
-        finishing = () if self.finishing is None else ((self.finishing.lr, self.finishing.steps),)
-        return (*super().trainings, *finishing)
-
-    @model_validator(mode="after")
-    def _rope_fits(self) -> "DenoiserPart":
-        if sum(self.rope) != self.head_dim or any(axis % 2 for axis in self.rope):
-            raise ValueError(f"rope {list(self.rope)} must be even numbers that add up to head_dim {self.head_dim}")
-        return self
-
-    @field_validator("pooled_width")
-    @classmethod
-    def _heads_fit(cls, width: int) -> int:
-        if width >= 32 and width % (width // 32):
-            raise ValueError("must be divisible by its heads, one for each whole 32: multiples of 32 always are")
-        return width
+Vae = Annotated[Annotated[VaePart, Tag("trained")] | Annotated[VaeFolder, Tag("folder")], Discriminator(_kind_of_vae)]
 
 
 class CaptionerPart(DrawnPart):
@@ -233,22 +178,29 @@ class TrainedHere(Spec):
     data: Data
     channels: Literal[1, 3] = Field(3, description="Of the pictures that the denoiser or its VAE sees: grey or colour.")
     seed: int = 0
-    vae: VaePart | None = Field(None, description="None: the denoiser works on pixels.")
-    denoiser: DenoiserPart
+    vae: Vae | None = Field(None, description="None: the denoiser works on pixels.")
+    denoiser: Denoiser
     captioner: CaptionerPart | None = None
     embedder: EmbedderPart | None = None
     style_encoder: StyleEncoderPart | None = None
 
     @property
     def token_side(self) -> int:
-        """Pixels along a side of one of the denoiser's tokens: a picture is made of whole ones."""
-        return self.denoiser.patch * (1 if self.vae is None else 2 ** (len(self.vae.channels) - 1))
+        """Pixels along a side of what the denoiser takes whole: a picture is made of such squares."""
+        match self.vae:
+            case None:
+                factor = 1
+            case VaeFolder():
+                factor = self.vae.factor
+            case VaePart():
+                factor = 2 ** (len(self.vae.channels) - 1)
+        return math.lcm(self.denoiser.token_cells * factor, self.denoiser.pixel_multiple)
 
     @model_validator(mode="after")
     def _parts_suit_data(self) -> "TrainedHere":
         if self.channels == 1 and (self.vae is not None or isinstance(self.data, DrawnScenes)):
             raise ValueError("channels 1 is for image files and a base without a vae; all else is in colour")
-        if self.vae is not None and self.denoiser.patch != 2:
+        if self.vae is not None and isinstance(self.denoiser, DenoiserPart) and self.denoiser.patch != 2:
             raise ValueError(
                 f"denoiser: patch {self.denoiser.patch} does not go with a vae, whose latents Flux packs by 2"
             )

@@ -12,11 +12,9 @@ from collections.abc import Iterable
 from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer, Qwen2Tokenizer, T5TokenizerFast
 
+from director_diffusion.pretraining.denoiser_specs import CLIP_LENGTH
 from director_diffusion.scenes.captions import vocabulary
 from director_diffusion.scenes.style import style_vocabulary
-
-CLIP_LENGTH = 77
-"""Tokens that a CLIP text encoder takes, as in the real one."""
 
 _FURTHER_WORDS = "in the style of with and is to his her it from"
 WORDS = tuple(sorted({*vocabulary(), *style_vocabulary(), *_FURTHER_WORDS.split()}))

@@ -29,7 +29,7 @@ SCALED_ON = 512  # pictures of each size that the latents' scale is measured on
 def build_vae(base: Base, run: PartRun) -> None:
     """Train the VAE that the base's spec describes; `run.out` becomes a folder in diffusers' layout."""
     spec = trained_here(base)
-    if spec.vae is None:
+    if not isinstance(spec.vae, VaePart):
         raise SpecError(base.slug, "has no VAE to train", "Give trained_here.vae in the base's file.")
     training, held_out = load_groups(base, spec.vae, run)
     with seeded("vae", spec.seed, "start"):

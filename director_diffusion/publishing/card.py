@@ -8,17 +8,22 @@ import json
 import shutil
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import ModelCard
 
 from director_diffusion.errors import PublishError
 from director_diffusion.evaluation.types import Evaluation, Score
-from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
+from director_diffusion.publishing.inputs import LOKR_WEIGHTS, WEIGHTS, CardInputs
 from director_diffusion.publishing.metadata import card_data
 from director_diffusion.publishing.provenance import provenance_of
 from director_diffusion.publishing.text import card_text
 from director_diffusion.sampling.images import png_bytes
 
+if TYPE_CHECKING:
+    from director_diffusion.adapters.export import ExportReport
+
+LOKR_AS_LORA_RANK = 64  # at most: of Flux's width the exact one takes gigabytes
 REPO = "repo"  # folder of the repository inside the artifact
 CARD = "README.md"
 GRID = "images/comparison.png"
@@ -34,7 +39,7 @@ def write_model_card(card: CardInputs, out: Path) -> Path:
         raise PublishError(card.repo_id, "has no pictures of the adapter to show", "Materialize its samples first.")
     repo = out / REPO
     (repo / "images").mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(card.adapter, repo / WEIGHTS)
+    reduced = _write_weights(card, repo)
     (repo / GRID).write_bytes(png_bytes(card.grid))
     names = [f"images/sample-{place:02d}.png" for place in range(len(card.pictures))]
     for name, picture in zip(names, card.pictures, strict=True):
@@ -43,10 +48,24 @@ def write_model_card(card: CardInputs, out: Path) -> Path:
     _write_json(repo / "evaluation.json", _evaluation_data(card.evaluation))
     _write_json(repo / "provenance.json", provenance_of(card))
     (repo / "NOTICE").write_text(_notice(card), encoding="utf-8")
-    text = f"---\n{card_data(card, names)}\n---\n\n{card_text(card, GRID)}"
+    text = f"---\n{card_data(card, names)}\n---\n\n{card_text(card, GRID, reduced)}"
     (repo / CARD).write_text(text, encoding="utf-8")
     check_repo(repo)
     return repo
+
+
+def _write_weights(card: CardInputs, repo: Path) -> "ExportReport | None":
+    """The adapter under the name that diffusers looks for.
+
+    diffusers cannot load a LoKr of any factors: it stands beside the LoRA nearest to it, of which is reported.
+    """
+    if card.recipe.adapter.kind == "lora":
+        shutil.copyfile(card.adapter, repo / WEIGHTS)
+        return None
+    from director_diffusion.adapters.export import export_adapter
+
+    shutil.copyfile(card.adapter, repo / LOKR_WEIGHTS)
+    return export_adapter(card.adapter, repo / WEIGHTS, "lora", card.base.family, rank=LOKR_AS_LORA_RANK)
 
 
 def check_repo(repo: Path) -> ModelCard:

@@ -6,7 +6,6 @@ Belongs here: plain typed data and how it is drawn from the stages' tables.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +19,7 @@ from director_diffusion.stills.rows import Still
 from director_diffusion.storage import Store
 from director_diffusion.training.rows import WEIGHTS as WEIGHTS
 
-PACKAGES = ("diffusers", "director-diffusion", "open_clip_torch", "peft", "safetensors", "torch", "transformers")
+LOKR_WEIGHTS = "lokr.safetensors"  # a LoKr as it was trained
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ class CardInputs:
     grid: Image.Image  # the arms side by side
     pictures: tuple[Picture, ...]
     base_fingerprint: str  # hash of the base's content
+    drawn_with_fingerprint: str  # of what the pictures were drawn with: the base, or its `sampled_with`
     versions: Mapping[str, str]  # of the inputs, by asset; `stills` is the hash of the data
     packages: Mapping[str, str]
 
@@ -89,11 +89,6 @@ def pictures_of(samples: Iterable[Sample], store: Store, limit: int = 6) -> tupl
             first.setdefault(sample.prompt_index, sample)
     chosen = [first[index] for index in sorted(first)[:limit]]
     return tuple(Picture(open_sample(store, sample), sample.full_prompt, sample.seed) for sample in chosen)
-
-
-def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that decide numbers."""
-    return {name: version(name) for name in PACKAGES}
 
 
 def repo_id_of(namespace: str, director: Director, recipe: Recipe) -> str:

@@ -6,29 +6,21 @@ Belongs here: the content of provenance.json.  No names of films or files, no st
 from dataclasses import asdict
 from typing import Any
 
-from safetensors import safe_open
-
 from director_diffusion.captions.prompt import build_instruction, join_prompt
 from director_diffusion.hashing import hash_file
 from director_diffusion.publishing.inputs import CardInputs
-from director_diffusion.specs import HubSource
+from director_diffusion.specs import Base, HubSource
+from director_diffusion.training.header import read_header
 
 
 def provenance_of(card: CardInputs) -> dict[str, Any]:
     """Plain data: versions are content hashes, `header` is what training wrote into the weights' file."""
-    source = card.base.source
-    with safe_open(card.adapter, framework="numpy") as file:
-        header = dict(sorted((file.metadata() or {}).items()))  # safetensors gives it in random order
     return {
         "repository": card.repo_id,
         "data": {"version": card.versions["stills"], "licence": card.director.stills_licence, **asdict(card.counts)},
         "inputs": dict(sorted(card.versions.items())),
-        "base": {
-            "model": card.base.model_id,
-            "family": card.base.family,
-            "revision": source.revision if isinstance(source, HubSource) else None,
-            "content": card.base_fingerprint,
-        },
+        "base": _model(card.base, card.base_fingerprint),
+        "drawn_with": _model(card.base.drawn_with, card.drawn_with_fingerprint),
         "captions": {
             "template": join_prompt("{trigger}", "{caption}"),
             "trigger": card.director.trigger,
@@ -37,6 +29,15 @@ def provenance_of(card: CardInputs) -> dict[str, Any]:
         "recipe": card.recipe.model_dump(mode="json"),
         "seed": card.recipe.seed,
         "evaluation": card.plan.model_dump(mode="json"),
-        "adapter": {"sha256": hash_file(card.adapter), "header": header},
+        "adapter": {"sha256": hash_file(card.adapter), "header": read_header(card.adapter)},
         "packages": dict(sorted(card.packages.items())),
+    }
+
+
+def _model(base: Base, fingerprint: str) -> dict[str, Any]:
+    return {
+        "model": base.model_id,
+        "family": base.family,
+        "revision": base.source.revision if isinstance(base.source, HubSource) else None,
+        "content": fingerprint,
     }

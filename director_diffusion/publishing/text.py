@@ -3,12 +3,18 @@
 Belongs here: the Markdown below the metadata.  Numbers are the evaluation's own; nothing is rounded into a claim.
 """
 
+from typing import TYPE_CHECKING
+
 from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.evaluation.types import Effect
 from director_diffusion.evaluation.verdict import lower_bound
-from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
+from director_diffusion.publishing.inputs import LOKR_WEIGHTS, WEIGHTS, CardInputs
 from director_diffusion.publishing.metadata import ARM_NAMES, METRIC_NAMES
-from director_diffusion.specs import HubSource
+from director_diffusion.specs import Adapter, HubSource, Recipe, SingleFileSource
+from director_diffusion.training.header import HELD_OUT_LOSS, read_header
+
+if TYPE_CHECKING:
+    from director_diffusion.adapters.export import ExportReport
 
 _OUTCOMES = {
     "pass": "**Pass.** Every interval below clears the bound that the evaluation plan set for it beforehand.",
@@ -17,6 +23,8 @@ _OUTCOMES = {
     "prompts were too few, to say.",
 }
 
+_KINDS = {"lora": "LoRA", "lokr": "LoKr"}
+
 _INTERVALS = {
     "studentised": "a studentised bootstrap over prompts",
     "student_t": "Student's t over prompts, nearly all of which came out equal",
@@ -24,24 +32,27 @@ _INTERVALS = {
 }
 
 
-def card_text(card: CardInputs, grid_file: str) -> str:
-    """The card's Markdown; `grid_file` is the comparison's name in the repository."""
+def card_text(card: CardInputs, grid_file: str, reduced: "ExportReport | None" = None) -> str:
+    """The card's Markdown; `grid_file` is the comparison's name in the repository.
+
+    `reduced` tells of the LoRA that stands for a LoKr.
+    """
     sections = (
         _summary(card),
         _comparison(card, grid_file),
         _usage(card),
         _verdict(card),
-        _training(card),
+        _training(card, reduced),
         _limits(card),
     )
     return "\n\n".join((*sections, _licence(card))) + "\n"
 
 
 def _summary(card: CardInputs) -> str:
-    counts = card.counts
+    counts, kind = card.counts, _KINDS[card.recipe.adapter.kind]
     return f"""# {card.director.name} style for {card.base.name}
 
-A LoRA adapter that turns the pictures of {_base_named(card)} towards a style learned from {counts.train} stills of
+A {kind} adapter that turns the pictures of {_base_named(card)} towards a style learned from {counts.train} stills of
 {_films(counts.films)}, gathered under the name of {card.director.name}. Put the trigger `{card.director.trigger}` in
 front of a prompt to call the style. Neither the director nor any studio had a part in it.
 
@@ -54,14 +65,26 @@ def _comparison(card: CardInputs, grid_file: str) -> str:
 ![Base, base asked by name, and adapter, side by side]({grid_file})
 
 Rows share prompt, seed and initial noise; columns are the base, the base with "in the style of {card.director.name}"
-added to the prompt, and this adapter. The first prompts of the evaluation plan are shown, not the best ones."""
+added to the prompt, and this adapter. The first prompts of the evaluation plan are shown, not the best
+ones.{_drawn_with(card)}"""
+
+
+def _drawn_with(card: CardInputs) -> str:
+    other = card.base.sampled_with
+    if other is None:
+        return ""
+    return f"""
+
+The adapter was trained on {card.base.name} and is used on {other.name}: the base of these pictures, of the example
+and of the evaluation below is the latter."""
 
 
 def _usage(card: CardInputs) -> str:
     from director_diffusion.families import get_family
     from director_diffusion.families.usage import Example
 
-    base, sampling, source = card.base, card.plan.sampling, card.base.source
+    base, sampling = card.base.drawn_with, card.plan.sampling
+    source = base.source
     pattern = join_prompt("trigger", "what the picture shows")
     width, height = card.pictures[0].image.size
     example = Example(
@@ -78,10 +101,11 @@ def _usage(card: CardInputs) -> str:
         max_tokens=base.max_prompt_tokens,
         dtype=base.dtype,
     )
+    layout = " in diffusers' layout" if isinstance(source, SingleFileSource) else ""
     note = (
         ""
         if isinstance(source, HubSource)
-        else f"\n`{base.model_id}` is not on the Hub: give the folder that holds this base in its place.\n"
+        else f"\n`{base.model_id}` is not on the Hub: give the folder that holds this base{layout} in its place.\n"
     )
     return f"""## How to use it
 
@@ -128,7 +152,7 @@ def _row(card: CardInputs, effect: Effect) -> str:
     )
 
 
-def _training(card: CardInputs) -> str:
+def _training(card: CardInputs, reduced: "ExportReport | None") -> str:
     counts, recipe = card.counts, card.recipe
     files = counts.stills + counts.rejected
     targets = recipe.adapter.targets.replace("_", " ")
@@ -138,22 +162,65 @@ def _training(card: CardInputs) -> str:
   {counts.held_out} held out. People wrote {counts.captioned_by_person} captions, a vision-language model
   {counts.captioned_by_model}; {counts.uncaptioned} stills stand under the trigger alone. The stills are not part of
   this repository.
-- Adapter: LoRA of rank {recipe.adapter.rank}, alpha {recipe.adapter.alpha:g}, on {targets}.
+- Adapter: {_adapter(recipe.adapter, reduced)}, on {targets}.
 - Optimization: {recipe.optimizer.kind}, learning rate {recipe.optimizer.lr:g} ({recipe.schedule.kind}), {recipe.steps}
   steps of {recipe.batch_size * recipe.gradient_accumulation} stills, seed {recipe.seed}; caption dropout
-  {recipe.caption_dropout:g}, moving average {recipe.ema_decay:g}. The checkpoint was chosen by held-out loss.
+  {recipe.caption_dropout:g}, moving average {recipe.ema_decay:g}.{_beside(recipe)}
+- Weights: {_choice(card)}
 - `provenance.json` holds the content hashes of every input, the whole recipe and plan, and package versions."""
+
+
+def _beside(recipe: Recipe) -> str:
+    """What else was learned from."""
+    start = f" It began with the adapter of `{recipe.init_from}`." if recipe.init_from else ""
+    if recipe.prior is None:
+        return start
+    prior = recipe.prior
+    return (
+        f"{start} Beside the stills it was shown {prior.pictures} pictures by the base itself, under captions without "
+        f"the trigger (prior preservation, weight {prior.weight:g})."
+    )
+
+
+def _choice(card: CardInputs) -> str:
+    header = read_header(card.adapter)
+    after = f"the moving average after step {header['step']}"
+    if header["chosen_by"] == HELD_OUT_LOSS:
+        return f"{after}, chosen by held-out loss."
+    why = f' ("{header["chosen_why"]}")' if header["chosen_why"] else ""
+    return f"{after}, at strength {header['strength']}, picked by {header['chosen_by']}{why} over the held-out loss's."
+
+
+def _adapter(spec: Adapter, reduced: "ExportReport | None") -> str:
+    if spec.kind == "lokr":
+        rows, columns = spec.factor
+        trained = f"LoKr (W + A ⊗ B, A of {rows} × {columns}), in `{LOKR_WEIGHTS}` as trained and judged"
+        if reduced is None:
+            return trained
+        return (
+            f"{trained}; `{WEIGHTS}` is the nearest LoRA of rank {reduced.rank}, for diffusers, {reduced.error:.1e} of "
+            "ΔW's norm away"
+        )
+    notes = [*(["rank-stabilised"] if spec.rank_stabilised else []), *(["DoRA"] if spec.dora else [])]
+    return ", ".join([f"LoRA of rank {spec.rank}", f"alpha {spec.alpha:g}", *notes])
 
 
 def _limits(card: CardInputs) -> str:
     return f"""## Limits
 
-- The held-out stills come from the same director and went through the same preparation; the checkpoint was chosen on
-  them too, so the style effect is measured on stills that had a say in the choice.
+- The held-out stills come from the same director and went through the same preparation; {_say(card)}.
 - {card.evaluation.prompts} prompts and {card.evaluation.seeds} seed(s) are a small sample of what people ask for.
 - Subjects, faces and places of the training stills may come through. Do not use it to present a picture as a frame of a
   real film or as the work of {card.director.name}.
 - What the base cannot draw, the adapter cannot draw either; the base's biases remain."""
+
+
+def _say(card: CardInputs) -> str:
+    """What held-out stills had to do with the choice."""
+    if read_header(card.adapter)["chosen_by"] == HELD_OUT_LOSS:
+        chosen = "the checkpoint was chosen on\n  them too"
+        return f"{chosen}, so the style effect is measured on stills that had a say in the choice"
+    return "a person chose the checkpoint,\n  who could see their loss"
 
 
 def _licence(card: CardInputs) -> str:

@@ -7,6 +7,7 @@ model draws is its family's matter (`families.base.Painter`).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -22,6 +23,7 @@ from director_diffusion.sampling.rows import ARMS, FILE, Arm, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
+from director_diffusion.training.header import read_header
 
 DRAWING_VERSION = 1
 """Raise it when the same request would give other pixels: it enters every image's name."""
@@ -37,6 +39,19 @@ class Sampler:
     guidance: float
 
 
+class Wanted(Protocol):
+    """An image that is asked for, and what it is called in the cache."""
+
+    @property
+    def full_prompt(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def item(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """An image that the plan asks for."""
@@ -50,7 +65,7 @@ class _Wanted:
 
     @property
     def item(self) -> str:
-        return short(hash_data({"prompt": self.full_prompt, "seed": self.seed}))
+        return image_item(self.full_prompt, self.seed)
 
 
 def draw_samples(
@@ -75,21 +90,28 @@ def draw_samples(
     director.  A `fresh` label asks for images of its own: everything is drawn anew under each label once, and
     what came out with the same bytes as before is told as before.
 
-    `folder` holds the base in its family's layout and `base_fingerprint` says its content; `adapter` is the adapter's
-    file and `adapter_version` says its content.  Nothing is loaded where nothing is missing.
+    `base` is what pictures are drawn with (`Base.drawn_with`), `folder` holds it in its family's layout and
+    `base_fingerprint` says its content; `adapter` is the adapter's file and `adapter_version` says its content.
+    Nothing is loaded where nothing is missing.
 
-    Raises EvaluationError, before anything is drawn, for a prompt that the base would cut off.
+    Raises EvaluationError, before anything is drawn, for a prompt that the base would cut off, and for an adapter whose
+    file names another trigger than the director's.
     """
     sampler = plan_sampler(plan, base)
     asked = {arm: _wanted(plan, arm, director) for arm in ARMS}
-    painter = _LazyPainter(base, folder, device, [one for arm in ARMS for one in asked[arm]])
+
+    def check() -> None:
+        _check_lengths([one for arm in ARMS for one in asked[arm]], base, folder)
+        _check_trigger(adapter, director)
+
+    painter = _LazyPainter(base, folder, device, check)
     samples: list[Sample] = []
     with progress.task("Drawing samples", len(ARMS) * len(plan.prompts) * len(plan.seeds)) as task:
         for arm in ARMS:
             version = adapter_version if arm == "adapter" else ""
             images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, fresh=fresh)
             painter.use(adapter if arm == "adapter" else None)
-            _draw_missing(asked[arm], images, sampler, plan.sampling.batch_size, painter.get, task)
+            draw_missing(asked[arm], images, sampler, plan.sampling.batch_size, painter.get, task)
             plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
             samples += [_sample(one, images, plain) for one in asked[arm]]
     write_table(out / FILE, Sample, samples)
@@ -122,14 +144,19 @@ def image_cache(
     return ItemCache(store, "images", short(fingerprint), ".png")
 
 
+def image_item(full_prompt: str, seed: int) -> str:
+    """The item's name of an image."""
+    return short(hash_data({"prompt": full_prompt, "seed": seed}))
+
+
 class _LazyPainter:
     """A painter that is loaded by the first image that needs it, with the adapter that was asked for last.
 
-    It is not loaded unless all of `asked` is short enough for the base.
+    It is not loaded unless `check` finds nothing wrong with what is asked.
     """
 
-    def __init__(self, base: Base, folder: Path, device: str, asked: Sequence[_Wanted]):
-        self._base, self._folder, self._device, self._asked = base, folder, device, asked
+    def __init__(self, base: Base, folder: Path, device: str, check: Callable[[], None]):
+        self._base, self._folder, self._device, self._check = base, folder, device, check
         self._painter: Painter | None = None
         self._wanted: Path | None = None
         self._attached: Path | None = None
@@ -139,7 +166,7 @@ class _LazyPainter:
 
     def get(self) -> Painter:
         if self._painter is None:
-            _check_lengths(self._asked, self._base, self._folder)
+            self._check()
             self._painter = get_family(self._base.family).load_painter(
                 self._folder,
                 device=self._device,
@@ -163,6 +190,17 @@ def _wanted(plan: EvaluationPlan, arm: Arm, director: Director) -> list[_Wanted]
     ]
 
 
+def _check_trigger(adapter: Path, director: Director) -> None:
+    """Raise EvaluationError where the file was trained with another trigger.  One that names none is not of ours."""
+    trained = read_header(adapter).get("trigger", director.trigger)
+    if trained != director.trigger:
+        raise EvaluationError(
+            str(adapter),
+            f"was trained with the trigger {trained!r}, and {director.name}'s is {director.trigger!r}",
+            "Train the adapter again, or give the director's file that trigger.",
+        )
+
+
 def _check_lengths(asked: Sequence[_Wanted], base: Base, folder: Path) -> None:
     """Raise EvaluationError for the first prompt of which the base would not read the end.
 
@@ -182,8 +220,8 @@ _ADDED: Mapping[Arm, str] = {"base": "", "base_in_style": "or the director's nam
 """What else of an arm's prompt can be shortened."""
 
 
-def _draw_missing(
-    wanted: Sequence[_Wanted],
+def draw_missing(
+    wanted: Sequence[Wanted],
     images: ItemCache,
     sampler: Sampler,
     batch_size: int,

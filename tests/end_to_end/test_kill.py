@@ -42,7 +42,7 @@ MOMENTS = {  # what is there once a stage is at work, in the order of the stages
     "stills": lock_of("stills"),
     "captions": "cache/captions/*/*",
     "mini/latents": "cache/latents/*/*",
-    "mini_lora/adapter": f"work/assets/mini_lora/adapter/nolan/*/checkpoints/*/step-{FIRST_CHECKPOINT:06d}",
+    "mini_lora/adapter": f"work/trainings/mini_lora/adapter/nolan/*/step-{FIRST_CHECKPOINT:06d}",
     "mini_lora/samples": "cache/images/*/*",
     "mini_lora/evaluation": "cache/embeddings/*/*",
 }

@@ -87,7 +87,7 @@ def test_a_still_below_one_cell_is_an_error_with_a_way_out() -> None:
 
 def test_counts_by_bucket() -> None:
     def row(still: str, split: str, width: int, height: int, cropped: float) -> LatentRow:
-        return LatentRow(still, "film", split, width, height, cropped, 0.5, still, still, 30.0)  # type: ignore[arg-type]
+        return LatentRow(still, "film", split, width, height, cropped, 0.5, 0, 0, 0, 0, still, still, 30.0)  # type: ignore[arg-type]
 
     counts = count_buckets(
         [row("a", "train", 64, 64, 0.0), row("b", "held_out", 96, 40, 0.02), row("c", "train", 96, 40, 0.01)]

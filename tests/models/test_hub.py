@@ -122,6 +122,15 @@ def test_a_whole_snapshot_needs_no_request(fake_hub: FakeHub, tmp_path: Path) ->
     assert not is_downloaded(source(), cache=tmp_path)
 
 
+def test_weights_that_are_not_wanted_are_left_where_they_are(fake_hub: FakeHub, tmp_path: Path) -> None:
+    folder = download(source(), cache=tmp_path, token=None, without=["vae"])
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"model_index.json", "vae/config.json"}
+    assert is_downloaded(source(), cache=tmp_path, without=["vae"])
+    assert not is_downloaded(source(), cache=tmp_path)
+    assert (download(source(), cache=tmp_path, token=None) / "vae/weights.safetensors").is_file()
+
+
 def test_other_repositories_come_whole_and_open_clips_with_one_weights_file(fake_hub: FakeHub, tmp_path: Path) -> None:
     fake_hub.files = {"config.json": b"{}", "model.safetensors": b"1", "other.bin": b"2"}
     whole = download(source(), cache=tmp_path / "whole", token=None)

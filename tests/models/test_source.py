@@ -90,18 +90,21 @@ def test_a_folder_is_found_relative_to_the_root_or_refused(model: Path, tmp_path
         fingerprint(folder_source("empty"), root=tmp_path / "root", cache=tmp_path, store=NO_STORE)
 
 
-def test_fingerprints_need_no_torch() -> None:
+def test_fingerprints_need_no_torch(tmp_path: Path) -> None:
     code = """
         import sys
         from pathlib import Path
         from director_diffusion.models.source import fingerprint
-        from director_diffusion.specs import HubSource
+        from director_diffusion.specs import HubSource, SingleFileSource
         from director_diffusion.storage import Store
-        source = HubSource(kind="hub", repo="owner/name", revision="0" * 40)
-        fingerprint(source, root=Path("."), cache=Path("."), store=Store("store"))
+        hub = HubSource(kind="hub", repo="owner/name", revision="0" * 40)
+        file = SingleFileSource(kind="single_file", file=f"{sys.argv[1]}/checkpoint", rest=hub)
+        Path(file.file).write_bytes(b"any")
+        for source in (hub, file):
+            fingerprint(source, root=Path("."), cache=Path(sys.argv[1]), store=Store("store"))
         assert not {"torch", "diffusers", "transformers"} & sys.modules.keys()
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], check=True)
 
 
 @pytest.fixture

@@ -1,18 +1,19 @@
 """The denoiser's lesson: diffusers' own objective, and a folder that is a whole pipeline."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from diffusers import FluxPipeline
 from torch import Tensor, nn
 
 from director_diffusion.families import get_family
-from director_diffusion.families.base import Prompt
+from director_diffusion.families.base import Conditions
+from director_diffusion.families.flux import FluxFamily
 from director_diffusion.hashing import hash_folder
 from director_diffusion.pretraining.data import Group
 from director_diffusion.pretraining.denoiser import DenoiserLesson, build_denoiser
-from director_diffusion.pretraining.flux_parts import untrained_pipeline
+from director_diffusion.pretraining.flux_parts import flux_student
 from director_diffusion.pretraining.loop import seeded
 from director_diffusion.pretraining.specs import DenoiserPart
 from director_diffusion.pretraining.vae import build_vae
@@ -48,25 +49,25 @@ def test_a_seed_gives_the_same_bytes(vae: Path, tmp_path: Path) -> None:
     assert one == again != other
 
 
-class Recorded:
-    """Stands where a family's prediction stands, and keeps what it was given."""
+class Recorded(FluxFamily):
+    """Predicts nothing, and keeps what it was given."""
 
     def __init__(self) -> None:
-        self.noisy, self.sigma, self.prompt = torch.empty(0), torch.empty(0), dict[str, Tensor]()
+        self.noisy, self.t, self.conditions = torch.empty(0), torch.empty(0), dict[str, Tensor]()
 
-    def __call__(self, denoiser: nn.Module, noisy: Tensor, sigma: Tensor, prompt: Prompt, guidance: float) -> Tensor:
-        self.noisy, self.sigma, self.prompt = noisy, sigma, dict(prompt)
+    def predict(self, denoiser: nn.Module, noisy: Tensor, t: Tensor, conditions: Conditions, guidance: float) -> Tensor:
+        self.noisy, self.t, self.conditions = noisy, t, dict(conditions)
         return torch.zeros_like(noisy)
 
 
-def lesson(predict: Recorded) -> tuple[DenoiserLesson, FluxPipeline, Tensor]:
+def lesson(family: Recorded) -> tuple[DenoiserLesson, Any, Tensor]:
     with seeded("lesson"):
-        pipeline = untrained_pipeline(PART, channels=4, vae=None)
+        student = flux_student(PART, channels=4, vae=None, device="cpu")
         latents = torch.randn(64, 4, 6, 10)
     prompts = tuple((f"{word} car", f"{word} house") for word in ("red", "blue") for _ in range(32))
     group = Group(torch.zeros(64, 3, 24, 40, dtype=torch.uint8), prompts)
-    made = DenoiserLesson(pipeline, [group], [latents], PART, predict=predict, draw_preview=lambda: None)  # type: ignore[arg-type,return-value]
-    return made, pipeline, latents
+    made = DenoiserLesson(student, family, [group], [latents], PART, draw_preview=lambda: None)  # type: ignore[arg-type,return-value]
+    return made, student.pipeline, latents
 
 
 def test_the_loss_is_that_of_rectified_flow() -> None:
@@ -75,12 +76,12 @@ def test_the_loss_is_that_of_rectified_flow() -> None:
     with seeded("step"), torch.no_grad():
         loss = made.loss(0)
     # x_t = (1 - t) x0 + t noise; the order of the batch is the lesson's own, so each row finds its latent.
-    t = recorded.sigma.view(-1, 1, 1, 1)
+    t = recorded.t.view(-1, 1, 1, 1)
     noise = (recorded.noisy[:, None] - (1 - t)[:, None] * latents[None]) / t[:, None]
     spread = (noise.flatten(2).std(2) - 1).abs()  # only with its own latent is what remains standard normal noise
     own = spread.argmin(1)
     target = torch.stack([noise[row, own[row]] for row in range(64)]) - latents[own]
-    sharp = (recorded.sigma < 0.6).nonzero().flatten()  # at high noise other latents fit nearly as well
+    sharp = (recorded.t < 0.6).nonzero().flatten()  # at high noise other latents fit nearly as well
     assert len(sharp) > 20
     assert sorted(own[sharp].tolist()) == sorted(set(own[sharp].tolist()))
     assert 0.5 < float(loss / target[sharp].square().mean()) < 2
@@ -95,7 +96,7 @@ def test_prompts_vary_and_some_are_empty() -> None:
         for text in ("", "red car", "red house", "blue car", "blue house"):
             ids = pipeline.tokenizer(text, padding="max_length", max_length=77, return_tensors="pt").input_ids
             pooled[text] = pipeline.text_encoder(ids).pooler_output[0]
-    rows = recorded.prompt["pooled_prompt_embeds"]
+    rows = recorded.conditions["pooled_prompt_embeds"]
     counts = {text: sum(torch.allclose(row, vector, atol=1e-5) for row in rows) for text, vector in pooled.items()}
     assert sum(counts.values()) == 64
     assert 6 <= counts[""] <= 28

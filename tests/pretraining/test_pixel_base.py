@@ -123,7 +123,7 @@ def test_labels_longer_than_the_denoiser_reads_are_refused(tmp_path: Path) -> No
 
 
 def test_a_family_and_a_resolution_suit_the_vae() -> None:
-    with pytest.raises(ValidationError, match="flux_pixel is trained without a `vae`, flux with one"):
+    with pytest.raises(ValidationError, match="flux_pixel is trained without a `vae`, all others with one"):
         Base.model_validate({**pixel_base().model_dump(), "family": "flux"})
     with pytest.raises(ValidationError, match="patch 8 does not go with a vae"):
         small_base(denoiser={**DENOISER, "patch": 8})

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from director_diffusion.evaluation.types import METRICS, OTHER_ARMS, Effect, Evaluation, Score, Verdict
-from director_diffusion.publishing.inputs import CardInputs, DataCounts, Picture, package_versions, repo_id_of
+from director_diffusion.packages import package_versions
+from director_diffusion.publishing.inputs import CardInputs, DataCounts, Picture, repo_id_of
 from director_diffusion.sampling.rows import ARMS
 from director_diffusion.specs import (
     AdamW,
@@ -61,6 +62,14 @@ EFFECTS = tuple(
 )
 
 
+HEADER = {"director": "nolan", "step": "80", "strength": "1", "chosen_by": "held-out loss", "chosen_why": ""}
+
+
+def tell_choice(adapter: Path) -> None:
+    """Let a file that diffusers wrote tell what a training's file tells of its step."""
+    save_file(load_file(adapter), adapter, HEADER)
+
+
 def verdict(outcome: str) -> Verdict:
     return Verdict(outcome, ("pass: style closeness clears its bound", f"{outcome}: prompt fidelity"))  # type: ignore[arg-type]
 
@@ -68,7 +77,7 @@ def verdict(outcome: str) -> Verdict:
 def card_inputs(tmp_path: Path, outcome: str = "pass") -> CardInputs:
     """Inputs whose adapter file lies in `tmp_path`."""
     adapter = tmp_path / "adapter.safetensors"
-    save_file({"transformer.x.lora_A.weight": np.zeros((2, 2), np.float32)}, adapter, {"director": "nolan"})
+    save_file({"transformer.x.lora_A.weight": np.zeros((2, 2), np.float32)}, adapter, HEADER)
     scores = tuple(Score(arm, prompt, 11, 0.2, 0.5 + prompt / 10, "item") for arm in ARMS for prompt in range(4))
     return CardInputs(
         repo_id=repo_id_of("studio", NOLAN, RECIPE),
@@ -82,6 +91,7 @@ def card_inputs(tmp_path: Path, outcome: str = "pass") -> CardInputs:
         grid=Image.new("RGB", (30, 20), "white"),
         pictures=tuple(Picture(Image.new("RGB", (8, 4), "red"), f"nolan style, {n} cars", 11) for n in ("one", "two")),
         base_fingerprint="base-content",
+        drawn_with_fingerprint="base-content",
         versions={"stills": "stills-version", "captions": "captions-version"},
         packages=package_versions(),
     )

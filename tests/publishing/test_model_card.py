@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
-from publishing_inputs import EFFECTS, card_inputs
+from publishing_inputs import EFFECTS, HEADER, card_inputs
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from director_diffusion.captions.rows import Caption
 from director_diffusion.errors import PublishError
+from director_diffusion.packages import package_versions
 from director_diffusion.publishing.card import check_repo, write_model_card
-from director_diffusion.publishing.inputs import count_data, package_versions, pictures_of, repo_id_of
+from director_diffusion.publishing.inputs import count_data, pictures_of, repo_id_of
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.rows import Sample
-from director_diffusion.specs import FolderSource, Guidance, HubSource, Licence
+from director_diffusion.specs import FolderSource, Guidance, HubSource, Licence, Recipe
 from director_diffusion.stills.rows import Still
 from director_diffusion.storage import Store
 
@@ -130,6 +132,25 @@ def test_a_verdict_that_does_not_pass_is_told_as_such(tmp_path: Path, outcome: s
     text = (write_model_card(card_inputs(tmp_path, outcome), tmp_path / "out") / "README.md").read_text()
     assert f"**{outcome.capitalize()}.**" in text
     assert "**Pass.**" not in text
+
+
+def test_the_card_tells_which_step_it_is_and_who_chose_it(tmp_path: Path) -> None:
+    def training(recipe: dict[str, object], **header: str) -> str:
+        card = card_inputs(tmp_path)
+        save_file({"x": np.zeros(1, np.float32)}, card.adapter, {**HEADER, **header})
+        card = replace(card, recipe=Recipe.model_validate({**card.recipe.model_dump(), **recipe}))
+        text = (write_model_card(card, tmp_path / "out") / "README.md").read_text()
+        return " ".join(text.split("## Training")[1].split("## Limits")[0].split())
+
+    assert "- Weights: the moving average after step 80, chosen by held-out loss." in training({})
+    picked = training({}, step="40", strength="0.5", chosen_by="ann", chosen_why="softer")
+    assert 'the moving average after step 40, at strength 0.5, picked by ann ("softer") over the held-out' in picked
+    assert "held-out loss." not in picked
+    assert "picked by ann over the" in training({}, chosen_by="ann")
+    more = training({"init_from": "mini_less", "prior": {"pictures": 24, "weight": 0.5}})
+    assert "It began with the adapter of `mini_less`." in more
+    assert "24 pictures by the base itself" in more
+    assert "prior preservation, weight 0.5" in more
 
 
 def test_the_usage_example_is_python_that_holds_the_trigger(tmp_path: Path) -> None:

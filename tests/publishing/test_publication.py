@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
-from publishing_inputs import card_inputs, verdict
+from publishing_inputs import card_inputs, tell_choice, verdict
 
 from director_diffusion.errors import PublishError
 from director_diffusion.publishing.card import write_model_card
@@ -53,6 +53,7 @@ def test_diffusers_loads_what_is_published_by_its_repository_id(mini_base: Path,
     denoiser = FluxTransformer2DModel.from_pretrained(mini_base / "transformer")
     denoiser.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q"], init_lora_weights=False))
     FluxPipeline.save_lora_weights(tmp_path, transformer_lora_layers=get_peft_model_state_dict(denoiser))
+    tell_choice(tmp_path / "pytorch_lora_weights.safetensors")
     card = replace(card_inputs(tmp_path), adapter=tmp_path / "pytorch_lora_weights.safetensors")
     publish_to_folder(write_model_card(card, tmp_path / "card"), hub, ID, PASS)
     pipeline = FluxPipeline.from_pretrained(mini_base)

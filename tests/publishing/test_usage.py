@@ -8,7 +8,7 @@ import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
 from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
-from publishing_inputs import card_inputs, verdict
+from publishing_inputs import card_inputs, tell_choice, verdict
 
 from director_diffusion.families import get_family
 from director_diffusion.families.usage import Example
@@ -90,6 +90,7 @@ def test_the_example_of_a_card_draws_with_what_was_published(
     denoiser = FluxTransformer2DModel.from_pretrained(tmp_path / card.base.model_id / "transformer")
     denoiser.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q"], init_lora_weights=False))
     FluxPipeline.save_lora_weights(tmp_path, transformer_lora_layers=get_peft_model_state_dict(denoiser))
+    tell_choice(tmp_path / WEIGHTS)
     sampling = card.plan.sampling.model_copy(update={"steps": 2})
     card = replace(
         card,

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from director_diffusion.errors import EvaluationError
 from director_diffusion.families import longest_count
@@ -264,3 +265,16 @@ def test_grid_has_a_row_per_prompt_and_a_column_per_arm(sample, store):
     assert two.width == four.width
     assert four.height > two.height
     assert comparison_grid(rows, store).tobytes() == four.tobytes()
+
+
+def test_an_adapter_of_another_trigger_is_refused_before_anything_is_drawn(sample, drawn, make_adapter, tmp_path):
+    weights = load_file(make_adapter())
+    adapters = {name: tmp_path / f"{name}.safetensors" for name in ("other", "same")}
+    save_file(weights, adapters["other"], {"trigger": "kubrick film"})
+    save_file(weights, adapters["same"], {"trigger": director().trigger})
+    with pytest.raises(
+        EvaluationError, match="was trained with the trigger 'kubrick film', and Nolan's is 'nolan film'"
+    ):
+        sample(adapter=adapters["other"])
+    assert drawn == []
+    assert len(sample(adapter=adapters["same"])) == 3 * len(PROMPTS)

@@ -1,0 +1,86 @@
+"""SDXL and SD 1.5: the whole graph on tiny checkpoints of their real classes, which the graph itself trains."""
+
+import pytest
+from safetensors import safe_open
+
+from director_diffusion.publishing.publish import Publication
+from director_diffusion.training.rows import WEIGHTS
+from tests.small_configs import change, read
+from tests.tiny_project import TinyProject
+
+RECIPES = ("mini_sdxl_lora", "mini_sd15_lora", "mini_lokr")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+    """Two UNets trained for some steps, and a director by each; and a LoKr on mini."""
+    project = TinyProject.make(tmp_path_factory.mktemp("unets"), directors=("nolan",))
+    few = {"steps": 4, "batch_size": 2, "checkpoint_every": 4, "preview_every": 4, "preview_steps": 2}
+    for base in ("mini_sdxl", "mini_sd15"):
+        spec = read(project.configs, f"bases/{base}")["trained_here"]
+        small = {**spec, "data": {"kind": "drawn_scenes", "pictures": 32, "held_out": 24}}
+        change(
+            project.configs,
+            f"bases/{base}",
+            trained_here={**small, "denoiser": {**spec["denoiser"], **few}},
+            min_reconstruction_psnr=0,
+        )
+    for recipe in RECIPES:
+        change(
+            project.configs,
+            f"recipes/{recipe}",
+            steps=4,
+            checkpoint_every=2,
+            batch_size=2,
+            schedule={"warmup_steps": 1},
+        )
+    change(project.configs, "projects/demo", recipes=list(RECIPES), bases=[])
+    for base in ("mini_sdxl", "mini_sd15"):
+        outcome = project.director("build-base", base)
+        assert outcome.code == 0, outcome.err
+    outcome = project.run("nolan")
+    assert outcome.code == 0, outcome.err
+    return project
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_whole_graph_runs(made: TinyProject, recipe: str) -> None:
+    weights = made.latest(f"{recipe}/adapter", "nolan").path(WEIGHTS)
+    with safe_open(weights, framework="pt") as file:
+        roles = {name.split(".")[0] for name in file.keys()}  # noqa: SIM118 — no mapping
+        header = file.metadata()
+    assert roles == {"transformer" if recipe == "mini_lokr" else "unet"}
+    assert (header["recipe"], header["director"], header["trigger"]) == (recipe, "nolan", "nolan style")
+    publication = Publication.read(made.latest(f"{recipe}/published_model", "nolan").local_folder)
+    assert publication.status in ("published", "withheld")
+    card = made.latest(f"{recipe}/model_card", "nolan").local_folder / "repo"
+    assert (card / WEIGHTS).exists()
+    assert (card / "lokr.safetensors").exists() == (recipe == "mini_lokr")
+
+
+def test_sdxl_is_told_the_true_sizes(made: TinyProject) -> None:
+    from director_diffusion.latents.rows import FILE, LatentRow
+    from director_diffusion.stills.rows import STILLS_FILE, Still
+
+    stills = {row.still: row for row in made.latest("stills", "nolan").table(STILLS_FILE, Still)}
+    rows = made.latest("mini_sdxl/latents", "nolan").table(FILE, LatentRow)
+    assert rows
+    for row in rows:
+        assert (row.original_width, row.original_height) == (stills[row.still].width, stills[row.still].height)
+        # Scaled, the crop and what is cut away on both sides make up the still again.
+        assert abs(row.width + 2 * row.crop_left - row.scale * row.original_width) <= 2
+        assert abs(row.height + 2 * row.crop_top - row.scale * row.original_height) <= 2
+
+
+def test_exports_for_other_tools(made: TinyProject) -> None:
+    out = made.folder / "exports"
+    for recipe, layout in (("mini_sdxl_lora", "kohya"), ("mini_sd15_lora", "comfyui"), ("mini_lokr", "lora")):
+        target = out / f"{recipe}-{layout}.safetensors"
+        outcome = made.director("export", "nolan", "--recipe", recipe, "--layout", layout, "--out", str(target))
+        assert outcome.code == 0, outcome.err
+        with safe_open(target, framework="pt") as file:
+            assert file.metadata()["trigger"] == "nolan style"
+            assert any("lora_" in name for name in file.keys())  # noqa: SIM118 — no mapping
+    outcome = made.director("export", "nolan", "--recipe", "mini_lokr", "--out", str(out / "adapter.bin"))
+    assert outcome.code == 1
+    assert "Let it end in .safetensors" in outcome.err
