@@ -1,6 +1,6 @@
 """LoKr beside LoRA on mini: style effect at fewer trainable parameters, and how far it hangs on the learning rate.
 
-    python benchmarks/adapter_quality.py [--folder FOLDER] [--workers 2] [--plots FOLDER] [--json]
+    python -m benchmarks.adapter_quality [--folder FOLDER] [--workers 2] [--plots FOLDER] [--json]
 
 Every cell is the product's own path, `director run DIRECTOR --recipe R --until evaluation`, over recipes that differ
 from mini_lora in adapter, seed and learning rate alone: five directors × three seeds × three learning rates × three

@@ -1,6 +1,6 @@
 """What an optimizer step costs: samples a second, FLOP utilisation, peak memory.
 
-    python benchmarks/train_step.py [--case CASE ...] [--steps N] [--json]
+    python -m benchmarks.train_step [--case CASE ...] [--steps N] [--json]
 
 On a GPU, all cases of real shapes (Flux.1 and SDXL at random weights, created on the device: nothing is downloaded) run
 in processes of their own; without one, `mini`.  A case names its base, recipe, resolution and batch; `--side`,
