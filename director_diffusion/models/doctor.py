@@ -77,7 +77,10 @@ def examine_device(device: str) -> Finding:
         if properties.total_memory >= GPU_MEMORY_OF_FLUX:
             return Finding("device", "ok", detail)
         return Finding(
-            "device", "warning", detail, "A Flux base wants 40 GiB; set gradient_checkpointing, or use a larger GPU."
+            "device",
+            "warning",
+            detail,
+            "A Flux base wants 40 GiB; use krea_lora_nf4 (quantised_base: nf4), or a larger GPU.",
         )
     if torch.version.cuda is None:
         return Finding("device", "missing", "this PyTorch was built without CUDA", "Install a CUDA build of PyTorch.")

@@ -17,7 +17,7 @@ from director_diffusion.packages import package_versions
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Recipe
 from director_diffusion.training.batches import Prefetched, TrainingBatches
-from director_diffusion.training.checkpoint import Checkpoints
+from director_diffusion.training.checkpoint import Checkpoint, Checkpoints
 from director_diffusion.training.compilation import compiled_blocks
 from director_diffusion.training.data import Batch, Dataset, generator, load_dataset
 from director_diffusion.training.ema import averaged
@@ -72,7 +72,7 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
     trainee, recipe, accelerator = prepared.trainee, job.recipe, prepared.trainee.accelerator
     checkpoints = Checkpoints(job.work, job.identity)
     state = TrainingState(trainee, recipe, progress)
-    if (found := checkpoints.newest()) is not None:
+    if (found := checkpoints.newest()) is not None and _is_kept(found, job):
         state.restore(found)
     resumed_from = state.step
     batches = TrainingBatches(
@@ -105,6 +105,12 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
             task.advance()
     previewing = previews.seconds if previews is not None else 0.0
     return Spent(time.perf_counter() - started - previewing, previewing, resumed_from)
+
+
+def _is_kept(checkpoint: Checkpoint, job: TrainingJob) -> bool:
+    """Whether all that was judged before a checkpoint is still in the store, where the adapter is chosen of it."""
+    judged = {point.step for point in checkpoint.curve if point.step and point.held_out_loss is not None}
+    return judged <= set(FinishedSteps(job.store, job.identity.short).steps())
 
 
 def _is_due(step: int, recipe: Recipe) -> bool:
