@@ -80,6 +80,20 @@ class Painter(Protocol):
         """One image per prompt and seed; each seed's noise is the same whatever else is in the batch."""
 
 
+@dataclass(frozen=True)
+class Sketch:
+    """B pictures, asked of a denoiser in memory."""
+
+    conditions: Conditions  # a batch of B embedded prompts
+    empty: Conditions  # the empty prompt's, B times
+    seeds: Sequence[int]  # B
+    width: int  # pixels
+    height: int
+    steps: int
+    guidance: float
+    guidance_kind: str
+
+
 class Family(Protocol):
     """One architecture."""
 
@@ -132,24 +146,11 @@ class Family(Protocol):
         `guidance` enters only where the base was distilled with it.
         """
 
-    def sketch(
-        self,
-        folder: Path,
-        denoiser: nn.Module,
-        conditions: Conditions,
-        empty: Conditions,
-        seeds: Sequence[int],
-        *,
-        width: int,
-        height: int,
-        steps: int,
-        guidance: float,
-        guidance_kind: str,
-    ) -> Tensor:
+    def sketch(self, folder: Path, denoiser: nn.Module, asked: Sketch) -> Tensor:
         """What diffusers' own pipeline draws with a denoiser in memory, of prompts that were embedded before.
 
-        `conditions` is a batch of B embeddings, `empty` that of the empty prompt (B times too); seeds' noise is the
-        painter's.  Returns the VAE's own latents (B, C, h, w), float32: neither text encoders nor VAE are needed.
+        Seeds' noise is the painter's.  Returns the VAE's own latents (B, C, h, w), float32: neither text encoders nor
+        VAE are needed.
         """
 
     def usage(self, example: Example) -> str:

@@ -37,10 +37,10 @@ def signal_to_noise(alpha_bar: Tensor) -> Tensor:
 def min_snr_weights(alpha_bar: Tensor, gamma: float, prediction: Prediction) -> Tensor:
     """min(SNR, gamma) as a weight on x0's error, told in what is predicted (Hang et al. 2023, section 3.4).
 
-    The error of x0 is that of epsilon divided by SNR, and that of v divided by SNR + 1.  Any shape.
+    The error of x0 is that of epsilon divided by SNR, and that of v divided by SNR + 1.  Any shape; SNRs may be 0.
     """
     snr = signal_to_noise(alpha_bar)
-    return snr.clamp(max=gamma) / (snr if prediction == "epsilon" else snr + 1)
+    return (gamma / snr).clamp(max=1) if prediction == "epsilon" else snr.clamp(max=gamma) / (snr + 1)
 
 
 @dataclass(frozen=True)

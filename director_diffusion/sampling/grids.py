@@ -17,6 +17,7 @@ LABELS: dict[Arm, str] = {"base": "base", "base_in_style": "base, in the style o
 CELL = 256  # pixels, width of a picture in the grid
 GAP = 8
 LINE = 16  # pixels, height of a line of text
+LETTER = 7  # pixels, about
 TEXT_COLOUR, BACKGROUND = (20, 20, 20), (255, 255, 255)
 
 
@@ -28,28 +29,39 @@ def comparison_grid(samples: Sequence[Sample], store: Store, *, limit: int = 8) 
     prompts = sorted({index for index, _ in first})[:limit]
     if not prompts:
         raise EvaluationError("comparison grid", "there are no samples", "Draw the plan's samples first.")
-    tiles = {key: _tile(store, sample) for key, sample in first.items() if key[0] in prompts}
-    tile_height = max(tile.height for tile in tiles.values())
-    width = GAP + len(ARMS) * (CELL + GAP)
-    row_height = LINE + 4 + tile_height + GAP
-    grid = Image.new("RGB", (width, GAP + LINE + GAP + len(prompts) * row_height), BACKGROUND)
+    words = {index: next(one for key, one in first.items() if key[0] == index) for index in prompts}
+    cells = [[first.get((index, arm)) for arm in ARMS] for index in prompts]
+    return labelled_grid(
+        [[None if sample is None else open_sample(store, sample) for sample in row] for row in cells],
+        rows=[f"{words[index].prompt}  (seed {words[index].seed})" for index in prompts],
+        columns=[LABELS[arm] for arm in ARMS],
+        width=CELL,
+    )
+
+
+def labelled_grid(
+    cells: Sequence[Sequence[Image.Image | None]], *, rows: Sequence[str], columns: Sequence[str] = (), width: int
+) -> Image.Image:
+    """Rows of pictures of one shape, `width` pixels wide each, under their own words and their columns' titles."""
+    height = max(round(cell.height * width / cell.width) for row in cells for cell in row if cell is not None) or 1
+    top = GAP + (LINE + GAP if columns else 0)
+    row_height = LINE + 4 + height + GAP
+    grid = Image.new("RGB", (GAP + len(cells[0]) * (width + GAP), top + len(rows) * row_height), BACKGROUND)
     pen, font = ImageDraw.Draw(grid), ImageFont.load_default(size=13)
-    for column, arm in enumerate(ARMS):
-        pen.text((GAP + column * (CELL + GAP), GAP), LABELS[arm], fill=TEXT_COLOUR, font=font)
-    for row, index in enumerate(prompts):
-        top = GAP + LINE + GAP + row * row_height
-        prompt = next(sample for key, sample in first.items() if key[0] == index)
-        words = textwrap.shorten(f"{prompt.prompt}  (seed {prompt.seed})", width=width // 7, placeholder=" …")
+    for column, title in enumerate(columns):
+        pen.text((GAP + column * (width + GAP), GAP), title, fill=TEXT_COLOUR, font=font)
+    for title, row in zip(rows, cells, strict=True):
+        words = textwrap.shorten(title, width=max(grid.width // LETTER, 6), placeholder=" …")
         pen.text((GAP, top), words, fill=TEXT_COLOUR, font=font)
-        for column, arm in enumerate(ARMS):
-            if (index, arm) in tiles:
-                grid.paste(tiles[index, arm], (GAP + column * (CELL + GAP), top + LINE + 4))
+        for column, cell in enumerate(row):
+            if cell is not None:
+                grid.paste(_scaled(cell, width), (GAP + column * (width + GAP), top + LINE + 4))
+        top += row_height
     return grid
 
 
-def _tile(store: Store, sample: Sample) -> Image.Image:
-    image = open_sample(store, sample)
-    height = max(1, round(image.height * CELL / image.width))
+def _scaled(image: Image.Image, width: int) -> Image.Image:
+    height = max(1, round(image.height * width / image.width))
     # A drawn pixel stays a square where the picture is smaller than its cell.
-    method = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
-    return image.resize((CELL, height), method)
+    method = Image.Resampling.NEAREST if image.width < width else Image.Resampling.LANCZOS
+    return image.resize((width, height), method)

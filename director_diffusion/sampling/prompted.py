@@ -4,23 +4,21 @@ Belongs here: drawing them, and a grid with a row per prompt.  What a plan asks 
 """
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from director_diffusion.families import get_family
 from director_diffusion.latents.buckets import nearest
 from director_diffusion.progress import Progress
-from director_diffusion.sampling.grids import BACKGROUND, GAP, LINE, TEXT_COLOUR
+from director_diffusion.sampling.grids import labelled_grid
 from director_diffusion.specs import Base
 
 BATCH = 8
 LEAST_SIDE = 96  # pixels of a cell; smaller pictures are enlarged by a whole factor
-LETTER = 7  # pixels, about
 
 
 @dataclass(frozen=True)
@@ -67,16 +65,5 @@ def draw_prompted(
 def prompted_grid(prompts: Sequence[str], rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
     """Each prompt's words above its row of equally large images."""
     first = rows[0][0]
-    factor = max(1, math.ceil(LEAST_SIDE / max(first.size)))
-    width, height = first.width * factor, first.height * factor
-    row_height = LINE + 4 + height + GAP
-    grid = Image.new("RGB", (GAP + len(rows[0]) * (width + GAP), GAP + len(rows) * row_height), BACKGROUND)
-    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(size=13)
-    for number, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
-        top = GAP + number * row_height
-        words = textwrap.shorten(prompt, width=max(grid.width // LETTER, 6), placeholder=" …")
-        pen.text((GAP, top), words or "(no prompt)", fill=TEXT_COLOUR, font=font)
-        for column, image in enumerate(row):
-            cell = image.resize((width, height), Image.Resampling.NEAREST)
-            grid.paste(cell, (GAP + column * (width + GAP), top + LINE + 4))
-    return grid
+    width = first.width * max(1, math.ceil(LEAST_SIDE / max(first.size)))
+    return labelled_grid(rows, rows=[prompt or "(no prompt)" for prompt in prompts], width=width)

@@ -181,7 +181,7 @@ class Recipe(Spec):
     activation_gib: Annotated[float, Field(ge=0)] | None = Field(
         None, description="Memory for activations: as few blocks as it takes are computed again. None: none are."
     )
-    compiled: bool = Field(False, description="Compile the repeated blocks: faster after a minute or two, on a GPU.")
+    compiled: bool = Field(False, description="Compile the repeated blocks; meant for a GPU.")
     seed: int = 0
 
     @model_validator(mode="after")

@@ -14,8 +14,6 @@ from director_diffusion.specs import Base, Recipe
 
 TRAINING_VERSION = "2"  # of what a checkpoint holds and of what a step does; a change starts trainings anew
 
-# What decides which arithmetic a machine is asked for is part of a training; what only decides where it is kept is not.
-_BASE = ("family", "source", "guidance", "resolution", "max_prompt_tokens", "dtype")
 _OF_STILLS = {"latents": "picture or split", "sizes": "size or crop", "prompts": "embedded prompt"}
 _SHOWN = 4  # differences that are told
 
@@ -79,8 +77,8 @@ def training_identity(
     return Identity(
         {
             "version": TRAINING_VERSION,
-            "base": base.model_dump(mode="json", include=set(_BASE)),
-            "base_fingerprint": base_fingerprint,
+            # Of the base what a step reads.  Buckets and the encoders' settings have their say in the items below.
+            "base": {"content": base_fingerprint, "family": base.family, "guidance": base.guidance.train},
             "recipe": recipe.model_dump(mode="json", exclude={"slug"}),
             "init": init,
             # Items' names hold the fingerprint of what made them.

@@ -39,6 +39,7 @@ class Prepared:
     targets: list[str]  # names of the linears that carry the adapter
     data: Dataset
     judged_on: list[Batch]
+    previews: Previews | None  # of the process that shows them, where the job asks for some
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ def prepare(job: TrainingJob, accelerator: Accelerator) -> Prepared:
     if job.init is not None:
         _start_from(trainee, job)
     judged_on = held_out_batches(data.held_out, recipe.held_out, trainee.process, recipe.batch_size)
-    return Prepared(trainee, targets, data, judged_on)
+    previews = Previews(job) if job.previews is not None and accelerator.is_main_process else None
+    if previews is not None:
+        previews.draw(trainee, 0)  # nothing is learned yet, which cannot be had back later
+    return Prepared(trainee, targets, data, judged_on, previews)
 
 
 def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: Stop) -> Spent:
@@ -83,12 +87,12 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
         processes=accelerator.num_processes,
     )
     fit_memory(trainee, recipe, batches)
-    previews, blocks = _previews(job, accelerator), compiled_blocks(trainee.denoiser, recipe)
-    started = time.perf_counter()
+    previews, blocks = prepared.previews, compiled_blocks(trainee.denoiser, recipe)
+    started, drawn_before = time.perf_counter(), previews.seconds if previews is not None else 0.0
     with progress.task("training", total=recipe.steps) as task:
         task.advance(state.step)
         if _is_due(state.step, recipe) and not state.curve.is_judged:  # the base itself; or it was stopped just there
-            _judge(job, state, prepared, previews, progress)
+            _judge(job, state, prepared, progress)
         for coming in Prefetched(batches, state.step, recipe.steps, accelerator.device):
             with blocks:
                 state.learn(coming)
@@ -97,14 +101,14 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
             if due or stopped:
                 state.curve.read()  # before anything is kept: broken weights must not be
             if due and not stopped:
-                _judge(job, state, prepared, previews, progress)
+                _judge(job, state, prepared, progress)
             if due or stopped:
                 _save(state, checkpoints)
             if stopped:
                 raise TrainingStopped(state.step, recipe.steps)
             task.advance()
-    previewing = previews.seconds if previews is not None else 0.0
-    return Spent(time.perf_counter() - started - previewing, previewing, resumed_from)
+    drawing = previews.seconds if previews is not None else 0.0
+    return Spent(time.perf_counter() - started - (drawing - drawn_before), drawing, resumed_from)
 
 
 def _is_kept(checkpoint: Checkpoint, job: TrainingJob) -> bool:
@@ -118,14 +122,12 @@ def _is_due(step: int, recipe: Recipe) -> bool:
     return step % recipe.checkpoint_every == 0 or step == recipe.steps
 
 
-def _judge(
-    job: TrainingJob, state: TrainingState, prepared: Prepared, previews: Previews | None, progress: Progress
-) -> None:
+def _judge(job: TrainingJob, state: TrainingState, prepared: Prepared, progress: Progress) -> None:
     """Judge and draw the average, and keep it as a finished step, which it is last of all.
 
     A training that is being stopped leaves this to the one that goes on: stopping is to be quick.
     """
-    trainee = prepared.trainee
+    trainee, previews = prepared.trainee, prepared.previews
     with averaged(state.average, state.parameters):
         state.curve.add_held_out(state.step, held_out_loss(trainee, prepared.judged_on))
         if previews is not None:
@@ -166,7 +168,3 @@ def fit_memory(trainee: Trainee, recipe: Recipe, batches: TrainingBatches) -> in
     blocks = blocks_to_recompute(found, int(recipe.activation_gib * GIB))
     recompute(trainee.denoiser, blocks)
     return len(blocks)
-
-
-def _previews(job: TrainingJob, accelerator: Accelerator) -> Previews | None:
-    return Previews(job) if job.previews is not None and accelerator.is_main_process else None

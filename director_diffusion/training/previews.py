@@ -7,6 +7,7 @@ Prompts were embedded with the training's own, so no text encoder is loaded; the
 """
 
 import io
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +16,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from director_diffusion.families.base import ImageCodec, Placement
+from director_diffusion.families.base import ImageCodec, Placement, Sketch
 from director_diffusion.hashing import hash_data, short
 from director_diffusion.latents.buckets import nearest
 from director_diffusion.latents.pixels import to_image
 from director_diffusion.prompts.load import load_prompts
+from director_diffusion.sampling.grids import labelled_grid
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.storage.items import ItemCache
 from director_diffusion.training.job import TrainingJob
-from director_diffusion.training.sheets import contact_sheet
 from director_diffusion.training.trainee import Trainee
 
 MOST_COLUMNS = 12  # steps in the sheet, the first and the last among them
+LEAST_WIDTH, MOST_WIDTH = 96, 192  # pixels of a picture in a sheet
 MOST_ROWS = 5  # steps in the grid of strengths, the last among them
 
 Wear = Callable[[int, float], None]
@@ -102,7 +104,7 @@ class Previews:
         whole = [step for step in sorted(drawn) if not self._cache.missing(_item(step, one) for one in self._asked)]
         first, later = whole[:1], whole[1:]
         steps = first + shown(later, MOST_COLUMNS - 1)
-        return contact_sheet(
+        return self._grid(
             [[self._open(_item(step, asked)) for step in steps] for asked in self._asked],
             rows=[f"{self._labels[asked.row]}  (seed {asked.seed})" for asked in self._asked],
             columns=[f"step {step}" if step else self._start for step in steps],
@@ -111,7 +113,7 @@ class Previews:
     def strengths(self, steps: Sequence[int]) -> Image.Image:
         """The first prompt by some steps' adapters (rows) at the spec's strengths (columns), as `draw_all` drew it."""
         rows, columns = shown(steps, MOST_ROWS), self._spec.strengths
-        return contact_sheet(
+        return self._grid(
             [[self._open(_item(step, self._asked[0], strength)) for strength in columns] for step in rows],
             rows=[f"step {step}" for step in rows],
             columns=[f"strength {strength:g}" for strength in columns],
@@ -125,18 +127,17 @@ class Previews:
         sizes = family.size_conditions(self._placement())
         trainee.denoiser.eval()
         with trainee.accelerator.autocast():
-            latents = family.sketch(
-                job.folder,
-                trainee.denoiser,
-                _batch([{**one.conditions, **sizes} for one in asked], device),
-                _batch([{**self._empty, **sizes}] * len(asked), device),
-                [one.seed for one in asked],
+            sketch = Sketch(
+                conditions=_batch([{**one.conditions, **sizes} for one in asked], device),
+                empty=_batch([{**self._empty, **sizes}] * len(asked), device),
+                seeds=[one.seed for one in asked],
                 width=self._bucket.width,
                 height=self._bucket.height,
                 steps=self._spec.steps,
                 guidance=job.base.guidance.sample if self._spec.guidance is None else self._spec.guidance,
                 guidance_kind=job.base.guidance.kind,
-            ).cpu()
+            )
+            latents = family.sketch(job.folder, trainee.denoiser, sketch).cpu()
         self.seconds += time.perf_counter() - started
         return latents
 
@@ -153,6 +154,13 @@ class Previews:
         if device.type != "cpu":
             self._codec = None  # a GPU's memory is the denoiser's
         self.seconds += time.perf_counter() - started
+
+    def _grid(
+        self, cells: Sequence[Sequence[Image.Image]], *, rows: Sequence[str], columns: Sequence[str]
+    ) -> Image.Image:
+        width = self._bucket.width
+        shown_at = min(width * math.ceil(LEAST_WIDTH / width), MOST_WIDTH)  # small ones enlarged by a whole factor
+        return labelled_grid(cells, rows=rows, columns=columns, width=shown_at)
 
     def _placement(self) -> Placement:
         width, height = self._bucket.width, self._bucket.height

@@ -7,7 +7,7 @@ Belongs here: training what is not trained yet, choosing the step, and writing t
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from PIL import Image
@@ -27,7 +27,6 @@ from director_diffusion.training.job import TrainingJob
 from director_diffusion.training.loop import Prepared, Spent, prepare, train_steps
 from director_diffusion.training.memory import explain_out_of_memory
 from director_diffusion.training.picks import note_training
-from director_diffusion.training.previews import Previews
 from director_diffusion.training.processes import train_in_processes
 from director_diffusion.training.reload import measure_reload, predict_as_served
 from director_diffusion.training.rows import WEIGHTS, CurvePoint, Pick, TrainingResult
@@ -72,12 +71,9 @@ def train_adapter(
         spent, wanting = train_in_processes(job, progress, stop), False
     with accelerated(job.recipe, job.device) as accelerator, explain_out_of_memory(job.recipe):
         prepared = prepare(job, accelerator)
-        previews = Previews(job) if job.previews is not None else None
-        if previews is not None:
-            previews.draw(prepared.trainee, 0)  # nothing is learned yet, which cannot be had back later
         if wanting:
             spent = train_steps(job, prepared, progress, stop)
-        return _finish(job, prepared, previews, finished, spent, pick, out=out, metadata=metadata, started=started)
+        return _finish(job, prepared, finished, spent, pick, out=out, metadata=metadata, started=started)
 
 
 def _is_wanting(job: TrainingJob, finished: FinishedSteps, pick: Pick | None) -> bool:
@@ -91,7 +87,6 @@ def _is_wanting(job: TrainingJob, finished: FinishedSteps, pick: Pick | None) ->
 def _finish(
     job: TrainingJob,
     prepared: Prepared,
-    previews: Previews | None,
     finished: FinishedSteps,
     spent: Spent,
     pick: Pick | None,
@@ -109,13 +104,13 @@ def _finish(
     def wear(step: int, strength: float) -> None:
         set_adapter_weights(trainee.denoiser, scaled_weights(finished.load(step).weights, strength))
 
-    pictures: dict[str, Image.Image] = {}
-    if previews is not None:
+    pictures, drawing = dict[str, Image.Image](), 0.0
+    if (previews := prepared.previews) is not None:
         previews.draw_all(trainee, steps, wear)
         pictures = {"previews": previews.sheet(), "strengths": previews.strengths(steps)}
-        spent = replace(spent, previews=spent.previews + previews.seconds)
+        drawing = previews.seconds + (spent.previews if job.processes > 1 else 0.0)  # other processes drew some
     chosen = finished.load(choice.step)
-    wear(choice.step, choice.strength)
+    set_adapter_weights(trainee.denoiser, scaled_weights(chosen.weights, choice.strength))
     trainable = sum(parameter.numel() for parameter in adapter_parameters(trainee.denoiser).values())
     save_adapter(
         out / WEIGHTS,
@@ -146,7 +141,7 @@ def _finish(
         resumed_from=spent.resumed_from,
         seconds=time.perf_counter() - started,
         training_seconds=spent.training,
-        preview_seconds=spent.previews,
+        preview_seconds=drawing,
     )
     write_table(out / "curve.parquet", CurvePoint, curve)
     (out / "training.json").write_text(json.dumps(_lasting(result), indent=1) + "\n", encoding="utf-8")

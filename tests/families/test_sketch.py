@@ -9,6 +9,7 @@ import torch
 
 from director_diffusion.errors import EvaluationError, ModelError
 from director_diffusion.families import get_family
+from director_diffusion.families.base import Sketch
 from director_diffusion.pretraining.denoiser_specs import DenoiserPart
 from director_diffusion.pretraining.flux_parts import untrained_pipeline
 from tests.families.unets import STEPS
@@ -72,7 +73,7 @@ def test_a_sketch_is_the_painters_picture(case: tuple[Any, Path, dict[str, Any]]
     denoiser.get_submodule("time_embedding" if "sd" in family.name else "time_text_embed").eval()
     modes = [module.training for module in denoiser.modules()]
     conditions, empty = embedded(family, folder, PROMPTS), embedded(family, folder, ["", ""])
-    latents = family.sketch(folder, denoiser, conditions, empty, SEEDS, **size, **kind)
+    latents = family.sketch(folder, denoiser, Sketch(conditions, empty, SEEDS, **size, **kind))
     assert modes == [module.training for module in denoiser.modules()]
     assert not latents.requires_grad
 
@@ -83,16 +84,14 @@ def test_a_sketch_is_the_painters_picture(case: tuple[Any, Path, dict[str, Any]]
 
 
 def test_dropout_does_not_reach_a_sketch(sd15_base: Path) -> None:
-    family, size = get_family("sd15"), {"width": 16, "height": 16, "steps": 1, "guidance": 1.0}
+    family, size = get_family("sd15"), dict[str, Any]({"width": 16, "height": 16, "steps": 1, "guidance": 1.0})
     denoiser: Any = family.load_denoiser(sd15_base, device="cpu", dtype=torch.float32).train()
     denoiser.conv_in.register_forward_hook(
         lambda module, args, output: torch.nn.functional.dropout(output, 0.5, denoiser.training)
     )
     prompts = embedded(family, sd15_base, PROMPTS)
-    one, again = (
-        family.sketch(sd15_base, denoiser, prompts, prompts, SEEDS, guidance_kind="classifier_free", **size)  # type: ignore[arg-type]
-        for _ in range(2)
-    )
+    asked = Sketch(prompts, prompts, SEEDS, guidance_kind="classifier_free", **size)
+    one, again = (family.sketch(sd15_base, denoiser, asked) for _ in range(2))
     assert torch.equal(one, again)
 
 
@@ -102,10 +101,10 @@ def test_what_is_not_drawn_is_refused(case: tuple[Any, Path, dict[str, Any]]) ->
     prompts = embedded(family, folder, PROMPTS)
     size = {"width": 32, "height": 16, "steps": 1, "guidance": 2.0, **kind}
     with pytest.raises(EvaluationError, match="is no size of this base"):
-        family.sketch(folder, denoiser, prompts, prompts, SEEDS, **{**size, "width": 33})
+        family.sketch(folder, denoiser, Sketch(prompts, prompts, SEEDS, **{**size, "width": 33}))
     other = "embedded" if kind["guidance_kind"] == "classifier_free" else "classifier_free"
     with pytest.raises(ModelError, match="guidance"):
-        family.sketch(folder, denoiser, prompts, prompts, SEEDS, **{**size, "guidance_kind": other})
+        family.sketch(folder, denoiser, Sketch(prompts, prompts, SEEDS, **{**size, "guidance_kind": other}))
     if kind["guidance_kind"] == "classifier_free":
         with pytest.raises(EvaluationError, match="below 1"):
-            family.sketch(folder, denoiser, prompts, prompts, SEEDS, **{**size, "guidance": 0.5})
+            family.sketch(folder, denoiser, Sketch(prompts, prompts, SEEDS, **{**size, "guidance": 0.5}))

@@ -12,15 +12,16 @@ import torch
 from diffusers import FluxPipeline
 from PIL import Image
 
+from director_diffusion.families.base import Sketch
 from director_diffusion.hashing import hash_folder
 from director_diffusion.progress import Silent
 from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.sampling.grids import GAP
 from director_diffusion.specs import Previews
 from director_diffusion.storage.items import ItemCache
 from director_diffusion.storage.store import Store
 from director_diffusion.tensors import read_tensors, write_item
 from director_diffusion.training.rows import TrainingResult
-from director_diffusion.training.sheets import GAP, contact_sheet
 from director_diffusion.training.state import TrainingState
 from director_diffusion.training.train import Trained, train_adapter
 from tests.training.test_resume import KillAfter, KilledError
@@ -182,9 +183,9 @@ def test_guidance_of_the_base_where_the_plan_sets_none(
 
     asked, original = set(), FluxFamily.sketch
 
-    def noting(self: FluxFamily, *args: Any, **settings: Any) -> torch.Tensor:
-        asked.add((settings["guidance"], settings["steps"], settings["width"], settings["height"]))
-        return original(self, *args, **settings)
+    def noting(self: FluxFamily, folder: Path, denoiser: Any, sketch: Sketch) -> torch.Tensor:
+        asked.add((sketch.guidance, sketch.steps, sketch.width, sketch.height))
+        return original(self, folder, denoiser, sketch)
 
     monkeypatch.setattr(FluxFamily, "sketch", noting)
     base = BASE.model_copy(update={"guidance": BASE.guidance.model_copy(update={"sample": 1.5})})
@@ -197,12 +198,3 @@ def test_guidance_of_the_base_where_the_plan_sets_none(
     )  # fmt: skip
     train_adapter(job, out=out, metadata=METADATA, progress=Silent())
     assert asked == {(1.5, 2, 96, 48)}
-
-
-def test_a_sheet_has_a_title_for_each_row_and_column() -> None:
-    red, blue = (Image.new("RGB", (24, 12), colour) for colour in ("red", "blue"))
-    sheet = contact_sheet([[red, blue], [blue, red]], rows=["one", "two"], columns=["base", "step 2"])
-    colours = {colour for _, colour in sheet.getcolors(1 << 16) or []}
-    assert {(255, 0, 0), (0, 0, 255)} <= colours
-    wide = contact_sheet([[Image.new("RGB", (512, 256), "red")]], rows=["x" * 400], columns=["base"])
-    assert wide.width == GAP + 192 + GAP

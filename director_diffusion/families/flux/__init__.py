@@ -4,18 +4,15 @@ Belongs here: the family's face.  `encoding` turns pixels and prompts into tenso
 `drawing` samples with diffusers' own pipeline, `usage` tells users how to.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
-from diffusers import FluxTransformer2DModel
 from torch import Tensor, nn
 
-from director_diffusion.families.base import Conditions, LatentScale, Placement
+from director_diffusion.families.base import Conditions, LatentScale, Placement, Sketch
 from director_diffusion.families.codec import VaeCodec, vae_factor
 from director_diffusion.families.flux import denoising, drawing, encoding, usage
-from director_diffusion.families.painting import check_size
 from director_diffusion.families.usage import Example
 from director_diffusion.processes import Process
 
@@ -72,36 +69,9 @@ class FluxFamily:
     def predict(self, denoiser: nn.Module, noisy: Tensor, t: Tensor, conditions: Conditions, guidance: float) -> Tensor:
         return denoising.predict(denoiser, noisy, t, conditions, guidance)
 
-    def sketch(
-        self,
-        folder: Path,
-        denoiser: nn.Module,
-        conditions: Conditions,
-        empty: Conditions,
-        seeds: Sequence[int],
-        *,
-        width: int,
-        height: int,
-        steps: int,
-        guidance: float,
-        guidance_kind: str,
-    ) -> Tensor:
+    def sketch(self, folder: Path, denoiser: nn.Module, asked: Sketch) -> Tensor:
         factor, side = self.latent_factor(folder), self.token_side(folder)
-        check_size(width, height, factor * side)
-        channels = cast(FluxTransformer2DModel, denoiser).config.in_channels // side**2
-        drawn = drawing.sketch(
-            folder,
-            denoiser,
-            conditions,
-            empty,
-            seeds,
-            cells=(channels, height // factor, width // factor),
-            side=side,
-            steps=steps,
-            guidance=guidance,
-            guidance_kind=guidance_kind,
-        )
-        return self.latent_scale(folder).undo(drawn)
+        return self.latent_scale(folder).undo(drawing.sketch(folder, denoiser, asked, factor=factor, side=side))
 
     def token_side(self, folder: Path) -> int:
         """Latent cells along a side of one token."""

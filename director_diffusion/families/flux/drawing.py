@@ -3,7 +3,6 @@
 Belongs here: sampling.  Encoding for the caches lives in `encoding`, training in `denoising`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -14,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from director_diffusion.errors import ModelError
-from director_diffusion.families.base import Conditions
+from director_diffusion.families.base import Sketch
 from director_diffusion.families.flux.packing import pack, unpack
 from director_diffusion.families.painting import (
     PipelinePainter,
     check_classifier_free,
+    check_size,
     floating_dtype,
     generators_of,
     given,
@@ -82,39 +82,29 @@ def takes_embedded(transformer: nn.Module, *, name: str, guidance_kind: str) -> 
     return embedded
 
 
-def sketch(
-    folder: Path,
-    denoiser: nn.Module,
-    conditions: Conditions,
-    empty: Conditions,
-    seeds: Sequence[int],
-    *,
-    cells: tuple[int, int, int],
-    side: int,
-    steps: int,
-    guidance: float,
-    guidance_kind: str,
-) -> Tensor:
+def sketch(folder: Path, denoiser: nn.Module, asked: Sketch, *, factor: int, side: int) -> Tensor:
     """What the denoiser works on, (B, C, h, w), float32, as diffusers' pipeline draws it; see `families.base.Family`.
 
-    `cells` is (C, h, w); a token is a square of `side` of them.
+    A latent cell is `factor` pixels wide, a token is a square of `side` cells.
     """
-    embedded = takes_embedded(denoiser, name=str(folder), guidance_kind=guidance_kind)
-    dtype = floating_dtype(denoiser)
-    noise = torch.stack([torch.randn(cells, generator=generator, dtype=dtype) for generator in generators_of(seeds)])
+    check_size(asked.width, asked.height, factor * side)
+    embedded = takes_embedded(denoiser, name=str(folder), guidance_kind=asked.guidance_kind)
+    channels = cast(FluxTransformer2DModel, denoiser).config.in_channels // side**2
+    height, width, dtype = asked.height // factor, asked.width // factor, floating_dtype(denoiser)
+    generators = generators_of(asked.seeds)
+    noise = torch.stack([torch.randn(channels, height, width, generator=one, dtype=dtype) for one in generators])
     pipeline = FluxPipeline.from_pretrained(folder, transformer=denoiser, local_files_only=True, **_NOTHING_ELSE)
     # The pipeline counts the rows and columns of its tokens by the size of a VAE's that it would have.
     token = 2 * int(pipeline.vae_scale_factor)
-    _, height, width = cells
     with sketching(pipeline, FluxPainter.role):
         tokens = pipeline(
-            **given(conditions, denoiser),
+            **given(asked.conditions, denoiser),
             width=width // side * token,
             height=height // side * token,
             latents=pack(noise, side),
             output_type="latent",
-            num_inference_steps=steps,
-            **_guidance(guidance, embedded, given(empty, denoiser, "negative_")),
+            num_inference_steps=asked.steps,
+            **_guidance(asked.guidance, embedded, given(asked.empty, denoiser, "negative_")),
         ).images
     return unpack(tokens.float(), side, height=height, width=width)
 

@@ -4,14 +4,13 @@ Belongs here: their common face.  `layout` says what tells them apart, `encoding
 `denoising` trains and predicts, `drawing` samples with diffusers' own pipelines, `usage` tells users how to.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from director_diffusion.families.base import Conditions, LatentScale, Placement
+from director_diffusion.families.base import Conditions, LatentScale, Placement, Sketch
 from director_diffusion.families.codec import VaeCodec, vae_factor
 from director_diffusion.families.unet import denoising, drawing, encoding, usage
 from director_diffusion.families.unet.layout import Layout
@@ -76,34 +75,8 @@ class UnetFamily:
     def predict(self, denoiser: nn.Module, noisy: Tensor, t: Tensor, conditions: Conditions, guidance: float) -> Tensor:
         return denoising.predict(denoiser, noisy, t, conditions)
 
-    def sketch(
-        self,
-        folder: Path,
-        denoiser: nn.Module,
-        conditions: Conditions,
-        empty: Conditions,
-        seeds: Sequence[int],
-        *,
-        width: int,
-        height: int,
-        steps: int,
-        guidance: float,
-        guidance_kind: str,
-    ) -> Tensor:
-        drawn = drawing.sketch(
-            folder,
-            self.layout,
-            denoiser,
-            conditions,
-            empty,
-            seeds,
-            factor=self.latent_factor(folder),
-            width=width,
-            height=height,
-            steps=steps,
-            guidance=guidance,
-            guidance_kind=guidance_kind,
-        )
+    def sketch(self, folder: Path, denoiser: nn.Module, asked: Sketch) -> Tensor:
+        drawn = drawing.sketch(folder, self.layout, denoiser, asked, factor=self.latent_factor(folder))
         return self.latent_scale(folder).undo(drawn)
 
     def usage(self, example: Example) -> str:

@@ -4,7 +4,6 @@ Belongs here: sampling.  Encoding for the caches lives in `encoding`, training i
 """
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +12,7 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 
 from director_diffusion.errors import ModelError
-from director_diffusion.families.base import Conditions
+from director_diffusion.families.base import Sketch
 from director_diffusion.families.painting import (
     PipelinePainter,
     check_classifier_free,
@@ -77,28 +76,14 @@ def multiple(unet: UNet2DConditionModel, factor: int) -> int:
     return math.lcm(factor * 2 ** (len(unet.config.block_out_channels) - 1), 8)
 
 
-def sketch(
-    folder: Path,
-    layout: Layout,
-    denoiser: nn.Module,
-    conditions: Conditions,
-    empty: Conditions,
-    seeds: Sequence[int],
-    *,
-    factor: int,
-    width: int,
-    height: int,
-    steps: int,
-    guidance: float,
-    guidance_kind: str,
-) -> Tensor:
+def sketch(folder: Path, layout: Layout, denoiser: nn.Module, asked: Sketch, *, factor: int) -> Tensor:
     """What the denoiser works on, (B, C, h, w), float32, as the pipeline draws it; see `families.base.Family`.
 
-    `factor` is the VAE's: pixels per latent cell along a side.
+    A latent cell is `factor` pixels wide.
     """
-    check_guidance(str(folder), guidance_kind)
-    check_classifier_free(guidance)
-    check_size(width, height, multiple(denoiser, factor))
+    check_guidance(str(folder), asked.guidance_kind)
+    check_classifier_free(asked.guidance)
+    check_size(asked.width, asked.height, multiple(denoiser, factor))
     nothing = dict.fromkeys(("vae", *layout.text_encoders, *layout.tokenizers))
     pipeline: Any = layout.pipeline.from_pretrained(
         folder, unet=denoiser, local_files_only=True, **nothing, **layout.extras
@@ -106,13 +91,13 @@ def sketch(
     pipeline.vae_scale_factor = factor  # without a VAE it takes it to be 8
     with sketching(pipeline, UnetPainter.role):
         drawn: Tensor = pipeline(
-            **given(conditions, denoiser),
-            **given(empty, denoiser, "negative_"),
-            width=width,
-            height=height,
-            generator=generators_of(seeds),
+            **given(asked.conditions, denoiser),
+            **given(asked.empty, denoiser, "negative_"),
+            width=asked.width,
+            height=asked.height,
+            generator=generators_of(asked.seeds),
             output_type="latent",
-            num_inference_steps=steps,
-            guidance_scale=guidance,
+            num_inference_steps=asked.steps,
+            guidance_scale=asked.guidance,
         ).images
     return drawn.float()
