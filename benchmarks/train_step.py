@@ -2,8 +2,8 @@
 
     python -m benchmarks.train_step [--case CASE ...] [--steps N] [--json]
 
-On a GPU, all cases of real shapes (Flux.1 and SDXL at random weights, created on the device: nothing is downloaded) run
-in processes of their own; without one, `mini`.  A case names its base, recipe, resolution and batch; `--side`,
+On a GPU, all cases of real shapes (Flux.1 and SDXL) run in processes of their own; without one, `mini`.  Weights are
+random and created on the device: nothing is downloaded.  A case names its base, recipe, resolution and batch; `--side`,
 `--batch` and `--recipe` put others in their place.  The bf16 matrix peak is measured in the same run.  Exit code 1
 where a bar is missed.
 """
@@ -22,14 +22,13 @@ import torch
 from benchmarks.bars import at_least, at_most, print_report
 
 ROOT = Path(__file__).parents[1]
-MINI_SHAPE = {"prompt_embeds": (32, 96), "pooled_prompt_embeds": (64,)}
 
 
 @dataclass(frozen=True)
 class Case:
     """What is measured, and what is asked of it (None: nothing)."""
 
-    shape: str  # of steps.shapes, or mini
+    shape: str  # of steps.shapes
     recipe: str
     side: int  # pixels
     batch: int = 1
@@ -52,7 +51,7 @@ def run_case(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Measure one case in this process."""
     from benchmarks.steps.flops import flops_per_sample, matmul_peak
     from benchmarks.steps.measure import measure_steps
-    from benchmarks.steps.shapes import SHAPES, Shape
+    from benchmarks.steps.shapes import SHAPES
     from director_diffusion.catalog import load_catalog
     from director_diffusion.families import get_family
 
@@ -63,15 +62,9 @@ def run_case(name: str, options: argparse.Namespace) -> dict[str, Any]:
         update={"batch_size": batch, "schedule": recipe.schedule.model_copy(update={"warmup_steps": 0})}
     )
     dtype = getattr(torch, recipe.precision)
-    if case.shape == "mini":
-        family = get_family("flux")
-        denoiser: Any = family.load_denoiser(ROOT / "models/mini/base", device=device, dtype=dtype)
-        shape = Shape("flux", type(denoiser), dict(denoiser.config), 8, MINI_SHAPE)
-        data = shape.dataset(2 * side)  # its VAE's cells are 4 pixels wide, not 8
-    else:
-        shape, family = SHAPES[case.shape], get_family(SHAPES[case.shape].family)
-        denoiser = shape.denoiser(device=device, dtype=dtype, quantised=recipe.quantised_base)
-        data = shape.dataset(side)
+    shape = SHAPES[case.shape]
+    family, data = get_family(shape.family), shape.dataset(side)
+    denoiser = shape.denoiser(device=device, dtype=dtype, quantised=recipe.quantised_base)
     first = data.train[0]
     flops = flops_per_sample(family, shape.on_meta(dtype), first.mean, {**first.prompt, **first.sizes})
     measured = measure_steps(

@@ -1,8 +1,9 @@
-"""Shapes: the denoisers that are measured, at random weights where the real ones are not needed for speed.
+"""Shapes: the denoisers that are measured, at random weights: speed does not depend on them.
 
-Belongs here: configurations of published models, creation on the device, and data of the right sizes.
+Belongs here: configurations of published models and of the mini one, creation on the device, and data of their sizes.
 """
 
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,17 +31,19 @@ SDXL_UNET: dict[str, Any] = {
     "projection_class_embeddings_input_dim": 2816,
 }
 FLUX: dict[str, Any] = {"guidance_embeds": True}  # FLUX.1 [dev]'s other sizes are the class's defaults
+MINI = Path(__file__).parents[2] / "models" / "mini" / "base" / "transformer" / "config.json"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A published model as far as speed is concerned."""
+    """A model as far as speed is concerned."""
 
     family: str
     kind: type[ModelMixin]
     config: dict[str, Any]
-    channels: int  # of a latent, whose cells are 8 pixels wide
+    channels: int  # of a latent
     conditions: dict[str, tuple[int, ...]]  # of one sample
+    cell: int = 8  # pixels along a side of a latent's cell
 
     def on_meta(self, dtype: torch.dtype) -> ModelMixin:
         """Without weights."""
@@ -77,7 +80,7 @@ class Shape:
             return {name: torch.randn(shape, generator=rng) for name, shape in self.conditions.items()}
 
         def sample(number: int) -> Sample:
-            mean = torch.randn(self.channels, side // 8, side // 8, generator=rng)
+            mean = torch.randn(self.channels, side // self.cell, side // self.cell, generator=rng)
             sizes = {"time_ids": torch.tensor([side, side, 0, 0, side, side]).float()} if self.family == "sdxl" else {}
             return Sample(f"still{number}", mean, torch.full_like(mean, 0.01), conditions(), sizes)
 
@@ -90,5 +93,13 @@ SHAPES = {
     ),
     "sdxl": Shape(
         "sdxl", UNet2DConditionModel, SDXL_UNET, 4, {"prompt_embeds": (77, 2048), "pooled_prompt_embeds": (1280,)}
+    ),
+    "mini": Shape(
+        "flux",
+        FluxTransformer2DModel,
+        {name: value for name, value in json.loads(MINI.read_text()).items() if not name.startswith("_")},
+        8,
+        {"prompt_embeds": (32, 96), "pooled_prompt_embeds": (64,)},
+        cell=4,
     ),
 }

@@ -15,6 +15,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from director_diffusion.adapters.lokr import KroneckerLinear, kronecker_shapes
+from director_diffusion.adapters.low_rank import low_rank_linear
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import Adapter, LoraAdapter
 
@@ -28,7 +29,9 @@ def inject_adapter(denoiser: ModelMixin, spec: Adapter, targets: Sequence[str]) 
     just `targets` carry it.
     """
     if isinstance(spec, LoraAdapter):
-        denoiser.add_adapter(lora_config(spec, targets), NAME)
+        config = lora_config(spec, targets)
+        config._register_custom_module({nn.Linear: low_rank_linear})  # peft's way to bring layers of one's own
+        denoiser.add_adapter(config, NAME)
         cast_training_params(denoiser, torch.float32)
     else:
         for name, linear in linears(denoiser):
