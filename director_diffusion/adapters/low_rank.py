@@ -34,11 +34,11 @@ class _LowRank(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
         rows, low, weight, a, b = ctx.saved_tensors
         grads = grad.reshape(-1, grad.shape[-1])
-        back = (b.to(grad.dtype).t() @ grads.t()).mul_(ctx.scale)  # (rank, tokens)
+        back = b.to(grad.dtype).t() @ grads.t()  # (rank, tokens)
         of_x = None
         if ctx.needs_input_grad[0]:
-            of_x = (grads @ weight).addmm_(back.t(), a.to(grad.dtype)).view(*grad.shape[:-1], -1)
-        of_a = (back @ rows).to(a.dtype)
+            of_x = (grads @ weight).addmm_(back.t(), a.to(grad.dtype), alpha=ctx.scale).view(*grad.shape[:-1], -1)
+        of_a = (back @ rows).to(a.dtype).mul(ctx.scale)
         of_b = (low @ grads).t().to(b.dtype).mul(ctx.scale)
         return of_x, None, None, of_a, of_b, None
 
@@ -47,14 +47,15 @@ class LowRankLinear(Linear):
     """peft's LoRA layer: one plain LoRA over a frozen linear of one dtype takes the one node, all else is peft's."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """(…, in) → (…, out), in the wrapped layer's dtype, which autocast's must be where it is on."""
+        """(…, in) → (…, out), in the wrapped layer's dtype; the one node, where autocast's or else the LoRA's is it."""
         if args or kwargs or not self._is_plain():
             return super().forward(x, *args, **kwargs)
         base, name = self.base_layer, self.active_adapters[0]
-        dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+        a, b = self.lora_A[name].weight, self.lora_B[name].weight
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else a.dtype
         if base.weight.dtype != dtype:
             return super().forward(x)
-        a, b = self.lora_A[name].weight, self.lora_B[name].weight
         return _LowRank.apply(x.to(dtype), base.weight, base.bias, a, b, self.scaling[name])
 
     def _is_plain(self) -> bool:
