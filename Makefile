@@ -20,8 +20,8 @@ dev: install             ## Dagster UI and daemon on http://127.0.0.1:3000
 mini: install            ## train the mini set again (about three hours of one core) and ship it in models/mini
 	@$(BIN)/director build-base mini --export models/mini
 
-test: install-dev $(VENV)/.quantised  ## every test
-	@$(BIN)/python -m pytest
+test: install-dev $(VENV)/.quantised  ## every test, by two workers of one thread
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 	@PYTHONPATH=$(VENV)/quantised $(BIN)/python -m pytest -m quantised
 
 lint: install-dev        ## format, lint, types, import contracts

@@ -5,12 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def at_least(name: str, value: float, least: float) -> dict[str, Any]:
-    return {"name": name, "value": value, "bar": f">= {least:g}", "holds": value >= least}
+def at_least(name: str, value: float | None, least: float) -> dict[str, Any]:
+    """`value` is None where nothing was measured: then the bar is missed."""
+    return {"name": name, "value": value, "bar": f">= {least:g}", "holds": value is not None and value >= least}
+
+
+def above(name: str, value: float, limit: float) -> dict[str, Any]:
+    return {"name": name, "value": value, "bar": f"> {limit:g}", "holds": value > limit}
 
 
 def at_most(name: str, value: float, most: float) -> dict[str, Any]:
     return {"name": name, "value": value, "bar": f"<= {most:g}", "holds": value <= most}
+
+
+def within(name: str, value: float, least: float, most: float) -> dict[str, Any]:
+    return {"name": name, "value": value, "bar": f"{least:g}..{most:g}", "holds": least <= value <= most}
 
 
 def print_report(report: Mapping[str, Any], *, as_json: bool) -> int:

@@ -1,12 +1,11 @@
 """How often the evaluation's 95 % interval covers the true mean, beside the percentile bootstrap and Student's t.
 
-    python benchmarks/bootstrap_coverage.py [--simulations N] [--json]
+    python -m benchmarks.bootstrap_coverage [--simulations N] [--json]
 
 Exit code 1 where a bar is missed: coverage of the studentised bootstrap within 93 to 97 % at 24, 32 and 48 prompts.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.bars import print_report, within
 from director_diffusion.evaluation.bootstrap import mean_interval
 
 CONFIDENCE, RESAMPLES = 0.95, 1000
@@ -39,15 +39,6 @@ class Coverage:
     studentised: float
     percentile: float
     student_t: float
-
-
-@dataclass(frozen=True)
-class Bar:
-    name: str
-    value: float
-    lowest: float
-    highest: float
-    met: bool
 
 
 def measure(distribution: str, prompts: int, simulations: int) -> Coverage:
@@ -80,26 +71,10 @@ def main() -> int:
 
     found = [measure(name, prompts, arguments.simulations) for name in DISTRIBUTIONS for prompts in PROMPTS]
     bars = [
-        Bar(
-            f"coverage of {one.distribution} at {one.prompts} prompts",
-            one.studentised,
-            LOWEST,
-            HIGHEST,
-            LOWEST <= one.studentised <= HIGHEST,
-        )
+        within(f"coverage of {one.distribution} at {one.prompts} prompts", one.studentised, LOWEST, HIGHEST)
         for one in found
     ]
-    if arguments.json:
-        print(json.dumps({"coverage": [asdict(one) for one in found], "bars": [asdict(bar) for bar in bars]}, indent=1))
-    else:
-        print(f"{'distribution':28} {'prompts':>7} {'studentised':>12} {'percentile':>11} {'Student t':>10}")
-        for one in found:
-            shares = f"{one.studentised:12.1%} {one.percentile:11.1%} {one.student_t:10.1%}"
-            print(f"{one.distribution:28} {one.prompts:7d} {shares}")
-    missed = [bar for bar in bars if not bar.met]
-    for bar in missed:
-        print(f"missed: {bar.name} is {bar.value:.1%}, not {LOWEST:.0%} to {HIGHEST:.0%}", file=sys.stderr)
-    return 1 if missed else 0
+    return print_report({"coverage": [asdict(one) for one in found], "bars": bars}, as_json=arguments.json)
 
 
 if __name__ == "__main__":

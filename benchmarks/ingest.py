@@ -1,6 +1,6 @@
 """How fast, and in how much memory, stills are ingested.
 
-    python benchmarks/ingest.py [--stills 240] [--json]
+    python -m benchmarks.ingest [--stills 240] [--json]
 
 Makes 1080p JPEGs of photograph-like content (large shapes, edges and grain, half of the films letterboxed, quality 90)
 in a temporary store, lists and ingests them, and reports stills a second and this process's memory.  One still is
@@ -8,7 +8,6 @@ ingested first, so that loading libraries is not counted.  Exit code 1 where a b
 """
 
 import argparse
-import json
 import os
 import resource
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.bars import at_least, at_most, print_report
 from director_diffusion.progress import Silent
 from director_diffusion.specs import StillsRules
 from director_diffusion.stills.ingest import ingest_stills
@@ -78,18 +78,8 @@ def measure(count: int) -> dict[str, Any]:
         "cpu_ms_per_still": round(1000 * cpu / count, 1),
         "peak_memory_mib": round(peak_mib()),
         "bars": [
-            {
-                "name": "stills ingested per second",
-                "value": round(speed, 1),
-                "bar": MIN_STILLS_PER_SECOND,
-                "holds": speed >= MIN_STILLS_PER_SECOND,
-            },
-            {
-                "name": "memory growth while ingesting (MiB)",
-                "value": round(growth, 1),
-                "bar": MAX_GROWTH_MIB,
-                "holds": growth <= MAX_GROWTH_MIB,
-            },
+            at_least("stills ingested per second", speed, MIN_STILLS_PER_SECOND),
+            at_most("memory growth while ingesting (MiB)", growth, MAX_GROWTH_MIB),
         ],
     }
 
@@ -105,16 +95,7 @@ def main() -> int:
     parser.add_argument("--stills", type=int, default=240, help="how many to make (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    result = measure(options.stills)
-    if options.json:
-        print(json.dumps(result, indent=1))
-    else:
-        for name, value in result.items():
-            if name != "bars":
-                print(f"{name:18} {value}")
-        for bar in result["bars"]:
-            print(f"{'holds ' if bar['holds'] else 'MISSED'} {bar['name']}: {bar['value']} (bar {bar['bar']:g})")
-    return 0 if all(bar["holds"] for bar in result["bars"]) else 1
+    return print_report(measure(options.stills), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whether `director run` gets over kill -9 at any moment.
 
-    python benchmarks/kill.py [--rounds 3] [--kills 4] [--seed 0] [--director nolan] [--json]
+    python -m benchmarks.kill [--rounds 3] [--kills 4] [--seed 0] [--director nolan] [--json]
 
 One undisturbed run says how long a run takes and what it makes.  Then, in each round, an empty store and Dagster home
 see several runs that are killed at random moments of that time, and a last one that is left alone.  It must end well,
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from benchmarks.bars import at_least, at_most, print_report
 
 ENDED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}
 
@@ -79,10 +81,6 @@ def differing(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
     return sorted(stage for stage in wanted.keys() | found.keys() if wanted.get(stage) != found.get(stage))
 
 
-def bar(name: str, value: int, limit: int) -> dict[str, Any]:
-    return {"name": name, "value": value, "bar": f"= {limit}", "holds": value == limit}
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
@@ -108,18 +106,12 @@ def main() -> int:
         "rounds": rounds,
         "kills": sum(len(one["killed_after_s"]) for one in rounds),
         "bars": [
-            bar("rounds that ended well", sum(one["exit_code"] == 0 for one in rounds), len(rounds)),
-            bar("rounds that made the same", sum(not one["differing"] for one in rounds), len(rounds)),
-            bar("runs still called started", sum(one["unfinished_runs"] for one in rounds), 0),
+            at_least("rounds that ended well", sum(one["exit_code"] == 0 for one in rounds), len(rounds)),
+            at_least("rounds that made the same", sum(not one["differing"] for one in rounds), len(rounds)),
+            at_most("runs still called started", sum(one["unfinished_runs"] for one in rounds), 0),
         ],
     }
-    if options.json:
-        print(json.dumps(report, indent=1))
-    else:
-        print(f"{report['kills']} kills in {len(rounds)} rounds; undisturbed, a run takes {seconds:.1f} s")
-        for line in report["bars"]:
-            print(f"{line['name']:<28} {line['value']:>4} {line['bar']:>6}  {'holds' if line['holds'] else 'MISSED'}")
-    return 0 if all(line["holds"] for line in report["bars"]) else 1
+    return print_report(report, as_json=options.json)
 
 
 if __name__ == "__main__":

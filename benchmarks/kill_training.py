@@ -1,6 +1,6 @@
 """Whether a training that is killed, or terminated, at any moment ends in the very bytes of one that was not.
 
-    python benchmarks/kill_training.py [--kills 10] [--steps 24] [--seed 0] [--director nolan] [--json]
+    python -m benchmarks.kill_training [--kills 10] [--steps 24] [--seed 0] [--director nolan] [--json]
 
 For float32 and for bfloat16: one undisturbed `director run … --until adapter` says how long the stage takes and what it
 makes.  Then, each time from the same store with everything but the adapter, a run is ended at a random moment of that
@@ -29,6 +29,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.bars import at_least, print_report
 from director_diffusion.hashing import hash_bytes, hash_file, short
 from director_diffusion.training.rows import WEIGHTS
 
@@ -162,10 +163,6 @@ def rounds_of(folder: Path, options: argparse.Namespace, precision: str, rng: ra
     return {"precision": precision, "stage_s": round(seconds, 1), "adapter": wanted[WEIGHTS], "rounds": rounds}
 
 
-def bar(name: str, value: int, limit: int) -> dict[str, Any]:
-    return {"name": name, "value": value, "bar": f"= {limit}", "holds": value == limit}
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10, help="for each precision")
@@ -182,19 +179,12 @@ def main() -> int:
         "trainings": trainings,
         "kills": len(rounds),
         "bars": [
-            bar("adapters of the same bytes", sum(one["same"] for one in rounds), len(rounds)),
-            bar("runs that ended well after it", sum(one["exit_code"] == 0 for one in rounds), len(rounds)),
-            bar("runs that ended as the signal asks", sum(one["ended_as_asked"] for one in rounds), len(rounds)),
+            at_least("adapters of the same bytes", sum(one["same"] for one in rounds), len(rounds)),
+            at_least("runs that ended well after it", sum(one["exit_code"] == 0 for one in rounds), len(rounds)),
+            at_least("runs that ended as the signal asks", sum(one["ended_as_asked"] for one in rounds), len(rounds)),
         ],
     }
-    if options.json:
-        print(json.dumps(report, indent=1))
-    else:
-        stages = ", ".join(f"{one['precision']} {one['stage_s']} s" for one in trainings)
-        print(f"{len(rounds)} runs ended from outside; undisturbed, the stage takes {stages}")
-        for line in report["bars"]:
-            print(f"{line['name']:<36} {line['value']:>4} {line['bar']:>6}  {'holds' if line['holds'] else 'MISSED'}")
-    return 0 if all(line["holds"] for line in report["bars"]) else 1
+    return print_report(report, as_json=options.json)
 
 
 if __name__ == "__main__":

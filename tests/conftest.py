@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from tests.dagster_server import DagsterServer
 
 MINI = Path(__file__).parents[1] / "models" / "mini"
+COSTLY = ("server", "made")  # fixtures of a session that one worker is to make for all their tests
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Among workers (pytest-xdist), a file's tests stay together, and so do all tests of a costly fixture."""
+    for item in items:
+        costly = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
+        item.add_marker(pytest.mark.xdist_group(costly[0] if costly else str(item.path)))
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,7 @@ class Family(Protocol):
     def token_counters(self, folder: Path) -> dict[str, Any]:
         """Functions str → int, one per tokenizer, counting a text's tokens with special tokens."""
 
-    def load_codec(self, folder: Path, *, device: str, dtype: torch.dtype) -> ImageCodec: ...
+    def load_codec(self, folder: Path, *, device: str) -> ImageCodec: ...
 
     def load_prompt_encoder(
         self, folder: Path, *, device: str, dtype: torch.dtype, max_tokens: int

@@ -30,7 +30,6 @@ from director_diffusion.tables import write_table
 from director_diffusion.tensors import filled_up, read_whole_items, write_item
 
 ENCODING_VERSION = "1"  # of scaling, cropping and what an item holds; a change gives all items new names
-DTYPE = torch.float32  # whatever the denoiser's: the VAE is small, and latents are made once
 BATCH_PIXELS = 2**21  # two stills of a megapixel: enough to fill a GPU, and little beside its memory
 MAX_BATCH = 16
 
@@ -79,7 +78,7 @@ def encode_pictures(
     if missing:
         family = get_family(base.family)
         _check_multiple(family, base, folder)
-        codec = family.load_codec(folder, device=device, dtype=DTYPE)
+        codec = family.load_codec(folder, device=device)
         with progress.task("latents", total=len(missing)) as task:
             for batch in _batches(missing):
                 for plan, tensors in zip(batch, _encode(codec, still_set, batch), strict=True):

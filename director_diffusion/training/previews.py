@@ -148,7 +148,7 @@ class Previews:
         started = time.perf_counter()
         device = trainee.accelerator.device
         if self._codec is None:
-            self._codec = trainee.family.load_codec(self._job.folder, device=str(device), dtype=torch.float32)
+            self._codec = trainee.family.load_codec(self._job.folder, device=str(device))
         for item, latent in zip(items, torch.cat(list(latents)), strict=True):
             self._cache.write(item, png_bytes(to_image(self._codec.decode(latent[None])[0].cpu())))
         if device.type != "cpu":

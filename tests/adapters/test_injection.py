@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from diffusers import FluxTransformer2DModel, UNet2DConditionModel
+from diffusers import FluxTransformer2DModel
 
 from director_diffusion.adapters.injection import (
     adapter_parameters,
@@ -16,25 +16,9 @@ from director_diffusion.adapters.injection import (
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import Adapter, LokrAdapter, LoraAdapter
 from tests.adapters.adapted import KINDS, SPECS, adapt, attention_linears, block_linears, predict
+from tests.families.unets import real_unet
 
 Load = Callable[[], FluxTransformer2DModel]
-
-
-def real_sdxl_unet() -> UNet2DConditionModel:
-    """stabilityai/stable-diffusion-xl-base-1.0's, on the meta device."""
-    with torch.device("meta"):
-        return UNet2DConditionModel(
-            block_out_channels=(320, 640, 1280),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-            transformer_layers_per_block=(1, 2, 10),
-            attention_head_dim=(5, 10, 20),
-            cross_attention_dim=2048,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=256,
-            projection_class_embeddings_input_dim=2816,
-            use_linear_projection=True,
-        ).requires_grad_(False)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +31,7 @@ def real_sdxl_unet() -> UNet2DConditionModel:
     ],
 )
 def test_trainable_weights_of_the_real_sdxl(spec: Adapter, trainable: int) -> None:
-    unet = real_sdxl_unet()
+    unet = real_unet("sdxl")
     targets = attention_linears(unet)
     assert len(targets) == 560
     inject_adapter(unet, spec, targets)

@@ -24,7 +24,7 @@ STEPS = 6
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+def built(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     """A project that has trained some parts of mini for a few steps; read it, or copy it."""
     project = TinyProject.make(tmp_path_factory.mktemp("base_model"), directors=("nolan",))
     keep_parts(project, PARTS)
@@ -34,8 +34,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
 
 
 @pytest.fixture
-def project(made: TinyProject, tmp_path: Path) -> TinyProject:
-    return made.copy(tmp_path / "project")
+def project(built: TinyProject, tmp_path: Path) -> TinyProject:
+    return built.copy(tmp_path / "project")
 
 
 def keep_parts(project: TinyProject, parts: tuple[str, ...]) -> None:
@@ -66,14 +66,14 @@ def definitions_of(project: TinyProject) -> dg.Definitions:
     return build_definitions(read_surroundings(surroundings_of(project.folder)))
 
 
-def test_the_set_is_whole_and_tells_how_it_was_made(made: TinyProject) -> None:
+def test_the_set_is_whole_and_tells_how_it_was_made(built: TinyProject) -> None:
     from huggingface_hub import ModelCard
 
-    folder = base_model(made).local_folder
+    folder = base_model(built).local_folder
     assert {path.name for path in folder.iterdir()} >= {"base", "embedder", "README.md", "manifest.json"}
     assert differing_files(folder, "base") == differing_files(folder, "embedder") == []
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert [f"{part}-{key}" for part, key in manifest["parts"].items()] == sorted(finished(made), key=by_order)
+    assert [f"{part}-{key}" for part, key in manifest["parts"].items()] == sorted(finished(built), key=by_order)
     assert hash_file(folder / "README.md") == manifest["files"]["README.md"]["sha256"]
     card = ModelCard.load(folder / "README.md")
     assert (card.data.license, card.data.library_name, card.data.pipeline_tag) == (
@@ -89,8 +89,8 @@ def by_order(name: str) -> int:
     return PARTS.index(name.split("-")[0])
 
 
-def test_grids_are_seen_in_the_ui_during_training_and_after_it(made: TinyProject) -> None:
-    with made.instance() as instance:
+def test_grids_are_seen_in_the_ui_during_training_and_after_it(built: TinyProject) -> None:
+    with built.instance() as instance:
         observed = instance.fetch_observations(BASE_MODEL, limit=1000).records
         shown = {
             (label, record.asset_observation.metadata["step"].value)
@@ -153,7 +153,7 @@ def test_a_part_can_be_trained_by_itself_for_a_later_run_to_find(project: TinyPr
     assert base_model(project).manifest != before
 
 
-def test_killed_again_and_again_it_ends_in_the_same_bytes(made: TinyProject, tmp_path: Path) -> None:
+def test_killed_again_and_again_it_ends_in_the_same_bytes(built: TinyProject, tmp_path: Path) -> None:
     project = TinyProject.make(tmp_path / "project", directors=("nolan",))
     keep_parts(project, PARTS)
     root = project.folder / "store"
@@ -167,7 +167,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(made: TinyProject, tmp
     last = project.begin("build-base", "mini").end()
     assert last.code == 0, last.err
     assert "had been killed; it is now marked failed" in last.err
-    assert weights(project) == weights(made)
+    assert weights(project) == weights(built)
     assert not list((root / "work").rglob("step-*")), "snapshots go when the part is there"
 
 
@@ -200,19 +200,19 @@ def test_exports_replace_a_set_whole_and_nothing_else(project: TinyProject, tmp_
     assert (target / "base" / "model_index.json").exists()
 
 
-def test_words_that_name_nothing_are_refused(made: TinyProject) -> None:
+def test_words_that_name_nothing_are_refused(built: TinyProject) -> None:
     for arguments, problem in (
         (("flux_krea_dev",), "is no base that project demo trains"),
         (("mini", "--part", "captioner"), "is no part of mini. Choose of vae, denoiser, embedder"),
         (("mini", "--part", "vae", "--export", "x"), "trains a part, not a set"),
     ):
-        outcome = made.director("build-base", *arguments)
+        outcome = built.director("build-base", *arguments)
         assert outcome.code == 1
         assert problem in outcome.err
 
 
-def test_a_shipped_base_is_trained_by_its_own_job_alone(made: TinyProject) -> None:
-    definitions = definitions_of(made)
+def test_a_shipped_base_is_trained_by_its_own_job_alone(built: TinyProject) -> None:
+    definitions = definitions_of(built)
     assert definitions.resolve_job_def("build_base").asset_layer.selected_asset_keys == {BASE_MODEL, MNIST}
     assert BASE_MODEL not in definitions.resolve_job_def("make_mini_lora").asset_layer.selected_asset_keys
 

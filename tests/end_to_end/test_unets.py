@@ -12,7 +12,7 @@ RECIPES = ("mini_sdxl_lora", "mini_sd15_lora", "mini_lokr")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+def built(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     """Two UNets trained for some steps, and a director by each; and a LoKr on mini."""
     project = TinyProject.make(tmp_path_factory.mktemp("unets"), directors=("nolan",))
     few = {"steps": 4, "batch_size": 2, "checkpoint_every": 4, "preview_every": 4, "preview_steps": 2}
@@ -44,26 +44,26 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_whole_graph_runs(made: TinyProject, recipe: str) -> None:
-    weights = made.latest(f"{recipe}/adapter", "nolan").path(WEIGHTS)
+def test_the_whole_graph_runs(built: TinyProject, recipe: str) -> None:
+    weights = built.latest(f"{recipe}/adapter", "nolan").path(WEIGHTS)
     with safe_open(weights, framework="pt") as file:
         roles = {name.split(".")[0] for name in file.keys()}  # noqa: SIM118 — no mapping
         header = file.metadata()
     assert roles == {"transformer" if recipe == "mini_lokr" else "unet"}
     assert (header["recipe"], header["director"], header["trigger"]) == (recipe, "nolan", "nolan style")
-    publication = Publication.read(made.latest(f"{recipe}/published_model", "nolan").local_folder)
+    publication = Publication.read(built.latest(f"{recipe}/published_model", "nolan").local_folder)
     assert publication.status in ("published", "withheld")
-    card = made.latest(f"{recipe}/model_card", "nolan").local_folder / "repo"
+    card = built.latest(f"{recipe}/model_card", "nolan").local_folder / "repo"
     assert (card / WEIGHTS).exists()
     assert (card / "lokr.safetensors").exists() == (recipe == "mini_lokr")
 
 
-def test_sdxl_is_told_the_true_sizes(made: TinyProject) -> None:
+def test_sdxl_is_told_the_true_sizes(built: TinyProject) -> None:
     from director_diffusion.latents.rows import FILE, LatentRow
     from director_diffusion.stills.rows import STILLS_FILE, Still
 
-    stills = {row.still: row for row in made.latest("stills", "nolan").table(STILLS_FILE, Still)}
-    rows = made.latest("mini_sdxl/latents", "nolan").table(FILE, LatentRow)
+    stills = {row.still: row for row in built.latest("stills", "nolan").table(STILLS_FILE, Still)}
+    rows = built.latest("mini_sdxl/latents", "nolan").table(FILE, LatentRow)
     assert rows
     for row in rows:
         assert (row.original_width, row.original_height) == (stills[row.still].width, stills[row.still].height)
@@ -72,15 +72,15 @@ def test_sdxl_is_told_the_true_sizes(made: TinyProject) -> None:
         assert abs(row.height + 2 * row.crop_top - row.scale * row.original_height) <= 2
 
 
-def test_exports_for_other_tools(made: TinyProject) -> None:
-    out = made.folder / "exports"
+def test_exports_for_other_tools(built: TinyProject) -> None:
+    out = built.folder / "exports"
     for recipe, layout in (("mini_sdxl_lora", "kohya"), ("mini_sd15_lora", "comfyui"), ("mini_lokr", "lora")):
         target = out / f"{recipe}-{layout}.safetensors"
-        outcome = made.director("export", "nolan", "--recipe", recipe, "--layout", layout, "--out", str(target))
+        outcome = built.director("export", "nolan", "--recipe", recipe, "--layout", layout, "--out", str(target))
         assert outcome.code == 0, outcome.err
         with safe_open(target, framework="pt") as file:
             assert file.metadata()["trigger"] == "nolan style"
             assert any("lora_" in name for name in file.keys())  # noqa: SIM118 — no mapping
-    outcome = made.director("export", "nolan", "--recipe", "mini_lokr", "--out", str(out / "adapter.bin"))
+    outcome = built.director("export", "nolan", "--recipe", "mini_lokr", "--out", str(out / "adapter.bin"))
     assert outcome.code == 1
     assert "Let it end in .safetensors" in outcome.err

@@ -73,7 +73,7 @@ def test_a_whole_base_is_one_of_its_own_family(folder: Path, mini_base: Path, tm
 
 
 def test_pixels_are_their_own_latents(folder: Path) -> None:
-    codec = FAMILY.load_codec(folder, device="cpu", dtype=torch.float32)
+    codec = FAMILY.load_codec(folder, device="cpu")
     picture = Image.effect_mandelbrot((16, 8), (-2, -1, 1, 1), 20).convert("RGB")
     picture.paste("orange", (2, 2, 9, 5))
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -1,11 +1,13 @@
-"""Tiny untrained bases of SDXL's and SD 1.5's real classes."""
+"""Tiny untrained bases of SDXL's and SD 1.5's real classes, and the real UNets without weights."""
 
 import json
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from diffusers import UNet2DConditionModel
 
+from benchmarks.steps.shapes import SDXL_UNET
 from director_diffusion.pretraining.denoiser_specs import UnetPart
 from director_diffusion.pretraining.specs import VaePart
 from director_diffusion.pretraining.unet_parts import unshifted, untrained_pipeline
@@ -29,3 +31,10 @@ def save_base(folder: Path, kind: Kind, **scheduler: Any) -> Path:
     path = folder / "scheduler/scheduler_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **scheduler}))
     return folder
+
+
+def real_unet(kind: Kind) -> UNet2DConditionModel:
+    """Of the sizes that the Hub's configurations give, frozen, on the meta device."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**(SDXL_UNET if kind == "sdxl" else {"cross_attention_dim": 768}))
+    return unet.requires_grad_(False)

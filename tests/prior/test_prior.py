@@ -107,7 +107,7 @@ def test_pictures_become_latents_and_prompts_as_stills_do(tmp_path: Path, mini_b
     third = plan_pictures(STILLS, CAPTIONS, PRIOR, RESOLUTION)[2]
     size = {"width": third.bucket.width, "height": third.bucket.height}
     (image,) = painter.draw([third.full_prompt], [third.seed], steps=2, guidance=BASE.guidance.sample, **size)
-    mean, std = family.load_codec(mini_base, device="cpu", dtype=torch.float32).encode(to_tensor(image)[None])
+    mean, std = family.load_codec(mini_base, device="cpu").encode(to_tensor(image)[None])
     found_mean, found_std = load_posteriors(latents, store)["prior-002"]
     torch.testing.assert_close(found_mean, mean[0], atol=2e-2, rtol=1e-2)  # a pixel may round the other way
     torch.testing.assert_close(found_std, std[0], atol=2e-2, rtol=1e-2)

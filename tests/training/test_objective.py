@@ -1,4 +1,4 @@
-"""The objective, noise levels and schedule: against the formulas, and against diffusers' own training script."""
+"""The objective and the schedule: against the formulas, and against diffusers' own training script."""
 
 import math
 from pathlib import Path
@@ -7,30 +7,19 @@ import pytest
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, FluxPipeline
-from diffusers.training_utils import compute_density_for_timestep_sampling, compute_loss_weighting_for_sd3
+from diffusers.training_utils import compute_loss_weighting_for_sd3
 from torch import Tensor
 
 from director_diffusion.adapters.injection import adapter_parameters, inject_adapter
 from director_diffusion.families import get_family
 from director_diffusion.processes.base import squared_errors
-from director_diffusion.processes.flow import interpolate, sigmas, velocity_target
-from director_diffusion.processes.levels import shifted
-from director_diffusion.specs import LoraAdapter, Objective, Schedule, Timesteps
+from director_diffusion.specs import LoraAdapter, Objective, Schedule
 from director_diffusion.training.data import Batch
 from director_diffusion.training.schedule import learning_rate
 from director_diffusion.training.trainee import Trainee
 from tests.training.trainings import LINEARS
 
 # --- objective ---------------------------------------------------------------------------------------------------
-
-
-def test_the_path_is_straight_and_its_velocity_constant() -> None:
-    x0, noise = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
-    assert torch.equal(interpolate(x0, noise, torch.zeros(2)), x0)
-    assert torch.equal(interpolate(x0, noise, torch.ones(2)), noise)
-    t, dt = torch.tensor([0.2, 0.7]), 0.1
-    moved = interpolate(x0, noise, t + dt) - interpolate(x0, noise, t)
-    torch.testing.assert_close(moved / dt, velocity_target(x0, noise), rtol=1e-4, atol=1e-5)
 
 
 def test_each_sample_has_its_own_loss() -> None:
@@ -116,27 +105,6 @@ def test_loss_and_gradients_equal_diffusers_training_script(mini_base: Path) -> 
     assert len(found) == 2 * LINEARS
     for name, ours_, theirs_ in zip(parameters, found, expected, strict=True):
         torch.testing.assert_close(ours_, theirs_, rtol=1e-4, atol=1e-7, msg=name)
-
-
-# --- noise levels ------------------------------------------------------------------------------------------------
-
-
-def test_noise_levels_are_diffusers_logit_normal() -> None:
-    normal = torch.randn(64, generator=torch.Generator().manual_seed(1))
-    ours = sigmas(normal, Timesteps(mean=0.3, std=1.4, shift="none"), resolution_shift=3.0)
-    theirs = compute_density_for_timestep_sampling(
-        "logit_normal", 64, logit_mean=0.3, logit_std=1.4, generator=torch.Generator().manual_seed(1)
-    )
-    torch.testing.assert_close(ours, theirs)
-
-
-def test_the_shift_moves_noise_levels_up_in_logits() -> None:
-    """A shift of s adds log s to the logit, which is how Esser et al. derive it."""
-    normal = torch.randn(64)
-    plain = sigmas(normal, Timesteps(shift="none"), resolution_shift=3.0)
-    moved = sigmas(normal, Timesteps(shift="resolution"), resolution_shift=3.0)
-    torch.testing.assert_close(torch.logit(moved), torch.logit(plain) + math.log(3), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(shifted(plain, 1.0), plain)
 
 
 # --- schedule ----------------------------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ class FluxFamily:
     def token_counters(self, folder: Path) -> dict[str, Any]:
         return encoding.token_counters(folder)
 
-    def load_codec(self, folder: Path, *, device: str, dtype: torch.dtype) -> VaeCodec:
-        return VaeCodec(folder, device=device, dtype=dtype)
+    def load_codec(self, folder: Path, *, device: str) -> VaeCodec:
+        return VaeCodec(folder, device=device)
 
     def load_prompt_encoder(
         self, folder: Path, *, device: str, dtype: torch.dtype, max_tokens: int

@@ -44,7 +44,7 @@ class FluxPixelFamily(FluxFamily):
     def latent_factor(self, folder: Path) -> int:
         return 1
 
-    def load_codec(self, folder: Path, *, device: str, dtype: torch.dtype) -> PixelCodec:  # type: ignore[override]
+    def load_codec(self, folder: Path, *, device: str) -> PixelCodec:  # type: ignore[override]
         return PixelCodec(_config(folder)["out_channels"], device=device)
 
     def load_painter(

@@ -34,9 +34,8 @@ class UnetFamily:
     def token_counters(self, folder: Path) -> dict[str, Any]:
         return encoding.token_counters(folder, self.layout)
 
-    def load_codec(self, folder: Path, *, device: str, dtype: torch.dtype) -> VaeCodec:
-        # SDXL's VAE leaves half precision's range, and posteriors are encoded once: float32, whatever the UNet's dtype.
-        return VaeCodec(folder, device=device, dtype=torch.float32)
+    def load_codec(self, folder: Path, *, device: str) -> VaeCodec:
+        return VaeCodec(folder, device=device)
 
     def load_prompt_encoder(
         self, folder: Path, *, device: str, dtype: torch.dtype, max_tokens: int
