@@ -14,6 +14,7 @@ from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, EvaluationPlan, Recipe
 from director_diffusion.storage import Artifact
 from director_diffusion.training.checks import CHECKS
+from director_diffusion.training.identity import TRAINING_VERSION
 from director_diffusion.training.picks import FILE as PICK_FILE
 from director_diffusion.training.rows import WEIGHTS
 from resources.interrupts import interruptible
@@ -33,7 +34,13 @@ def adapter_asset(
         prefix=recipe.slug,
         group=recipe.slug,
         version="2",
-        spec={"base": drawing_spec(base), "recipe": recipe},
+        spec={
+            "training": TRAINING_VERSION,
+            "base": {"model_id": base.model_id, **drawing_spec(base)},
+            "recipe": recipe,
+            "previews": plan.previews,  # draws them of what is trained already
+            "preview aspect": plan.sampling.aspect,
+        },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         reads={
             "latents": of_base(base, "latents"),
@@ -112,7 +119,7 @@ def adapter_asset(
                 "adapted linears": result.adapted_linears,
                 **facts,
             },
-            previews={
+            pictures={
                 "training curve": curve_plot(result.curve, result.chosen_step, result.chosen_by),
                 **trained.pictures,
             },

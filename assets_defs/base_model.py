@@ -39,6 +39,6 @@ def base_model_asset(base: Base) -> dg.AssetsDefinition:
         grids = {
             f"{name}, step {step}": image for name, part in parts.items() for step, image in part.grids(SHOWN_GRIDS)
         }
-        return run.result(facts=facts, previews=grids)
+        return run.result(facts=facts, pictures=grids)
 
     return base_model

@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets_defs.common import DATASET, GPU, director_of, models_of
 from director_diffusion.captions.checks import CHECKS
+from director_diffusion.captions.prompt import ASKING_VERSION
 from director_diffusion.specs import Base, Captioner, Project
 from director_diffusion.stills.rows import STILLS_FILE, WRITTEN_FILE, Still, WrittenCaption
 from director_diffusion.storage import Artifact, ItemCache
@@ -32,7 +33,7 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
         partitions=partitions,
         group=DATASET,
         version="1",
-        spec={"captioner": spec, "max_tokens": min(base.max_prompt_tokens for base in bases)},
+        spec={"asking": ASKING_VERSION, "captioner": spec, "max_tokens": min(base.max_prompt_tokens for base in bases)},
         fingerprints=fingerprints,
         checks=CHECKS,
         after=models_of(spec.source, *(base.source for base in bases)),
@@ -74,7 +75,7 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
                 "need a person": sum(row.status == "needs_person" for row in rows),
                 "caption files beside no still": ", ".join(unmatched) or "–",
             },
-            previews={"gallery": caption_gallery(still_set, rows)},
+            pictures={"gallery": caption_gallery(still_set, rows)},
             checks=judge(rows, person),
         )
 

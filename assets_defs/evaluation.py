@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets_defs.common import GPU, director_of, models_of, of_recipe
 from director_diffusion.evaluation.checks import CHECKS
+from director_diffusion.evaluation.types import EMBEDDING_VERSION
 from director_diffusion.sampling.rows import FILE, Sample
 from director_diffusion.specs import EvaluationPlan, Recipe
 from director_diffusion.storage import Artifact
@@ -21,7 +22,7 @@ def evaluation_asset(partitions: dg.PartitionsDefinition, recipe: Recipe, plan: 
         prefix=recipe.slug,
         group=recipe.slug,
         version="1",
-        spec=plan,
+        spec={"embedding": EMBEDDING_VERSION, "plan": plan.judging()},
         fingerprints=lambda resources: {"embedder": resources.models.fingerprint(plan.embedder.source)},
         reads={"samples": of_recipe(recipe, "samples")},
         checks=CHECKS,
@@ -60,7 +61,7 @@ def evaluation_asset(partitions: dg.PartitionsDefinition, recipe: Recipe, plan: 
                 "prompt effect": prompt.mean,
                 "prompt interval": f"{prompt.low:+.4f} to {prompt.high:+.4f}",
             },
-            previews={"effects": effects_plot(result.effects, result.margins)},
+            pictures={"effects": effects_plot(result.effects, result.margins)},
             checks=judge(result),
         )
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets_defs.common import GPU, models_of
 from director_diffusion.latents.checks import CHECKS
+from director_diffusion.latents.rows import ENCODING_VERSION
 from director_diffusion.specs import Base
 from director_diffusion.storage import Artifact, ItemCache
 from resources.stage import stage
@@ -19,7 +20,10 @@ def latents_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsD
         prefix=base.slug,
         group=base.slug,
         version="1",
-        spec=base.model_dump(mode="json", include={"source", "resolution", "family", "min_reconstruction_psnr"}),
+        spec={
+            "encoding": ENCODING_VERSION,
+            **base.model_dump(mode="json", include={"source", "resolution", "family", "min_reconstruction_psnr"}),
+        },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         checks=CHECKS,
         after=models_of(base.source),
@@ -49,7 +53,7 @@ def latents_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsD
         )
         return run.result(
             facts={"latents": len(rows), "buckets": len({(row.width, row.height) for row in rows})},
-            previews={
+            pictures={
                 "buckets": bucket_table(rows),
                 "reconstructions": reconstructions(rows, still_set, run.store),
             },

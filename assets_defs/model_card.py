@@ -31,7 +31,7 @@ def model_card_asset(
             "namespace": project.hub_namespace,
             "base": base.model_dump(mode="json", exclude={"trained_here"}),  # the fingerprint tells what came of it
             "recipe": recipe,
-            "plan": plan,
+            "plan": plan.judging(),
         },
         fingerprints=lambda resources: {
             "base": resources.models.fingerprint(base.source),
@@ -82,7 +82,7 @@ def model_card_asset(
         repo = write_model_card(card, run.out)
         return run.result(
             facts={"repository": card.repo_id, "files": sum(path.is_file() for path in repo.rglob("*"))},
-            previews={"comparison": card.grid},
+            pictures={"comparison": card.grid},
         )
 
     return model_card

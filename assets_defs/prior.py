@@ -8,6 +8,9 @@ import dagster as dg
 
 from assets_defs.common import GPU, drawing_spec, models_of
 from director_diffusion.captions.rows import FILE, Caption
+from director_diffusion.latents.rows import ENCODING_VERSION as LATENTS_VERSION
+from director_diffusion.prompts.rows import ENCODING_VERSION as PROMPTS_VERSION
+from director_diffusion.sampling.rows import DRAWING_VERSION
 from director_diffusion.specs import Base, Prior, Recipe
 from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage import Artifact
@@ -22,7 +25,11 @@ def prior_asset(partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe,
         group=recipe.slug,
         version="1",
         # How much the pictures weigh is for the training alone.
-        spec={"base": drawing_spec(base), "prior": asked.model_dump(mode="json", exclude={"weight"})},
+        spec={
+            "versions": [DRAWING_VERSION, LATENTS_VERSION, PROMPTS_VERSION],
+            "base": drawing_spec(base),
+            "prior": asked.model_dump(mode="json", exclude={"weight"}),
+        },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         after=models_of(base.source),
         pool=GPU,
@@ -52,7 +59,7 @@ def prior_asset(partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe,
                 "captions": len({row.prompt for row in made.prompts}),
                 "buckets": len({(row.width, row.height) for row in made.latents}),
             },
-            previews={"some of them": contact_sheet(made.pictures, limit=24)},
+            pictures={"some of them": contact_sheet(made.pictures, limit=24)},
             references=made.references,
         )
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets_defs.common import GPU, director_of, models_of
 from director_diffusion.captions.rows import FILE, Caption
+from director_diffusion.prompts.rows import ENCODING_VERSION
 from director_diffusion.specs import Base, EvaluationPlan
 from director_diffusion.storage import Artifact, ItemCache
 from resources.stage import stage
@@ -24,6 +25,7 @@ def prompt_embeddings_asset(
         group=base.slug,
         version="1",
         spec={
+            "encoding": ENCODING_VERSION,
             "source": base.source,
             "max_prompt_tokens": base.max_prompt_tokens,
             "dtype": base.dtype,

@@ -28,13 +28,14 @@ def published_model_asset(partitions: dg.PartitionsDefinition, project: Project,
     )
     def published_model(run: StageRun, model_card: Artifact, evaluation: Artifact, director: Artifact) -> StageResult:
         """The publication: `published` with its commit when the verdict passes, else `withheld` with the reason."""
+        from director_diffusion.publishing.card import REPO
         from director_diffusion.publishing.checks import judge
         from director_diffusion.publishing.inputs import repo_id_of
         from director_diffusion.publishing.publish import publish_to_folder
 
         verdict = Evaluation.read(evaluation.local_folder).verdict
         repo_id = repo_id_of(project.hub_namespace, director_of(director), recipe)
-        publication = publish_to_folder(model_card.local_folder / "repo", run.resources.hub.get(), repo_id, verdict)
+        publication = publish_to_folder(model_card.local_folder / REPO, run.resources.hub.get(), repo_id, verdict)
         publication.write(run.out)
         return run.result(
             facts={

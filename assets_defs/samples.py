@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_recipe
 from director_diffusion.hashing import hash_file
+from director_diffusion.sampling.rows import DRAWING_VERSION
 from director_diffusion.specs import Base, EvaluationPlan, Recipe
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
@@ -25,6 +26,7 @@ def samples_asset(
         group=recipe.slug,
         version="1",
         spec={
+            "drawing": DRAWING_VERSION,
             "base": drawing_spec(drawn_with),
             "prompts": plan.prompts,
             "seeds": plan.seeds,
@@ -59,7 +61,7 @@ def samples_asset(
         )
         return run.result(
             facts={"images": len(rows), "prompts": len(plan.prompts), "seeds": len(plan.seeds)},
-            previews={"comparison": comparison_grid(rows, run.store)},
+            pictures={"comparison": comparison_grid(rows, run.store)},
             references=sorted({row.reference for row in rows}),
         )
 

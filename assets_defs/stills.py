@@ -8,14 +8,21 @@ import dagster as dg
 
 from assets_defs.common import DATASET, director_of
 from director_diffusion.stills.checks import CHECKS
-from director_diffusion.stills.rows import RAW_FILE, RawFile
+from director_diffusion.stills.rows import NORMALISER_VERSION, RAW_FILE, RawFile
 from director_diffusion.storage import Artifact
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
 
 def stills_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    @stage(partitions=partitions, group=DATASET, version="1", kinds={"jpeg", "parquet"}, checks=CHECKS)
+    @stage(
+        partitions=partitions,
+        group=DATASET,
+        version="1",
+        spec={"normaliser": NORMALISER_VERSION},
+        kinds={"jpeg", "parquet"},
+        checks=CHECKS,
+    )
     def stills(run: StageRun, raw_stills: Artifact, director: Artifact) -> StageResult:
         """Upright sRGB stills with no bars and no near-duplicates, split by film; a row for every file, kept or not."""
         from director_diffusion.stills.checks import judge
@@ -32,7 +39,7 @@ def stills_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 "held out": len(still_set.held_out),
                 "films": len({still.film for still in still_set.kept}),
             },
-            previews={"contact sheet": contact_sheet(still_set)},
+            pictures={"contact sheet": contact_sheet(still_set)},
             checks=judge(still_set, rules),
             references=still_set.references,
         )

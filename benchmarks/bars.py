@@ -14,8 +14,9 @@ def above(name: str, value: float, limit: float) -> dict[str, Any]:
     return {"name": name, "value": value, "bar": f"> {limit:g}", "holds": value > limit}
 
 
-def at_most(name: str, value: float, most: float) -> dict[str, Any]:
-    return {"name": name, "value": value, "bar": f"<= {most:g}", "holds": value <= most}
+def at_most(name: str, value: float | None, most: float) -> dict[str, Any]:
+    """As `at_least`."""
+    return {"name": name, "value": value, "bar": f"<= {most:g}", "holds": value is not None and value <= most}
 
 
 def within(name: str, value: float, least: float, most: float) -> dict[str, Any]:

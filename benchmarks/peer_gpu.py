@@ -64,7 +64,7 @@ def base(sides: Sides, folder: Path, family: Family, options: argparse.Namespace
     """A base while it is needed: two of them may be more than a disk holds."""
     size, device = ("tiny", "cpu") if options.tiny else ("real", "cuda")
     try:
-        sides.help("shapes", folder, family, size, device)
+        sides.help("bases", folder, family, size, device)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

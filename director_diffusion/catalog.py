@@ -170,6 +170,12 @@ def _check_recipe(catalog: Catalog, recipe: Recipe) -> None:
             f"objective: {recipe.base} is a flow (family {family}), which takes no min_snr_gamma and no noise_offset",
             "Leave `objective` out; `timesteps` says which noise levels a flow visits.",
         )
+    if family not in FLOWS and recipe.adapter.targets == "late_single_blocks":
+        raise SpecError(
+            file,
+            f"adapter.targets: {recipe.base} is a UNet (family {family}), which has no single blocks",
+            "Choose attention or all_block_linears.",
+        )
     if recipe.init_from is None:
         return
     _must_exist(catalog, "recipes", recipe.slug, "init_from", recipe.init_from, catalog.recipes)

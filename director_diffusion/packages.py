@@ -3,17 +3,33 @@
 Belongs here: which packages those are.
 """
 
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from director_diffusion.errors import ModelError
 
-PACKAGES = ("diffusers", "director-diffusion", "open_clip_torch", "peft", "safetensors", "torch", "transformers")
+PACKAGES = (
+    "accelerate",
+    "bitsandbytes",
+    "diffusers",
+    "director-diffusion",
+    "open_clip_torch",
+    "peft",
+    "prodigyopt",
+    "safetensors",
+    "torch",
+    "transformers",
+)
 
 
 def package_versions() -> dict[str, str]:
-    """Installed versions, by package."""
-    return {name: version(name) for name in PACKAGES}
+    """Versions of those that are installed, by package."""
+    found = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def require_bitsandbytes(asked_by: str) -> None:

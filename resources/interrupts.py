@@ -24,5 +24,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             yield check_captured_interrupt
         except TrainingStopped as stopped:
             raise DagsterExecutionInterruptedError(str(stopped)) from stopped
+        except Exception as error:
+            if check_captured_interrupt():  # whatever else went wrong, the run was told to end
+                raise DagsterExecutionInterruptedError(f"interrupted; and {error}") from error
+            raise
         if check_captured_interrupt():  # too late to stop a step: the training had ended, its weights are kept
             raise DagsterExecutionInterruptedError("interrupted after the last step of a training, which is kept")

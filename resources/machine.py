@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from director_diffusion.progress import Progress, Task
-from resources.previews import image_markdown
+from resources.pictures import image_markdown
 
 if TYPE_CHECKING:
     from PIL.Image import Image

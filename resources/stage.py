@@ -8,7 +8,6 @@ them; everything else about being an asset happens here, once.
 """
 
 import inspect
-import shutil
 import tempfile
 import time
 import warnings
@@ -28,12 +27,10 @@ from director_diffusion.storage.artifact import (
     describe_files,
     find_artifact,
     latest_artifact,
-    partition_folder,
     set_latest,
     write_artifact,
 )
 from director_diffusion.storage.lock import writer_lock
-from director_diffusion.storage.work import work_folder
 from resources.machine import partition_of
 from resources.process_tags import tag_run_with_process
 from resources.stage_run import Resources, StageResult, StageRun, dagster_metadata
@@ -191,14 +188,11 @@ class _Maker:
             writer_lock(self.store, name, f"run {self.context.run.run_id}", wait_s=GLANCE_S if self.outside else 0.0),
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
-            unfinished = self._key(plain_key) if plain_key else "outside"
-            work = work_folder(self.store, f"{partition_folder(self.asset, self.partition)}/{unfinished}")
             run = StageRun(
                 context=self.context,
                 partition=self.partition,
                 store=self.store,
                 out=Path(out),
-                work=work,
                 progress=self.context.resources.progress.of(self.context),
                 resources=self.resources,
                 fresh=self.fresh,
@@ -229,7 +223,6 @@ class _Maker:
             )
             artifact = write_artifact(self.store, run.out, manifest)
             set_latest(artifact)
-            shutil.rmtree(work.parent, ignore_errors=True)  # also what was begun under keys that no longer count
             return artifact, False
 
     def _report(self, artifact: Artifact, *, reused: bool, started: float) -> dg.MaterializeResult[Artifact]:

@@ -15,7 +15,7 @@ from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource
 from resources.models import ModelsResource
-from resources.previews import image_markdown
+from resources.pictures import image_markdown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,7 +50,6 @@ class StageRun:
     partition: str | None  # None: the asset has no partitions
     store: Store
     out: Path  # files left here become the artifact
-    work: Path  # survives a kill: unfinished work of this very key, deleted once it is done
     progress: Progress
     resources: Resources
     fresh: str  # label of a re-evaluation, or ""
@@ -72,14 +71,14 @@ class StageRun:
         self,
         *,
         facts: Mapping[str, Fact] | None = None,
-        previews: Mapping[str, "Image | str"] | None = None,
+        pictures: Mapping[str, "Image | str"] | None = None,
         checks: Sequence[CheckOutcome] = (),
         references: Sequence[str] = (),
     ) -> StageResult:
         """Describe the artifact: facts for the UI, pictures (or Markdown), checks, and the cached items it needs."""
         entries = [_fact(label, value) for label, value in (facts or {}).items()]
-        for label, preview in (previews or {}).items():
-            text = preview if isinstance(preview, str) else image_markdown(preview, label)
+        for label, picture in (pictures or {}).items():
+            text = picture if isinstance(picture, str) else image_markdown(picture, label)
             entries.append(MetadataEntry(label=label, kind="markdown", value=text))
         return StageResult(tuple(entries), tuple(checks), tuple(references))
 

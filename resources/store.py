@@ -3,9 +3,8 @@
 import dagster as dg
 from pydantic import PrivateAttr
 
-from director_diffusion.errors import StoreError
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.storage.artifact import usable_artifact
 
 
 class StoreResource(dg.ConfigurableResource):
@@ -30,13 +29,4 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Artifact:
         partition = context.asset_partition_key if context.has_asset_partitions else None
-        artifact = latest_artifact(self.store.get(), tuple(context.asset_key.path), partition)
-        failed = artifact.failed_blocking_check()
-        if failed is not None:
-            name = context.asset_key.to_user_string()
-            raise StoreError(
-                f"{name} of {partition}" if partition else name,
-                f"may not be used: its check {failed.name} failed ({failed.description})",
-                f"Mend the cause, then materialize {name} again.",
-            )
-        return artifact
+        return usable_artifact(self.store.get(), tuple(context.asset_key.path), partition)

@@ -22,10 +22,9 @@ from director_diffusion.training.batches import Prefetched, TrainingBatches
 from director_diffusion.training.compilation import compiled_blocks
 from director_diffusion.training.data import Dataset
 from director_diffusion.training.loop import fit_memory
+from director_diffusion.training.memory import GIB
 from director_diffusion.training.state import TrainingState
 from director_diffusion.training.trainee import Trainee
-
-GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def measure_steps(
                 _wait(device)
                 started = time.perf_counter()
             with blocks:
-                state.learn(batch)
+                state.learn(batch, batches.stills_of(state.step))
         _wait(device)
         seconds = time.perf_counter() - started
         state.curve.read()

@@ -4,6 +4,7 @@ Belongs here: one function, and what it reports.  Names are `layouts`', the arit
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,7 @@ from director_diffusion.adapters.reduction import reduce_to_lora
 from director_diffusion.adapters.writing import Lazy, write_adapter_file
 from director_diffusion.errors import ModelError
 
-Export = Literal["kohya", "comfyui", "delta", "lora"]
+Export = Literal["diffusers", "kohya", "comfyui", "delta", "lora"]
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ def export_adapter(
     *,
     rank: int | None = None,
     base: nn.Module | None = None,
-    dtype: torch.dtype = torch.float32,
 ) -> ExportReport:
     """Write the adapter `source` to `out`.
 
+    - diffusers: a LoRA as it is.
     - kohya: sd-scripts' names.  diffusers reads them too, but not DoRA's (it leaves `dora_scale` out).
     - comfyui: the names that ComfyUI knows diffusers' linears by.
-    - delta: ΔW of each linear in `dtype`, as ComfyUI's `diff`: as large as the base's adapted linears.
+    - delta: ΔW of each linear in float32, as ComfyUI's `diff`: as large as the base's adapted linears.
     - lora: a LoKr as the closest LoRA of `rank` (None: exactly, of the rank that it has), in diffusers' layout; the
       error stands in the header.
 
@@ -58,6 +59,8 @@ def export_adapter(
     adapter.
     """
     file = read_adapter(source)
+    if layout == "diffusers":
+        return _as_it_is(file, source, out)
     weights = None
     if base is not None:
         check_fit(source, base, file.role)
@@ -65,21 +68,30 @@ def export_adapter(
     if layout == "lora":
         return _reduced(file, out, rank)
     if layout == "delta":
-        return _delta(file, out, family, weights, dtype)
+        return _delta(file, out, family, weights)
     tensors = in_layout(file, layout, family, weights)
     told = _kohya(tensors, family) if layout == "kohya" else {}
     write_adapter_file(out, tensors, {**_origin(file, layout, SPEC), **told})
     return ExportReport(layout, len(file.modules))
 
 
-def _delta(
-    file: AdapterFile, out: Path, family: str, weights: Mapping[str, Tensor] | None, dtype: torch.dtype
-) -> ExportReport:
+def _as_it_is(file: AdapterFile, source: Path, out: Path) -> ExportReport:
+    if file.kind == "lokr":
+        raise ModelError(
+            "a LoKr",
+            "cannot be loaded by diffusers",
+            "Give --layout lora for the LoRA nearest to it; comfyui and kohya carry its factors, delta the whole ΔW.",
+        )
+    shutil.copyfile(source, out)
+    return ExportReport("diffusers", len(file.modules))
+
+
+def _delta(file: AdapterFile, out: Path, family: str, weights: Mapping[str, Tensor] | None) -> ExportReport:
     tensors = {}
     for module in file.modules:
         own = weights[module] if weights is not None else None
         tensors[f"{linear_name(module, family)}.diff"] = Lazy(
-            file.linear_shape(module), dtype, partial(delta, file, module, own)
+            file.linear_shape(module), torch.float32, partial(delta, file, module, own)
         )
     write_adapter_file(out, tensors, _origin(file, "delta", "merged_from"))
     return ExportReport("delta", len(file.modules))

@@ -45,6 +45,14 @@ _SINGLE = {
 }
 _MLP_RATIO = 4  # rows of Flux's proj_mlp for each of a query
 
+# sd-scripts trains SDXL on Stability AI's own UNet, which counts its blocks through, three to a level (diffusers,
+# loaders/lora_conversion_utils.py), and SD 1.5 on one with diffusers' names.  The rest of a linear's name is the same.
+_STABILITY = {
+    **{f"down_blocks.{i}.attentions.{j}": f"input_blocks_{3 * i + j + 1}_1" for i in (1, 2) for j in (0, 1)},
+    "mid_block.attentions.0": "middle_block_1",
+    **{f"up_blocks.{i}.attentions.{j}": f"output_blocks_{3 * i + j}_1" for i in (0, 1) for j in (0, 1, 2)},
+}
+
 
 def in_layout(
     file: AdapterFile, layout: Layout, family: str, weights: Mapping[str, Tensor] | None = None
@@ -57,7 +65,10 @@ def in_layout(
     """
     if family in FLUX and layout == "kohya":
         return _of_black_forest_labs(file)
-    names = {module: linear_name(module, family) for module in file.modules}
+    if family == "sdxl" and layout == "kohya":
+        names = _of_stability(file.modules)
+    else:
+        names = {module: linear_name(module, family) for module in file.modules}
     if file.kind == "lokr":
         return {key: tensor for module, name in names.items() for key, tensor in _lokr(file, module, name).items()}
     loras = {module: _lora(file, module) for module in file.modules}
@@ -74,7 +85,7 @@ def in_layout(
 
 
 def linear_name(module: str, family: str) -> str:
-    """What ComfyUI (and, of the UNets, sd-scripts) calls a linear of diffusers.
+    """What ComfyUI (and, of SD 1.5, sd-scripts) calls a linear of diffusers.
 
     Raises ModelError for families that neither is known to name.
     """
@@ -85,6 +96,24 @@ def linear_name(module: str, family: str) -> str:
     raise ModelError(
         f"family {family!r}", "has no layout but diffusers' own", f"Export adapters of {', '.join((*FLUX, *UNETS))}."
     )
+
+
+def _of_stability(modules: Sequence[str]) -> dict[str, str]:
+    """What sd-scripts calls the linears of SDXL.
+
+    Presets reach every attention.  An adapter of others, as of the mini base, would get names that mean other linears.
+    """
+    blocks = {module: ".".join(module.split(".")[: 3 if module.startswith("mid_block.") else 4]) for module in modules}
+    if differing := _STABILITY.keys() ^ set(blocks.values()):
+        raise ModelError(
+            "the adapter",
+            f"is not of SDXL's own UNet, the only one that sd-scripts trains: they differ in {min(differing)}",
+            "Export it for diffusers or ComfyUI.",
+        )
+    return {
+        module: f"lora_unet_{_STABILITY[block]}{module.removeprefix(block).replace('.', '_')}"
+        for module, block in blocks.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -159,7 +188,7 @@ def _of_black_forest_labs(file: AdapterFile) -> dict[str, Tensor]:
                 raise ModelError(
                     f"LoKr of {present[0]}",
                     f"does not fuse: {theirs} is one linear there, and Kronecker products of its parts are none of it",
-                    "Export it for ComfyUI, or as a LoRA first and that for kohya.",
+                    "Export it for ComfyUI, or with `--layout lora` for diffusers.",
                 )
     if left:
         raise ModelError(

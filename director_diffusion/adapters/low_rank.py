@@ -47,8 +47,12 @@ class LowRankLinear(Linear):
     """peft's LoRA layer: one plain LoRA over a frozen linear of one dtype takes the one node, all else is peft's."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """(…, in) → (…, out), in the wrapped layer's dtype; the one node, where autocast's or else the LoRA's is it."""
-        if args or kwargs or not self._is_plain():
+        """(…, in) → (…, out), in the wrapped layer's dtype.
+
+        The one node where autocast's dtype, or else the LoRA's, is the layer's, and where gradients are asked for:
+        while it is judged or drawn with, an adapter is rounded as it will be once people load it with peft.
+        """
+        if args or kwargs or not torch.is_grad_enabled() or not self._is_plain():
             return super().forward(x, *args, **kwargs)
         base, name = self.base_layer, self.active_adapters[0]
         a, b = self.lora_A[name].weight, self.lora_B[name].weight

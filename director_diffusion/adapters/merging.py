@@ -1,42 +1,14 @@
 """Merging: an adapter as the change of weights that it amounts to.
 
-Belongs here: ΔW of each adapted linear, and putting it into a base.
+Belongs here: ΔW of an adapted linear, and the weights of a base that it may depend on.
 """
-
-from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from director_diffusion.adapters.files import AdapterFile, check_fit, read_adapter
+from director_diffusion.adapters.files import AdapterFile
 from director_diffusion.adapters.injection import is_adapted, linears
 from director_diffusion.errors import ModelError
-
-
-def deltas(path: Path, denoiser: nn.Module | None = None) -> Iterator[tuple[str, Tensor]]:
-    """(module, ΔW (out, in), float32) of each linear that a file adapts.  DoRA's ΔW depends on the base: `denoiser`.
-
-    Raises ModelError for DoRA without one.
-    """
-    file = read_adapter(path)
-    weights = base_weights(denoiser) if denoiser is not None else {}
-    for module in file.modules:
-        yield module, delta(file, module, weights.get(module))
-
-
-@torch.no_grad()
-def merge_into(denoiser: nn.Module, path: Path) -> None:
-    """Add an adapter to the weights of a denoiser that carries none, in float32 and rounded to theirs once.
-
-    Raises ModelError where the file does not fit, or where the weights are in 4 bits.
-    """
-    file = read_adapter(path)
-    check_fit(path, denoiser, file.role)
-    weights = base_weights(denoiser)
-    for module in file.modules:
-        weight = weights[module]
-        weight.copy_(weight.float() + delta(file, module, weight).to(weight.device))
 
 
 @torch.no_grad()

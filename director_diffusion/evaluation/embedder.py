@@ -17,14 +17,12 @@ from safetensors import SafetensorError
 from torch.nn import functional as F
 
 from director_diffusion.errors import ModelError
+from director_diffusion.evaluation.types import EMBEDDING_VERSION
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Embedder, HubSource
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tensors import filled_up, read_whole_items, write_item
-
-EMBEDDING_VERSION = 1
-"""Raise it when the same image or text would give another vector: it enters every vector's name."""
 
 BATCH = 32
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")

@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from director_diffusion.evaluation.types import METRICS, Effect, Metric
+from director_diffusion.evaluation.types import METRIC_NAMES, METRICS, Effect
 from director_diffusion.evaluation.verdict import lower_bound
 from director_diffusion.specs import Margins
 
-TITLES: dict[Metric, str] = {"style": "Style closeness (CLIP-I)", "prompt": "Prompt fidelity (CLIP-T)"}
 AGAINST = {"base": "against base", "base_in_style": 'against base\n+ "in the style of"'}
 COLOURS = {"above": "#1b7837", "across": "#8a6d00", "below": "#b2182b"}
 
@@ -37,7 +36,7 @@ def effects_plot(effects: Sequence[Effect], margins: Margins) -> Image.Image:
         axes.axvline(bound, color="#333333", linewidth=1, linestyle="--", label=f"bound {bound:+.3f}")
         axes.set_yticks(range(len(shown)), [AGAINST[effect.against] for effect in shown])
         axes.set_ylim(len(shown) - 0.5, -0.5)
-        axes.set_title(TITLES[metric], fontsize=10)
+        axes.set_title(METRIC_NAMES[metric], fontsize=10)
         axes.set_xlabel("adapter − other arm, cosine", fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0.25)

@@ -17,7 +17,10 @@ from director_diffusion.tables import read_table, write_table
 Metric = Literal["style", "prompt"]
 OtherArm = Literal["base", "base_in_style"]
 METRICS: tuple[Metric, ...] = ("style", "prompt")
+METRIC_NAMES: dict[Metric, str] = {"style": "Style closeness (CLIP-I)", "prompt": "Prompt fidelity (CLIP-T)"}
 OTHER_ARMS: tuple[OtherArm, ...] = ("base", "base_in_style")
+
+EMBEDDING_VERSION = 1  # raise it when the same image or text would give another vector
 
 SCORES_FILE, EFFECTS_FILE, VERDICT_FILE = "scores.parquet", "effects.json", "verdict.json"
 

@@ -149,8 +149,8 @@ class Family(Protocol):
     def sketch(self, folder: Path, denoiser: nn.Module, asked: Sketch) -> Tensor:
         """What diffusers' own pipeline draws with a denoiser in memory, of prompts that were embedded before.
 
-        Seeds' noise is the painter's.  Returns the VAE's own latents (B, C, h, w), float32: neither text encoders nor
-        VAE are needed.
+        Seeds' noise is the painter's, where both draw it in one dtype.  Returns the VAE's own latents (B, C, h, w),
+        float32: neither text encoders nor VAE are needed.
         """
 
     def usage(self, example: Example) -> str:

@@ -37,7 +37,7 @@ def check_pipeline(
     _require(folder, "scheduler", "scheduler_config.json")
     for component, file in weights.items():
         _require(folder, component, "config.json")
-        _require_weights(folder, component, file)
+        weight_files(folder, component, file)
     for component, choices in vocabularies.items():
         _require(folder, component, "tokenizer_config.json")
         if not any(all((folder / component / name).is_file() for name in names) for names in choices):
@@ -58,6 +58,16 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return dict(content)
 
 
+def weight_files(folder: Path, component: str, weights: str = WEIGHTS) -> list[Path]:
+    """A component's weights: one file, or several that an index names.  Raises ModelError where one is missing."""
+    names, index = [weights], f"{component}/{weights}.index.json"
+    if (folder / index).is_file():
+        names = sorted(set(read_json(folder, index)["weight_map"].values()))
+    for name in names:
+        _require(folder, component, name)
+    return [folder / component / name for name in names]
+
+
 def token_counter(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
     """A function counting a text's tokens, special tokens included, before any truncation."""
     return lambda text: len(tokenizer(text, verbose=False).input_ids)
@@ -66,16 +76,6 @@ def token_counter(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
 def _require(folder: Path, component: str, name: str) -> None:
     if not (folder / component / name).is_file():
         _missing(folder, component, name)
-
-
-def _require_weights(folder: Path, component: str, weights: str) -> None:
-    """Weights are one file, or several that an index names."""
-    index = f"{weights}.index.json"
-    if not (folder / component / index).is_file():
-        _require(folder, component, weights)
-        return
-    for shard in sorted(set(read_json(folder, f"{component}/{index}")["weight_map"].values())):
-        _require(folder, component, shard)
 
 
 def _missing(folder: Path, component: str, name: str) -> None:

@@ -4,8 +4,7 @@ Belongs here: loading one.  diffusers' own way there wants a GPU; this one is th
 tensor at a time, so that the whole never lies in memory.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,18 +15,20 @@ from diffusers import ModelMixin
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from director_diffusion.errors import ModelError
+from director_diffusion.families.folders import weight_files
 from director_diffusion.packages import require_bitsandbytes
 
 Denoiser = TypeVar("Denoiser", bound=ModelMixin)
 
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 BLOCK = 64  # weights that share a scale
 
 
 def load_nf4(kind: type[Denoiser], folder: Path, *, device: str, dtype: torch.dtype) -> Denoiser:
     """A denoiser with the linears of its repeated blocks in NF4 (Dettmers et al. 2023), all else in `dtype`.
 
-    Products are computed in `dtype`; the blocks' scales are quantised too (double quantisation).
+    Products are computed in `dtype`; the blocks' scales are quantised too (double quantisation).  Raises ModelError
+    where its files lack weights.
     """
     require_bitsandbytes("quantised_base: nf4")
     from bitsandbytes.nn import Linear4bit, Params4bit
@@ -44,7 +45,7 @@ def load_nf4(kind: type[Denoiser], folder: Path, *, device: str, dtype: torch.dt
             )
         new.support_avx512bf16_for_cpu = False  # else some CPUs lay the weights out anew, once, for good, while judging
         setattr(denoiser.get_submodule(parent), child, new)
-    for name, tensor in _stored(folder):
+    for name, tensor in _stored(weight_files(folder.parent, folder.name)):
         parent, _, child = name.rpartition(".")
         module = denoiser.get_submodule(parent)
         if isinstance(module, Linear4bit) and child == "weight":
@@ -52,6 +53,10 @@ def load_nf4(kind: type[Denoiser], folder: Path, *, device: str, dtype: torch.dt
             module.weight = weight.to(device)  # which quantises it
         else:
             set_module_tensor_to_device(denoiser, name, device, value=tensor, dtype=dtype)
+    if lacking := [name for name, parameter in denoiser.named_parameters() if parameter.is_meta]:
+        raise ModelError(
+            str(folder), f"lacks {len(lacking)} of its weights, as {lacking[0]!r}", "Download or copy it again."
+        )
     denoiser.is_loaded_in_4bit = True  # peft asks for it
     return denoiser
 
@@ -72,13 +77,9 @@ def _linears_of_blocks(denoiser: ModelMixin) -> list[str]:
     ]
 
 
-def _stored(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a denoiser's file, or of several that an index names, one after the other."""
-    index = folder / f"{WEIGHTS}.index.json"
-    shards = [WEIGHTS]
-    if index.is_file():
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+def _stored(shards: Sequence[Path]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a denoiser's files, one after the other."""
     for shard in shards:
-        with safe_open(folder / shard, framework="pt") as file:
+        with safe_open(shard, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 — no mapping
                 yield name, file.get_tensor(name)

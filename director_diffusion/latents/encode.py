@@ -21,7 +21,7 @@ from director_diffusion.families.base import Family, ImageCodec
 from director_diffusion.hashing import hash_data, short
 from director_diffusion.latents.buckets import Bucket, Fit, choose
 from director_diffusion.latents.pixels import KeptStills, psnr, scaled, shrunk, to_image, to_tensor
-from director_diffusion.latents.rows import FILE, LatentRow
+from director_diffusion.latents.rows import ENCODING_VERSION, FILE, LatentRow
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Base
 from director_diffusion.stills.rows import Still
@@ -29,7 +29,6 @@ from director_diffusion.storage.items import ItemCache
 from director_diffusion.tables import write_table
 from director_diffusion.tensors import filled_up, read_whole_items, write_item
 
-ENCODING_VERSION = "1"  # of scaling, cropping and what an item holds; a change gives all items new names
 BATCH_PIXELS = 2**21  # two stills of a megapixel: enough to fill a GPU, and little beside its memory
 MAX_BATCH = 16
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 FILE = "latents.parquet"
+ENCODING_VERSION = "1"  # of scaling, cropping and what an item holds; a change encodes every still anew
 
 
 @dataclass(frozen=True)

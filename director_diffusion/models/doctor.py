@@ -4,7 +4,7 @@ Belongs here: facts, each with the way to mend it.  Downloads nothing, builds no
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,6 +46,7 @@ class Finding:
 def examine(
     models: Mapping[str, Source],
     *,
+    families: Collection[str],
     trained_here: Sequence[Base],
     device: str,
     store: Store,
@@ -53,7 +54,7 @@ def examine(
     root: Path,
     token: str | None,
 ) -> list[Finding]:
-    """All findings for models by name, and for the data of bases that are trained here."""
+    """All findings for models by name, for the families of the bases, and for the data of those trained here."""
     found = [examine_model(name, source, root=root, cache=cache, store=store) for name, source in models.items()]
     data = [finding for base in trained_here for finding in examine_data(base, root=root)]
     to_download = [name for name, source in models.items() if _is_to_download(source, root=root, cache=cache)]
@@ -62,11 +63,18 @@ def examine(
     disks = [examine_disk("model cache", cache, needed=needed)]
     if store.local_root is not None:
         disks.append(examine_disk("store", store.local_root, needed=DISK_OF_A_SMALL_RUN))
-    return [examine_device(device), examine_memory(), *disks, examine_token(token, to_download), *found, *data]
+    return [
+        examine_device(device, families=families),
+        examine_memory(),
+        *disks,
+        examine_token(token, to_download),
+        *found,
+        *data,
+    ]
 
 
-def examine_device(device: str) -> Finding:
-    """Whether the deployment's device is there, and how large."""
+def examine_device(device: str, *, families: Collection[str]) -> Finding:
+    """Whether the deployment's device is there, and large enough for bases of these families."""
     import torch
 
     if device == "cpu":
@@ -74,7 +82,7 @@ def examine_device(device: str) -> Finding:
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         detail = f"{torch.cuda.device_count()} × {properties.name}, {properties.total_memory / GIB:.0f} GiB"
-        if properties.total_memory >= GPU_MEMORY_OF_FLUX:
+        if "flux" not in families or properties.total_memory >= GPU_MEMORY_OF_FLUX:
             return Finding("device", "ok", detail)
         return Finding(
             "device",

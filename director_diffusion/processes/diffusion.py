@@ -5,6 +5,7 @@ them to a training.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -76,8 +77,12 @@ class Diffusion:
 
     def _with_log_snr(self, wanted: Tensor) -> Tensor:
         """The timesteps whose log-SNR is nearest."""
-        known = signal_to_noise(self.alpha_bar.double().cpu()).log()
-        return (wanted[..., None].double() - known).abs().argmin(-1).float()
+        return (wanted[..., None].double() - self._log_snr).abs().argmin(-1).float()
+
+    @cached_property
+    def _log_snr(self) -> Tensor:
+        """Of every timestep, on the CPU, where samples are drawn: to bring it there for each would wait for a GPU."""
+        return signal_to_noise(self.alpha_bar.double().cpu()).log()
 
     def _of(self, t: Tensor) -> Tensor:
         return self.alpha_bar[t.long()]

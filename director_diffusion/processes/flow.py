@@ -28,15 +28,12 @@ def velocity_target(x0: Tensor, noise: Tensor) -> Tensor:
 def sigmas(normal: Tensor, spec: Timesteps, resolution_shift: float) -> Tensor:
     """Sigmas of standard normal draws.  Any shape.
 
-    A flow's SNR is ((1 - sigma) / sigma)², so a log-SNR of λ is the logit -λ/2.
+    A flow's SNR is ((1 - sigma) / sigma)², so a log-SNR of λ is the logit -λ/2.  Where log-SNRs are told, nothing is
+    left to shift.
     """
-    match spec.kind:
-        case "logit_normal":
-            sigma = levels.logit_normal(normal, spec)
-        case "style_friendly":
-            sigma = torch.sigmoid(-levels.log_snr(normal, spec) / 2)
-        case "uniform":
-            sigma = levels.uniform(normal)
+    if spec.kind == "style_friendly":
+        return torch.sigmoid(-levels.log_snr(normal, spec) / 2)
+    sigma = levels.uniform(normal) if spec.kind == "uniform" else levels.logit_normal(normal, spec)
     return levels.shifted(sigma, levels.shift_of(spec, resolution_shift))
 
 

@@ -15,13 +15,12 @@ from director_diffusion.captions.rows import Caption
 from director_diffusion.families import get_family
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress
-from director_diffusion.prompts.rows import FILE, PromptRow, Split
+from director_diffusion.prompts.rows import ENCODING_VERSION, FILE, PromptRow, Split
 from director_diffusion.specs import Base, Director
 from director_diffusion.storage.items import ItemCache
 from director_diffusion.tables import write_table
 from director_diffusion.tensors import read_whole_items, write_item
 
-ENCODING_VERSION = "1"  # of what an item holds; a change gives all items new names
 BATCH = 8  # prompts
 
 

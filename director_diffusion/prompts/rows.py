@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 FILE = "prompts.parquet"
-
+ENCODING_VERSION = "1"  # of what an item holds; a change embeds every prompt anew
 
 Split = Literal["train", "held_out", "none", "prior", "preview"]
 

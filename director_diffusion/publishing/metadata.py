@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from director_diffusion.evaluation.types import METRIC_NAMES
 from director_diffusion.publishing.inputs import CardInputs
 
 # "template:sd-lora" makes the Hub show a gallery of the widget's pictures, with the trigger beside it.
 TAGS = ("text-to-image", "lora", "diffusers", "template:sd-lora")
-METRIC_NAMES = {"style": "Style closeness (CLIP-I)", "prompt": "Prompt fidelity (CLIP-T)"}
 ARM_NAMES = {"base": "the base", "base_in_style": 'the base + "in the style of"'}
 
 

@@ -28,7 +28,7 @@ def provenance_of(card: CardInputs) -> dict[str, Any]:
         },
         "recipe": card.recipe.model_dump(mode="json"),
         "seed": card.recipe.seed,
-        "evaluation": card.plan.model_dump(mode="json"),
+        "evaluation": card.plan.judging(),
         "adapter": {"sha256": hash_file(card.adapter), "header": read_header(card.adapter)},
         "packages": dict(sorted(card.packages.items())),
     }

@@ -6,10 +6,10 @@ Belongs here: the Markdown below the metadata.  Numbers are the evaluation's own
 from typing import TYPE_CHECKING
 
 from director_diffusion.captions.prompt import join_prompt
-from director_diffusion.evaluation.types import Effect
+from director_diffusion.evaluation.types import METRIC_NAMES, Effect
 from director_diffusion.evaluation.verdict import lower_bound
 from director_diffusion.publishing.inputs import LOKR_WEIGHTS, WEIGHTS, CardInputs
-from director_diffusion.publishing.metadata import ARM_NAMES, METRIC_NAMES
+from director_diffusion.publishing.metadata import ARM_NAMES
 from director_diffusion.specs import Adapter, HubSource, Recipe, SingleFileSource
 from director_diffusion.training.header import HELD_OUT_LOSS, read_header
 

@@ -19,14 +19,11 @@ from director_diffusion.latents.buckets import nearest
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt
-from director_diffusion.sampling.rows import ARMS, FILE, Arm, Sample
+from director_diffusion.sampling.rows import ARMS, DRAWING_VERSION, FILE, Arm, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
 from director_diffusion.training.header import read_header
-
-DRAWING_VERSION = 1
-"""Raise it when the same request would give other pixels: it enters every image's name."""
 
 
 @dataclass(frozen=True)

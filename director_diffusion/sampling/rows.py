@@ -5,6 +5,7 @@ from typing import Literal
 
 Arm = Literal["base", "base_in_style", "adapter"]
 FILE = "samples.parquet"
+DRAWING_VERSION = 1  # raise it when the same noise, prompt and weights would come out as other pixels
 ARMS: tuple[Arm, ...] = ("base", "base_in_style", "adapter")
 
 

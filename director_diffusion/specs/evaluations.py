@@ -1,6 +1,6 @@
 """Evaluations: which pictures judge an adapter, and what the verdict asks."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -81,3 +81,7 @@ class EvaluationPlan(Spec):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("two seeds are the same")
         return self
+
+    def judging(self) -> dict[str, Any]:
+        """The part that decides samples, scores and the verdict: all but the previews."""
+        return self.model_dump(mode="json", exclude={"previews"})

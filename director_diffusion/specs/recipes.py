@@ -44,41 +44,38 @@ Adapter = Annotated[LoraAdapter | LokrAdapter, Field(discriminator="kind")]
 # --- optimization ------------------------------------------------------------------------------------------------
 
 
-class AdamW(Spec):
+class _Adam(Spec):
+    """What all of Adam's kin take."""
+
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+
+
+class AdamW(_Adam):
     """AdamW (Loshchilov and Hutter 2019)."""
 
     kind: Literal["adamw"] = "adamw"
     lr: Annotated[float, Field(gt=0, le=1)]
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
 
 
-class AdamW8bit(Spec):
+class AdamW8bit(_Adam):
     """AdamW with moments in 8 bits, in blocks (Dettmers et al. 2022): a quarter of their memory."""
 
     kind: Literal["adamw_8bit"]
     lr: Annotated[float, Field(gt=0, le=1)]
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
 
 
-class Prodigy(Spec):
+class Prodigy(_Adam):
     """Prodigy (Mishchenko and Defazio 2024), which finds its own step size: `lr` multiplies it."""
 
     kind: Literal["prodigy"]
     lr: Annotated[float, Field(gt=0, le=10)] = 1.0
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
     growth: Annotated[float, Field(ge=1)] | None = Field(
         None, description="Most that the step size may grow by in one step; None sets no limit."
     )
     first_size: Annotated[float, Field(gt=0, le=1)] = Field(1e-6, description="Step size that it starts from (d0).")
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
 
 
 Optimizer = Annotated[AdamW | AdamW8bit | Prodigy, Field(discriminator="kind")]
@@ -109,13 +106,16 @@ class Timesteps(Spec):
     shift: Literal["resolution", "none"] | Annotated[float, Field(gt=0, le=100)] = Field(
         "resolution",
         description="How far levels are moved towards noise: as the base's own sampling shifts them for so many "
-        "latent cells (not at all where it does not), not at all, or by this factor.",
+        "latent cells (not at all where it does not), not at all, or by this factor. Those of style_friendly are never "
+        "moved: its log-SNR is told.",
     )
 
     @model_validator(mode="after")
-    def _uniform_has_no_shape(self) -> "Timesteps":
+    def _takes_what_it_reads(self) -> "Timesteps":
         if self.kind == "uniform" and (self.mean is not None or self.std is not None):
             raise ValueError("kind uniform takes neither mean nor std")
+        if self.kind == "style_friendly" and not isinstance(self.shift, str):
+            raise ValueError("kind style_friendly takes no factor for shift: its mean and std tell the log-SNR itself")
         return self
 
 

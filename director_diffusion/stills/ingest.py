@@ -31,15 +31,12 @@ from director_diffusion.stills.frames import (
     shows_nothing,
     thumb_of,
 )
-from director_diffusion.stills.rows import STILLS_FILE, RawFile, Still
+from director_diffusion.stills.rows import NORMALISER_VERSION, STILLS_FILE, RawFile, Still
 from director_diffusion.stills.similarity import CLUSTER_SLACK, Look, clusters, near_duplicates, perceptual_hash
 from director_diffusion.stills.split import Member, held_out
 from director_diffusion.stills.still_set import IMAGES, StillSet, read_unchanged
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import write_table
-
-# Part of every still's id: raise it when the same file and crop come out as other pixels.
-NORMALISER_VERSION = 1
 
 _BYTES_PER_PIXEL = 8  # 16-bit RGBA without compression: no honest file needs more
 _MAX_THREADS = 8

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 RAW_FILE, WRITTEN_FILE, STILLS_FILE = "raw_stills.parquet", "written_captions.parquet", "stills.parquet"
+# Part of every still's id: raise it when the same file and crop come out as other pixels.
+NORMALISER_VERSION = 1
 
 
 @dataclass(frozen=True)

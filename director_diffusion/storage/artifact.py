@@ -172,8 +172,25 @@ def set_latest(artifact: Artifact) -> None:
     )
 
 
+def usable_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:
+    """The artifact that readers see, for what is made of it.
+
+    Raises StoreError where none was made, or a blocking check of it failed.
+    """
+    artifact = latest_artifact(store, asset, partition)
+    failed = artifact.failed_blocking_check()
+    if failed is not None:
+        name = "/".join(asset)
+        raise StoreError(
+            f"{name} of {partition}" if partition else name,
+            f"may not be used: its check {failed.name} failed ({failed.description})",
+            f"Mend the cause, then materialize {name} again.",
+        )
+    return artifact
+
+
 def latest_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:
-    """The artifact that readers see.  Raises StoreError where none was made."""
+    """The artifact that readers see, whatever its checks say.  Raises StoreError where none was made."""
     pointer = f"{partition_folder(asset, partition)}/latest.json"
     if not store.exists(pointer):
         raise StoreError(

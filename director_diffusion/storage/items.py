@@ -36,5 +36,9 @@ class ItemCache:
     def read(self, item: str) -> bytes:
         return self.store.read(self.name(item))
 
+    def read_start(self, item: str, size: int) -> bytes:
+        """The first `size` bytes, or all of an item that is shorter."""
+        return self.store.read_start(self.name(item), size)
+
     def write(self, item: str, data: bytes) -> None:
         self.store.write(self.name(item), data)

@@ -52,8 +52,15 @@ class Store:
         return bool(self.fs.exists(self.full(name)))
 
     def read(self, name: str) -> bytes:
+        return self._read(name, None)
+
+    def read_start(self, name: str, size: int) -> bytes:
+        """The first `size` bytes, or all of a file that is shorter."""
+        return self._read(name, size)
+
+    def _read(self, name: str, end: int | None) -> bytes:
         try:
-            return bytes(self.fs.cat_file(self.full(name)))
+            return bytes(self.fs.cat_file(self.full(name), start=None if end is None else 0, end=end))
         except FileNotFoundError as error:
             raise StoreError(name, f"is not in the store {self.url}", "Materialize the asset that makes it.") from error
         except PermissionError as error:

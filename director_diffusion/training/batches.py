@@ -53,6 +53,13 @@ class TrainingBatches:
             if self._prior is not None and self._recipe.prior is not None:
                 yield self._batch(self._prior[number], number, "prior ", self._recipe.prior.weight / accumulation)
 
+    def stills_of(self, step: int) -> list[str]:
+        """Names of all that optimizer step `step` (from 0) sees, over all processes."""
+        accumulation = self._recipe.gradient_accumulation
+        plans = [self._stills] if self._prior is None else [self._stills, self._prior]
+        batches = [batch for plan in plans for batch in plan[step * accumulation : (step + 1) * accumulation]]
+        return [sample.still for batch in batches for sample in batch]
+
     def largest(self) -> Batch:
         """This process's part of a batch of the largest bucket: what a step needs most memory for."""
         buckets = by_bucket([*self._data.train, *self._data.prior] if self._prior is not None else self._data.train)

@@ -111,6 +111,10 @@ class Checkpoints:
                 others[path.parent.parent.name] = self._identity.differences(trained)
         return others
 
+    def drop(self) -> None:
+        """Drop this training's: it starts anew."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def clear(self) -> None:
         """Drop this training's and all beside it: they are finished, or will not be."""
         shutil.rmtree(self._root, ignore_errors=True)

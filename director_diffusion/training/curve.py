@@ -72,7 +72,7 @@ class Curve:
             loss, norm = pending.loss.item(), float(pending.grad_norm)
             self._stills = pending.stills
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise self._broken(pending.step, "training loss or its gradient is not finite")
+                raise self._broken(pending.step, "training loss or its gradient is not finite", self._stills)
             self._points.append(CurvePoint(pending.step, pending.lr, loss, norm, held_out_loss=None))
             self._newest.append((loss, pending.trivial.item()))
             self._check_explosion(pending.step)
@@ -100,10 +100,10 @@ class Curve:
         loss, trivial = (fmean(values) for values in zip(*self._newest, strict=True))
         if loss > WORTHLESS * trivial:
             what = f"the training loss has exploded: {loss:.3g} over {READ_EVERY} steps"
-            raise self._broken(step, f"{what}, where always answering zero would cost {trivial:.3g}")
+            raise self._broken(step, f"{what}, where always answering zero would cost {trivial:.3g}", self._stills)
 
-    def _broken(self, step: int, what: str) -> TrainingError:
-        batch = f" with the stills {', '.join(self._stills)}" if self._stills and step else ""
+    def _broken(self, step: int, what: str, stills: Sequence[str] = ()) -> TrainingError:
+        batch = f" with the stills {', '.join(stills)}" if stills else ""
         judged = max((point.step for point in self._points if point.held_out_loss is not None), default=0)
         good = f"the last good checkpoint is of step {judged}" if judged else "no checkpoint yet"
         return TrainingError(
@@ -128,6 +128,11 @@ def best_checkpoint(points: Sequence[CurvePoint]) -> tuple[int, float]:
     trained = {step: loss for step, loss in _held_out(points).items() if step > 0}
     step = min(trained, key=trained.__getitem__)
     return step, trained[step]
+
+
+def judged_steps(points: Sequence[CurvePoint]) -> set[int]:
+    """The steps that were judged and kept to be chosen of, without the base's."""
+    return _held_out(points).keys() - {0}
 
 
 def _held_out(points: Sequence[CurvePoint]) -> dict[int, float]:

@@ -25,8 +25,8 @@ DATA = ("latents", "sizes", "prompts")  # parts of a training's identity that ar
 def header_of(job: TrainingJob, director: Director) -> dict[str, str]:
     """Trigger and how prompts are made with it, data, recipe, seed and base.
 
-    All of it decides the weights: what does not (a preview's prompt, the director's rules for stills that came out the
-    same) would make another file of the same adapter.
+    The adapter stage's key holds all of it, so that equal keys make equal files.  Nothing of previews or of a
+    director's other rules is among it: they would make another file of the same adapter.
     """
     return {
         "director": director.slug,

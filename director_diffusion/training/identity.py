@@ -12,7 +12,7 @@ from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, Recipe
 
-TRAINING_VERSION = "2"  # of what a checkpoint holds and of what a step does; a change starts trainings anew
+TRAINING_VERSION = "3"  # of what a checkpoint holds and of what a step does; a change starts trainings anew
 
 _OF_STILLS = {"latents": "picture or split", "sizes": "size or crop", "prompts": "embedded prompt"}
 _SHOWN = 4  # differences that are told
@@ -79,7 +79,8 @@ def training_identity(
             "version": TRAINING_VERSION,
             # Of the base what a step reads.  Buckets and the encoders' settings have their say in the items below.
             "base": {"content": base_fingerprint, "family": base.family, "guidance": base.guidance.train},
-            "recipe": recipe.model_dump(mode="json", exclude={"slug"}),
+            # Blocks that are computed again give the same numbers, so a smaller budget goes on where memory ran out.
+            "recipe": recipe.model_dump(mode="json", exclude={"slug", "activation_gib"}),
             "init": init,
             # Items' names hold the fingerprint of what made them.
             "latents": {row.still: f"{row.split}, {row.reference}" for row in latents},

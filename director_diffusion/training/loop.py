@@ -19,6 +19,7 @@ from director_diffusion.specs import Recipe
 from director_diffusion.training.batches import Prefetched, TrainingBatches
 from director_diffusion.training.checkpoint import Checkpoint, Checkpoints
 from director_diffusion.training.compilation import compiled_blocks
+from director_diffusion.training.curve import judged_steps
 from director_diffusion.training.data import Batch, Dataset, generator, load_dataset
 from director_diffusion.training.ema import averaged
 from director_diffusion.training.finished import FinishedStep, FinishedSteps
@@ -76,8 +77,12 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
     trainee, recipe, accelerator = prepared.trainee, job.recipe, prepared.trainee.accelerator
     checkpoints = Checkpoints(job.work, job.identity)
     state = TrainingState(trainee, recipe, progress)
-    if (found := checkpoints.newest()) is not None and _is_kept(found, job):
+    found = checkpoints.newest()
+    accelerator.wait_for_everyone()  # all have read it
+    if found is not None and _is_kept(found, job):
         state.restore(found)
+    elif accelerator.is_main_process:
+        checkpoints.drop()  # else its last ones would outlive those of the new start
     resumed_from = state.step
     batches = TrainingBatches(
         prepared.data,
@@ -89,13 +94,15 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
     fit_memory(trainee, recipe, batches)
     previews, blocks = prepared.previews, compiled_blocks(trainee.denoiser, recipe)
     started, drawn_before = time.perf_counter(), previews.seconds if previews is not None else 0.0
+    if stop():
+        raise TrainingStopped(state.step, recipe.steps)
     with progress.task("training", total=recipe.steps) as task:
         task.advance(state.step)
         if _is_due(state.step, recipe) and not state.curve.is_judged:  # the base itself; or it was stopped just there
             _judge(job, state, prepared, progress)
         for coming in Prefetched(batches, state.step, recipe.steps, accelerator.device):
             with blocks:
-                state.learn(coming)
+                state.learn(coming, batches.stills_of(state.step))
             due = _is_due(state.step, recipe)
             stopped = stop() and state.step < recipe.steps
             if due or stopped:
@@ -113,8 +120,7 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
 
 def _is_kept(checkpoint: Checkpoint, job: TrainingJob) -> bool:
     """Whether all that was judged before a checkpoint is still in the store, where the adapter is chosen of it."""
-    judged = {point.step for point in checkpoint.curve if point.step and point.held_out_loss is not None}
-    return judged <= set(FinishedSteps(job.store, job.identity.short).steps())
+    return judged_steps(checkpoint.curve) <= set(FinishedSteps(job.store, job.identity.short).steps())
 
 
 def _is_due(step: int, recipe: Recipe) -> bool:

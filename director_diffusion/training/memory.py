@@ -123,7 +123,7 @@ def knobs(recipe: Recipe) -> list[str]:
     found = []
     if recipe.batch_size > 1:
         samples = recipe.batch_size * recipe.gradient_accumulation
-        found.append(f"batch_size: 1 with gradient_accumulation: {samples} (the same result, a little slower)")
+        found.append(f"batch_size: 1 with gradient_accumulation: {samples} (as many samples a step, a little slower)")
     if recipe.activation_gib is None:
         found.append("activation_gib: 8, which computes some blocks again (slower)")
     elif recipe.activation_gib > 0:

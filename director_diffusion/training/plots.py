@@ -35,7 +35,7 @@ def curve_plot(curve: Sequence[CurvePoint], chosen: int, by: str) -> Image.Image
         linestyle="--",
         label=textwrap.shorten(f"step {chosen}, by {by}", 40, placeholder=" …"),
     )
-    losses.set_ylabel("mean squared error of the velocity", fontsize=9)
+    losses.set_ylabel("loss", fontsize=9)
     losses.legend(fontsize=8, frameon=False)
 
     norms.plot(

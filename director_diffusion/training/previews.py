@@ -61,11 +61,13 @@ class Previews:
         self._asked = [
             _Asked(number, seed, embedded[row.item]) for number, row in enumerate(rows) for seed in self._spec.seeds
         ]
+        guidance = job.base.guidance
+        self._guidance = guidance.sample if self._spec.guidance is None else self._spec.guidance
         fingerprint = hash_data(
             {
                 "training": job.identity.short,
                 "prompts": [row.reference for row in rows],
-                "sampler": self._spec.model_dump(mode="json", include={"steps", "guidance"}),
+                "sampler": [self._spec.steps, self._guidance, guidance.kind],
                 "size": [self._bucket.width, self._bucket.height],
             }
         )
@@ -134,7 +136,7 @@ class Previews:
                 width=self._bucket.width,
                 height=self._bucket.height,
                 steps=self._spec.steps,
-                guidance=job.base.guidance.sample if self._spec.guidance is None else self._spec.guidance,
+                guidance=self._guidance,
                 guidance_kind=job.base.guidance.kind,
             )
             latents = family.sketch(job.folder, trainee.denoiser, sketch).cpu()

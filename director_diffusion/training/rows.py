@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
+RESULT_FILE, CURVE_FILE = "training.json", "curve.parquet"
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,7 @@ class CurvePoint:
 
     step: int
     lr: float | None
-    loss: float | None  # mean over the step's samples
+    loss: float | None  # mean over the step's samples, plus the weighted prior's where there is one
     grad_norm: float | None  # before clipping
     held_out_loss: float | None  # of the averaged weights, at checkpoints
 
@@ -59,7 +60,7 @@ class TrainingResult:
     curve: tuple[CurvePoint, ...]
     reload: Reload
     pick_unused: str  # why a person's pick does not hold; "" where it does or there is none
-    resumed_from: int  # the checkpoint's step; 0 for a training in one go
+    resumed_from: int  # the last step that an earlier call had made; 0 for a training in one go
     seconds: float  # of this call
-    training_seconds: float  # of its optimizer steps
+    training_seconds: float  # of its steps, judging and checkpoints among them
     preview_seconds: float  # of its pictures

@@ -34,8 +34,11 @@ class TrainingState:
         self._optimizer = build_optimizer(self.parameters, recipe.optimizer)
         self.average: EMAModel = moving_average(self.parameters, recipe.ema_decay)
 
-    def learn(self, batches: Sequence[Batch]) -> None:
-        """One optimizer step on the gradient of the shares' sum of `batches`' mean losses, over all processes."""
+    def learn(self, batches: Sequence[Batch], stills: Sequence[str]) -> None:
+        """One optimizer step on the gradient of the shares' sum of `batches`' mean losses, over all processes.
+
+        `stills` are named where the loss breaks: those of all processes' batches.
+        """
         accelerator, recipe = self.trainee.accelerator, self._recipe
         lr = learning_rate(self.step, recipe.schedule, steps=recipe.steps, peak=recipe.optimizer.lr)
         for group in self._optimizer.param_groups:
@@ -45,7 +48,8 @@ class TrainingState:
         total, trivial = torch.zeros(2, device=accelerator.device)
         for shared in batches:
             batch = shared.to(accelerator.device)
-            # The adapter's own dropout: of the step and the batch, whichever process has it.
+            # The adapter's own dropout: of the step and the batch, whichever process has it.  (Where processes have
+            # rows of one batch, their masks are others than a single process's.)
             torch.manual_seed(generator("dropout", recipe.seed, self.step, *batch.stills).initial_seed())
             loss = self.trainee.losses(batch).mean() * batch.share
             accelerator.backward(loss)
@@ -58,7 +62,6 @@ class TrainingState:
         self._optimizer.zero_grad(set_to_none=True)
         self.average.step(self.parameters)
         self.step += 1
-        stills = [still for batch in batches for still in batch.stills]
         self.curve.add(self.step, lr=lr, loss=total, trivial=trivial, grad_norm=grad_norm, stills=stills)
 
     def checkpoint(self) -> Checkpoint:

@@ -19,7 +19,7 @@ from director_diffusion.tables import write_table
 from director_diffusion.training.acceleration import accelerated
 from director_diffusion.training.checkpoint import Checkpoints
 from director_diffusion.training.choice import Choice, by_held_out_loss, by_person
-from director_diffusion.training.curve import base_held_out_loss, held_out_at
+from director_diffusion.training.curve import base_held_out_loss, held_out_at, judged_steps
 from director_diffusion.training.finished import FinishedSteps
 from director_diffusion.training.header import header_of_choice
 from director_diffusion.training.identity import tell
@@ -27,10 +27,10 @@ from director_diffusion.training.job import TrainingJob
 from director_diffusion.training.loop import Prepared, Spent, prepare, train_steps
 from director_diffusion.training.memory import explain_out_of_memory
 from director_diffusion.training.picks import note_training
-from director_diffusion.training.processes import train_in_processes
 from director_diffusion.training.reload import measure_reload, predict_as_served
-from director_diffusion.training.rows import WEIGHTS, CurvePoint, Pick, TrainingResult
-from director_diffusion.training.stopping import Stop, never
+from director_diffusion.training.rows import CURVE_FILE, RESULT_FILE, WEIGHTS, CurvePoint, Pick, TrainingResult
+from director_diffusion.training.stopping import Stop, TrainingStopped, never
+from director_diffusion.training.workers import train_in_workers
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,20 @@ def train_adapter(
     wanting = _is_wanting(job, finished, pick)
     spent = Spent(training=0.0, previews=0.0, resumed_from=max(finished.steps(), default=0))
     if wanting and job.processes > 1:
-        spent, wanting = train_in_processes(job, progress, stop), False
+        spent, wanting = train_in_workers(job, progress, stop), False
     with accelerated(job.recipe, job.device) as accelerator, explain_out_of_memory(job.recipe):
         prepared = prepare(job, accelerator)
         if wanting:
             spent = train_steps(job, prepared, progress, stop)
-        return _finish(job, prepared, finished, spent, pick, out=out, metadata=metadata, started=started)
+        return _finish(job, prepared, finished, spent, pick, stop, out=out, metadata=metadata, started=started)
 
 
 def _is_wanting(job: TrainingJob, finished: FinishedSteps, pick: Pick | None) -> bool:
-    """Whether steps are to be trained: all are there, or a person has chosen one that is."""
+    """Whether steps are to be trained, or trained anew since what could be chosen is gone."""
     steps = finished.steps()
     if pick is not None and isinstance(by_person(pick, job.identity.short, steps), Choice):
         return False
-    return job.recipe.steps not in steps
+    return job.recipe.steps not in steps or not judged_steps(finished.curve()) <= set(steps)
 
 
 def _finish(
@@ -90,6 +90,7 @@ def _finish(
     finished: FinishedSteps,
     spent: Spent,
     pick: Pick | None,
+    stop: Stop,
     *,
     out: Path,
     metadata: Mapping[str, str],
@@ -97,11 +98,13 @@ def _finish(
 ) -> Trained:
     """Choose the step, write its adapter and check the file."""
     recipe, trainee, steps = job.recipe, prepared.trainee, finished.steps()
-    curve = finished.load(steps[-1]).curve
+    curve = finished.curve()
     picked = by_person(pick, job.identity.short, steps) if pick is not None else None
     choice = picked if isinstance(picked, Choice) else by_held_out_loss(curve)
 
     def wear(step: int, strength: float) -> None:
+        if stop():
+            raise TrainingStopped(steps[-1], recipe.steps)
         set_adapter_weights(trainee.denoiser, scaled_weights(finished.load(step).weights, strength))
 
     pictures, drawing = dict[str, Image.Image](), 0.0
@@ -143,8 +146,8 @@ def _finish(
         training_seconds=spent.training,
         preview_seconds=drawing,
     )
-    write_table(out / "curve.parquet", CurvePoint, curve)
-    (out / "training.json").write_text(json.dumps(_lasting(result), indent=1) + "\n", encoding="utf-8")
+    write_table(out / CURVE_FILE, CurvePoint, curve)
+    (out / RESULT_FILE).write_text(json.dumps(_lasting(result), indent=1) + "\n", encoding="utf-8")
     if result.trained_steps == recipe.steps:
         Checkpoints(job.work, job.identity).clear()
     return Trained(result, pictures, tuple(finished.name(step) for step in steps))

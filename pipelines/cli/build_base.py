@@ -10,7 +10,7 @@ from director_diffusion.errors import SpecError
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base
 from director_diffusion.storage import Store
-from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.storage.artifact import usable_artifact
 from pipelines.build import build_definitions, build_models
 from pipelines.cli.bars import TerminalProgress
 from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job, sweep_and_tell
@@ -44,7 +44,7 @@ def build_base_command(slug: str, *, part: str | None, export: str | None) -> in
     if errors:
         return 1
     store = Store(surroundings.store_url)
-    made = latest_artifact(store, (slug, BASE_MODEL), None)
+    made = usable_artifact(store, (slug, BASE_MODEL), None)
     print(f"{slug}/{BASE_MODEL}{' (reused)' if count_reused(result) else ''}: {store.full(made.folder)}")
     if export is not None:
         from director_diffusion.pretraining.export import export_set

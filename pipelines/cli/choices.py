@@ -1,17 +1,40 @@
 """Choices: what the words of a command mean in the project at hand."""
 
+from collections.abc import Sequence
+
 from director_diffusion.errors import SpecError
 from pipelines.surroundings import Surroundings
 
 
+def choose_directors(surroundings: Surroundings, wanted: Sequence[str]) -> list[str]:
+    """The directors meant, each once; all of the project where none is named.  Raises SpecError for unknown words."""
+    known = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
+    for slug in wanted:
+        if slug not in known:
+            raise SpecError(
+                slug,
+                f"is no director of project {surroundings.project.slug}",
+                f"Choose of {', '.join(known)}, or add one: director add {slug} --stills FOLDER",
+            )
+    return list(dict.fromkeys(wanted)) or known
+
+
+def choose_recipes(surroundings: Surroundings, wanted: str | None) -> list[str]:
+    """The recipe meant, or all of the project where none is named.  Raises SpecError for an unknown word."""
+    known = list(surroundings.project.recipes)
+    if wanted is None:
+        return known
+    if wanted not in known:
+        raise SpecError(
+            wanted, f"is no recipe of project {surroundings.project.slug}", f"Choose of {', '.join(known)}."
+        )
+    return [wanted]
+
+
 def choose_recipe(surroundings: Surroundings, director: str, recipe: str | None) -> str:
-    """The recipe meant, which may be left out where the project has one.  Raises SpecError for unknown words."""
-    directors = [one.slug for one in surroundings.catalog.project_directors(surroundings.project)]
-    if director not in directors:
-        raise SpecError(director, "is no director of this project", f"Choose of {', '.join(directors)}.")
-    recipes = surroundings.project.recipes
-    if recipe is None and len(recipes) > 1:
+    """The one recipe meant, which may be left out where the project has one.  Raises SpecError for unknown words."""
+    choose_directors(surroundings, [director])
+    recipes = choose_recipes(surroundings, recipe)
+    if len(recipes) > 1:
         raise SpecError("--recipe", "is needed: the project has several", f"Choose of {', '.join(recipes)}.")
-    if recipe is not None and recipe not in recipes:
-        raise SpecError(recipe, "is no recipe of this project", f"Choose of {', '.join(recipes)}.")
-    return recipe or recipes[0]
+    return recipes[0]

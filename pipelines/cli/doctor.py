@@ -21,6 +21,7 @@ def doctor_command() -> int:
         *_places(surroundings),
         *examine(
             _models(surroundings),
+            families={base.family for base in surroundings.catalog.project_bases(surroundings.project)},
             trained_here=surroundings.catalog.project_bases_trained_here(surroundings.project),
             device=surroundings.deployment.device,
             store=Store(surroundings.store_url),

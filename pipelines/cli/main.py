@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--clear", action="store_true", help="leave the choice to the held-out loss again")
     pick.add_argument("--strength", type=_strength, metavar="S", help="of the adapter (default: 1)")
     pick.add_argument("--who", help="who chose (default: the name of this machine's user)")
-    pick.add_argument("--why", default="", metavar="TEXT", help="a remark that stays with the choice")
+    pick.add_argument("--why", metavar="TEXT", help="a remark that stays with the choice")
     pick.set_defaults(command=_pick)
 
     export = commands.add_parser("export", help="write a director's adapter as a file for another tool")
@@ -71,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
         "--layout",
         choices=("diffusers", "kohya", "comfyui", "delta", "lora"),
         default="diffusers",
-        help="delta: the whole ΔW; lora: a LoKr as the LoRA nearest to it (default: %(default)s)",
+        help="diffusers: a LoRA as it was trained; delta: the whole ΔW; lora: a LoKr as the LoRA nearest to it "
+        "(default: %(default)s)",
     )
     export.add_argument("--rank", type=_whole(1, 4096), help="of layout lora (default: as high as it takes)")
     export.add_argument("--out", required=True, metavar="FILE", help="such as nolan.safetensors")

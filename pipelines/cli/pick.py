@@ -8,6 +8,7 @@ import sys
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from director_diffusion.errors import SpecError, TrainingError
@@ -29,15 +30,16 @@ def pick_command(
     step: int | None,
     strength: float | None,
     who: str | None,
-    why: str,
+    why: str | None,
     clear: bool,
 ) -> int:
     """Record (or clear) a pick and look at it, so that what depends on it goes stale; without a step, list them."""
     quiet_libraries()
     surroundings = read_surroundings()
     recipe = choose_recipe(surroundings, director, recipe)
-    if strength is not None and step is None:
-        raise SpecError("--strength", "is of a step", "Give --step too.")
+    for word, value in (("--strength", strength), ("--who", who), ("--why", why)):
+        if value is not None and step is None:
+            raise SpecError(word, "is of a step", "Give --step too.")
     store = StoreResource(url=surroundings.store_url).get()
     if clear:
         if read_pick(store, recipe, director) is None:
@@ -56,13 +58,13 @@ def pick_command(
             f"{director} by {recipe}", "has no checkpoint yet", "Let it train to its first one (checkpoint_every)."
         )
     if step is None:
-        _list(finished.load(steps[-1]).curve, steps, read_pick(store, recipe, director))
+        _list(finished.curve(), steps, training, read_pick(store, recipe, director))
         return 0
     if step not in steps:
         raise TrainingError(
             f"step {step}", "was not kept", f"Pick one of {', '.join(map(str, steps))}, where checkpoints were."
         )
-    pick = Pick(training, step, 1.0 if strength is None else strength, who or getpass.getuser(), why)
+    pick = Pick(training, step, 1.0 if strength is None else strength, who or getpass.getuser(), why or "")
     write_pick(store, recipe, director, pick)
     print(f"{director} by {recipe}: step {step} at strength {pick.strength:g}, picked by {pick.who}.")
     print(f"The adapter and what follows are stale now: director run {director} --recipe {recipe}")
@@ -79,15 +81,19 @@ def _look(surroundings: Surroundings, recipe: str, director: str) -> int:
     return 0 if result.success else 1
 
 
-def _list(curve: tuple[CurvePoint, ...], steps: list[int], pick: Pick | None) -> None:
+def _list(curve: tuple[CurvePoint, ...], steps: list[int], training: str, pick: Pick | None) -> None:
+    from director_diffusion.training.choice import Choice, by_person
     from director_diffusion.training.curve import best_checkpoint
 
+    picked = by_person(pick, training, steps) if pick is not None else None
     losses = {point.step: point.held_out_loss for point in curve}
     best, _ = best_checkpoint(curve)
     table = Table("step", "held-out loss", "")
     for step in steps:
         marks = ["least held-out loss"] if step == best else []
-        if pick is not None and pick.step == step:
-            marks.append(f"picked by {pick.who} at strength {pick.strength:g}")
-        table.add_row(str(step), f"{losses[step]:.5f}", ", ".join(marks))
+        if isinstance(picked, Choice) and picked.step == step:
+            marks.append(f"picked by {picked.who} at strength {picked.strength:g}")
+        table.add_row(str(step), f"{losses[step]:.5f}", escape(", ".join(marks)))
     Console().print(table)
+    if isinstance(picked, str):
+        print(picked)

@@ -14,6 +14,7 @@ from director_diffusion.evaluation.types import EFFECTS_FILE, VERDICT_FILE
 from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.training.rows import RESULT_FILE
 from pipelines.surroundings import Surroundings
 
 
@@ -60,7 +61,7 @@ def summarize(
         stills_kept=None if rows is None else sum(row.status == "kept" for row in rows),
         stills_rejected=None if rows is None else sum(row.status == "rejected" for row in rows),
         captions=sum(row.status == "ok" for row in captions.table(CAPTIONS_FILE, Caption)) if captions else None,
-        steps=adapter.json("training.json")["trained_steps"] if adapter else None,
+        steps=adapter.json(RESULT_FILE)["trained_steps"] if adapter else None,
         style_effect=style["mean"] if style else None,
         style_interval=(style["low"], style["high"]) if style else None,
         prompt_effect=prompt["mean"] if prompt else None,

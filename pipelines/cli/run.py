@@ -13,6 +13,7 @@ from rich.console import Console
 from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
 from pipelines.cli.bars import TerminalProgress
+from pipelines.cli.choices import choose_directors, choose_recipes
 from pipelines.cli.in_process import (
     count_reused,
     errors_of,
@@ -37,8 +38,8 @@ def run_command(directors: Sequence[str], *, recipe: str | None, until: str | No
     surroundings = read_surroundings()
     limit_threads(surroundings)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
-    slugs = _choose_directors(surroundings, directors)
-    recipes = _choose_recipes(surroundings, recipe)
+    slugs = choose_directors(surroundings, directors)
+    recipes = choose_recipes(surroundings, recipe)
     terminal = TerminalProgress(console)
     definitions = build_definitions(surroundings, {"progress": terminal})
     selections = {name: _selection(definitions, name, until) for name in recipes}
@@ -78,29 +79,6 @@ def _run_one(
         seconds=round(time.monotonic() - started, 1),
         errors=errors_of(result),
     )
-
-
-def _choose_directors(surroundings: Surroundings, wanted: Sequence[str]) -> list[str]:
-    known = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
-    for slug in wanted:
-        if slug not in known:
-            raise SpecError(
-                slug,
-                f"is no director of project {surroundings.project.slug}",
-                f"Choose of {', '.join(known)}, or add one: director add {slug} --stills FOLDER",
-            )
-    return list(dict.fromkeys(wanted)) or known
-
-
-def _choose_recipes(surroundings: Surroundings, wanted: str | None) -> list[str]:
-    known = list(surroundings.project.recipes)
-    if wanted is None:
-        return known
-    if wanted not in known:
-        raise SpecError(
-            wanted, f"is no recipe of project {surroundings.project.slug}", f"Choose of {', '.join(known)}."
-        )
-    return [wanted]
 
 
 def _selection(definitions: dg.Definitions, recipe: str, until: str | None) -> list[dg.AssetKey]:

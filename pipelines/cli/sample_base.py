@@ -1,13 +1,9 @@
 """`director sample-base`: a grid of what a base draws for given prompts."""
 
-import errno
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
 from rich.console import Console
 
 from director_diffusion.errors import EvaluationError, SpecError
@@ -15,6 +11,7 @@ from director_diffusion.specs import Base, FolderSource
 from pipelines.build import build_models
 from pipelines.cli.bars import TerminalProgress
 from pipelines.cli.in_process import quiet_libraries
+from pipelines.cli.out_file import check_writable, put_in_place
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
 
 ASPECTS = {"wide": 1.85, "square": 1.0, "tall": 1 / 1.85}  # a base draws the size it has that is nearest
@@ -41,7 +38,8 @@ def sample_base_command(
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     terminal = TerminalProgress(console)
     target = Path(out).expanduser()
-    _check_writable(target)
+    _check_kind(target)
+    check_writable(target)
     with terminal.bars:
         from director_diffusion.sampling.prompted import Request, draw_prompted, prompted_grid
 
@@ -55,7 +53,8 @@ def sample_base_command(
         )
         device = surroundings.deployment.device
         rows = draw_prompted(request, base, place, device=device, progress=terminal.plain(slug))
-    _save(prompted_grid(prompts, rows), target)
+    with put_in_place(target) as partial:
+        prompted_grid(prompts, rows).save(partial)
     first = rows[0][0]
     print(f"{out}: {len(rows)} prompts × {count} images of {first.width} × {first.height} pixels by {slug}")
     return 0
@@ -76,33 +75,6 @@ def _choose(surroundings: Surroundings, slug: str, folder: str | None) -> Base:
     return bases[slug].model_copy(update={"source": source, "sampled_with": None})
 
 
-def _check_writable(path: Path) -> None:
-    """Raise EvaluationError unless an image may be written there; better known before one is drawn."""
+def _check_kind(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise EvaluationError(str(path), "is of no known kind of image", f"Name it *{' or *'.join(SUFFIXES)}.")
-    with _explained(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        partial = _partial(path)
-        partial.touch()
-        partial.unlink()
-
-
-def _save(grid: Image.Image, path: Path) -> None:
-    with _explained(path):
-        grid.save(_partial(path))
-        _partial(path).replace(path)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{os.getpid()}-{path.name}")
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise EvaluationError(
-            str(path), f"cannot be written: {error.strerror or error}", "Give another --out, in a folder that is there."
-        ) from error

@@ -10,8 +10,9 @@ from diffusers import FluxTransformer2DModel, StableDiffusionPipeline, StableDif
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from director_diffusion.adapters.files import save_adapter, scaled_weights
+from director_diffusion.adapters.files import read_adapter, save_adapter, scaled_weights
 from director_diffusion.adapters.injection import adapter_parameters, adapter_weights, inject_adapter, linears
+from director_diffusion.adapters.merging import base_weights, delta
 from director_diffusion.specs import Adapter, LokrAdapter, LoraAdapter
 
 LORA = LoraAdapter(kind="lora", rank=4, alpha=4)
@@ -79,17 +80,18 @@ def predict(denoiser: nn.Module) -> Tensor:
 
 
 def tiny_unet(family: str) -> UNet2DConditionModel:
-    """A UNet of the family's kinds of blocks; the same weights every time."""
+    """A UNet of the family's kinds of blocks, in SDXL's own order; the same weights every time."""
     return deepcopy(_made_unet(family))
 
 
 @cache
 def _made_unet(family: str) -> UNet2DConditionModel:
     torch.manual_seed(0)
-    shared: dict[str, Any] = {"layers_per_block": 1, "norm_num_groups": 8, "cross_attention_dim": 24}
+    shared: dict[str, Any] = {"norm_num_groups": 8, "cross_attention_dim": 24}
     if family == "sd15":
         unet = UNet2DConditionModel(
             block_out_channels=(16, 32),
+            layers_per_block=1,
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
             attention_head_dim=2,
@@ -97,11 +99,12 @@ def _made_unet(family: str) -> UNet2DConditionModel:
         )
     else:
         unet = UNet2DConditionModel(
-            block_out_channels=(16, 32),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            transformer_layers_per_block=(1, 2),
-            attention_head_dim=(2, 4),
+            block_out_channels=(16, 32, 32),
+            layers_per_block=2,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=(1, 1, 2),
+            attention_head_dim=(2, 4, 4),
             addition_embed_type="text_time",
             addition_time_embed_dim=4,
             projection_class_embeddings_input_dim=8 + 6 * 4,
@@ -131,6 +134,14 @@ def save(denoiser: nn.Module, spec: Adapter, path: Path, role: str = "transforme
     targets = sorted({name.split(".lo")[0] for name in weights})
     save_adapter(path, weights, spec, targets, role=role, metadata={"director": "nolan", "base": "mini"})
     return path
+
+
+@torch.no_grad()
+def deltas(path: Path, base: nn.Module | None = None) -> dict[str, Tensor]:
+    """ΔW (out, in), float32, of each linear that a file adapts; DoRA's depends on the base."""
+    file = read_adapter(path)
+    weights = base_weights(base) if base is not None else {}
+    return {module: delta(file, module, weights.get(module)) for module in file.modules}
 
 
 def header_of(path: Path) -> dict[str, str]:

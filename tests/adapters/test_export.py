@@ -13,7 +13,6 @@ from director_diffusion.adapters.export import export_adapter
 from director_diffusion.adapters.files import load_adapter, read_adapter, save_adapter
 from director_diffusion.adapters.injection import linears
 from director_diffusion.adapters.layouts import in_layout
-from director_diffusion.adapters.merging import deltas
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import LokrAdapter
 from tests.adapters.adapted import (
@@ -21,6 +20,7 @@ from tests.adapters.adapted import (
     adapt,
     attention_linears,
     block_linears,
+    deltas,
     header_of,
     predict,
     save,
@@ -121,13 +121,13 @@ def test_linears_of_different_strength_fuse_too(flux: Load, tmp_path: Path) -> N
 def test_lokr_does_not_fuse(flux: Load, tmp_path: Path) -> None:
     spec = SPECS["lokr"]
     source = save(adapt(flux(), spec), spec, tmp_path / "source.safetensors", "transformer")
-    with pytest.raises(ModelError, match=r"does not fuse.*Export it for ComfyUI, or as a LoRA first"):
+    with pytest.raises(ModelError, match=r"does not fuse.*Export it for ComfyUI, or with"):
         export_adapter(source, tmp_path / "out.safetensors", "kohya", "flux")
     alone = [name for name in block_linears(flux()) if name.endswith((".proj_out", ".ff.net.2"))]
     source = save(adapt(flux(), spec, alone), spec, tmp_path / "source.safetensors", "transformer")
     export_adapter(source, tmp_path / "out.safetensors", "kohya", "flux")
     tensors = load_file(tmp_path / "out.safetensors")
-    for module, change in deltas(source):
+    for module, change in deltas(source).items():
         block, number = module.split(".")[:2]
         name = f"single_blocks_{number}_linear2" if block.startswith("single") else f"double_blocks_{number}_img_mlp_2"
         factors = (tensors[f"lora_unet_{name}.{factor}"] for factor in ("lokr_w1", "lokr_w2"))
@@ -176,6 +176,17 @@ def name_in_comfyui(module: str, family: str) -> str:
     return f"transformer.{module}" if family == "flux" else f"lora_unet_{module.replace('.', '_')}"
 
 
+def name_in_sd_scripts(module: str, family: str) -> str:
+    """Of a linear of `tiny_unet`."""
+    stabilitys = {f"down_blocks_{i}_attentions_{j}": f"input_blocks_{3 * i + j + 1}_1" for i in (1, 2) for j in (0, 1)}
+    stabilitys |= {f"up_blocks_{i}_attentions_{j}": f"output_blocks_{3 * i + j}_1" for i in (0, 1) for j in (0, 1, 2)}
+    stabilitys |= {"mid_block_attentions_0": "middle_block_1"}
+    name = name_in_comfyui(module, family)
+    for ours, theirs in stabilitys.items():
+        name = name.replace(ours, theirs) if family == "sdxl" else name
+    return name
+
+
 @pytest.mark.parametrize("layout", ["comfyui", "delta"])
 @pytest.mark.parametrize(("family", "name"), [*(("flux", name) for name in SPECS), ("sdxl", "dora"), ("sdxl", "lokr")])
 def test_comfyui_patches_the_same_weights(flux: Load, tmp_path: Path, family: str, layout: str, name: str) -> None:
@@ -185,7 +196,7 @@ def test_comfyui_patches_the_same_weights(flux: Load, tmp_path: Path, family: st
     source = save(adapt(flux() if family == "flux" else tiny_unet(family), spec), spec, tmp_path / "s.st", role)
     export_adapter(source, tmp_path / "out.safetensors", layout, family, base=base)
     tensors, weights = load_file(tmp_path / "out.safetensors"), dict(linears(base))
-    changes = dict(deltas(source, base))
+    changes = deltas(source, base)
     names = {name_in_comfyui(module, family) for module in changes}
     assert all(any(key.startswith(f"{name}.") for name in names) for key in tensors)
     for module, change in changes.items():
@@ -201,8 +212,8 @@ def test_kohyas_dora_is_lycoris_own(tmp_path: Path, family: str) -> None:
     export_adapter(source, tmp_path / "out.safetensors", "kohya", family)
     tensors, base = load_file(tmp_path / "out.safetensors"), tiny_unet(family)
     weights = dict(linears(base))
-    for module, change in deltas(source, base):
-        name, weight = f"lora_unet_{module.replace('.', '_')}", weights[module].weight
+    for module, change in deltas(source, base).items():
+        name, weight = name_in_sd_scripts(module, family), weights[module].weight
         rank = tensors[f"{name}.lora_down.weight"].shape[0]
         low_rank = tensors[f"{name}.lora_up.weight"] @ tensors[f"{name}.lora_down.weight"]
         directed = weight + tensors[f"{name}.alpha"] / rank * low_rank
@@ -223,15 +234,6 @@ def test_diffusers_loads_comfyuis_layout_of_flux(flux: Load, flux_pipeline: Flux
     export_adapter(source, tmp_path / "out.safetensors", "comfyui", "flux")
     flux_pipeline.load_lora_weights(tmp_path, weight_name="out.safetensors")
     torch.testing.assert_close(predict(flux_pipeline.transformer), predict(trained), rtol=1e-5, atol=1e-5)
-
-
-def test_a_change_can_be_half_as_large(tmp_path: Path) -> None:
-    spec = SPECS["lokr"]
-    source = save(adapt(tiny_unet("sdxl"), spec), spec, tmp_path / "source.safetensors", "unet")
-    export_adapter(source, tmp_path / "out.safetensors", "delta", "sdxl", dtype=torch.bfloat16)
-    tensors = load_file(tmp_path / "out.safetensors")
-    for module, change in deltas(source):
-        assert torch.equal(tensors[f"lora_unet_{module.replace('.', '_')}.diff"], change.bfloat16())
 
 
 # --- the header --------------------------------------------------------------------------------------------------
@@ -258,8 +260,8 @@ def test_an_export_is_loaded_as_strong_as_it_is(flux: Load, tmp_path: Path) -> N
     trained = adapt(flux(), SPECS["rank_stabilised"])
     source = save(trained, SPECS["rank_stabilised"], tmp_path / "source.safetensors", "transformer")
     export_adapter(source, tmp_path / "out.safetensors", "comfyui", "flux")
-    again = dict(deltas(tmp_path / "out.safetensors"))
-    for module, change in deltas(source):
+    again = deltas(tmp_path / "out.safetensors")
+    for module, change in deltas(source).items():
         torch.testing.assert_close(again[module], change, rtol=1e-6, atol=1e-7)
     lokr = save(adapt(flux(), SPECS["lokr"]), SPECS["lokr"], tmp_path / "lokr.safetensors", "transformer")
     export_adapter(lokr, tmp_path / "out.safetensors", "comfyui", "flux")

@@ -49,6 +49,22 @@ def test_it_computes_what_peft_does(shape: tuple[int, ...], bias: bool) -> None:
         torch.testing.assert_close(mine, theirs)
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+def test_it_compiles_whole(autocast: bool) -> None:
+    """With its gradients; under autocast as a training has it: weights in bfloat16, LoRA in float32."""
+    outcomes = []
+    for compiled in (True, False):
+        model, x = layer(dtype=torch.bfloat16 if autocast else torch.float32), features(2, 7, 12)
+        called = torch.compile(model, fullgraph=True, backend="aot_eager") if compiled else model
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y = called(x)
+        outcomes.append([y, *learned(model, x, y)])
+    assert outcomes[1][0].grad_fn.name() == OURS
+    for whole, plain in zip(*outcomes, strict=True):
+        assert whole.dtype == plain.dtype
+        torch.testing.assert_close(whole, plain)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["features in float32", "features in bfloat16"])
 def test_under_autocast_it_is_as_close_to_the_exact_answer_as_peft_s(dtype: torch.dtype) -> None:
     outcomes = {}
@@ -115,3 +131,11 @@ def test_switched_off_or_merged_it_is_the_linear() -> None:
 def test_without_autocast_an_adapter_of_another_dtype_is_peft_s() -> None:
     model, x = layer(dtype=torch.bfloat16), features(6, 12)
     assert torch.equal(model(x.bfloat16()), layer(ours=False, dtype=torch.bfloat16)(x.bfloat16()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_judged_and_drawn_with_it_is_peft_s_to_the_bit(dtype: torch.dtype) -> None:
+    """As people who load the file will have it: the check that a file reloads compares the two."""
+    x = features(64, 12, dtype=dtype)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        assert torch.equal(layer(dtype=dtype)(x), layer(ours=False, dtype=dtype)(x))

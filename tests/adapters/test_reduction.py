@@ -10,11 +10,10 @@ from diffusers import FluxPipeline, FluxTransformer2DModel
 from safetensors.torch import load_file
 
 from director_diffusion.adapters.export import export_adapter
-from director_diffusion.adapters.merging import deltas
 from director_diffusion.adapters.reduction import reduce_to_lora
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import LokrAdapter
-from tests.adapters.adapted import SPECS, adapt, header_of, predict, save, tiny_unet, unet_pipeline
+from tests.adapters.adapted import SPECS, adapt, deltas, header_of, predict, save, tiny_unet, unet_pipeline
 
 Load = Callable[[], FluxTransformer2DModel]
 UNETS = ["sd15", "sdxl"]
@@ -87,7 +86,7 @@ def test_the_error_is_told(tmp_path: Path) -> None:
     spec = SPECS["lokr"]
     source = save(adapt(tiny_unet("sdxl"), spec), spec, tmp_path / "source.safetensors", "unet")
     report = export_adapter(source, out := tmp_path / "out.safetensors", "lora", "sdxl", rank=3)
-    reduced, whole = dict(deltas(out)), dict(deltas(source))
+    reduced, whole = deltas(out), deltas(source)
     for module, error in report.errors.items():
         left = whole[module] - reduced[module]
         assert (left.norm() / whole[module].norm()).item() == pytest.approx(error, rel=1e-4)

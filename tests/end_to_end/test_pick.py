@@ -34,8 +34,8 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     steps: list[int] = []
     original = TrainingState.learn
 
-    def counting(self: TrainingState, batches: object) -> None:
-        original(self, batches)  # type: ignore[arg-type]
+    def counting(self: TrainingState, *arguments: object) -> None:
+        original(self, *arguments)  # type: ignore[arg-type]
         steps.append(self.step)
 
     monkeypatch.setattr(TrainingState, "learn", counting)
@@ -126,6 +126,7 @@ def test_a_pick_of_another_training_is_warned_of(project: TinyProject) -> None:
     assert not checks["pick_holds"].passed
     assert not checks["pick_holds"].blocking
     assert "was made of another training" in checks["pick_holds"].description
+    assert checks["pick_holds"].description in project.director("pick", "nolan").out
     assert adapter_facts(project)["chosen by"] == "held-out loss"
 
 

@@ -74,13 +74,18 @@ def test_sdxl_is_told_the_true_sizes(built: TinyProject) -> None:
 
 def test_exports_for_other_tools(built: TinyProject) -> None:
     out = built.folder / "exports"
-    for recipe, layout in (("mini_sdxl_lora", "kohya"), ("mini_sd15_lora", "comfyui"), ("mini_lokr", "lora")):
+    out.mkdir()
+    for recipe, layout in (("mini_sdxl_lora", "comfyui"), ("mini_sd15_lora", "kohya"), ("mini_lokr", "lora")):
         target = out / f"{recipe}-{layout}.safetensors"
         outcome = built.director("export", "nolan", "--recipe", recipe, "--layout", layout, "--out", str(target))
         assert outcome.code == 0, outcome.err
         with safe_open(target, framework="pt") as file:
             assert file.metadata()["trigger"] == "nolan style"
             assert any("lora_" in name for name in file.keys())  # noqa: SIM118 — no mapping
+    words = ("--recipe", "mini_sdxl_lora", "--layout", "kohya", "--out", str(out / "other.safetensors"))
+    outcome = built.director("export", "nolan", *words)
+    assert outcome.code == 1
+    assert "is not of SDXL's own UNet" in outcome.err
     outcome = built.director("export", "nolan", "--recipe", "mini_lokr", "--out", str(out / "adapter.bin"))
     assert outcome.code == 1
     assert "Let it end in .safetensors" in outcome.err

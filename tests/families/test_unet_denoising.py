@@ -1,12 +1,13 @@
 """The UNets: loss and gradients equal diffusers' own training scripts, and presets reach the real models' linears."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler, DiffusionPipeline
+from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline
 from diffusers.training_utils import compute_snr
 from torch import Tensor, nn
 
@@ -37,6 +38,19 @@ def test_presets_reach_the_linears_of_the_real_models(name: str, attention: int,
     assert bool(projections) == (name == "sdxl")
     with pytest.raises(ModelError, match="Choose one of attention, all_block_linears"):
         get_family(name).target_modules(unet, "late_single_blocks")
+
+
+# --- the scale of latents ----------------------------------------------------------------------------------------
+
+
+def test_a_vae_that_tells_no_scale_has_diffusers_own(tmp_path: Path) -> None:
+    """As Stable Diffusion 1.x's of 2022."""
+    folder = save_base(tmp_path / "base", "sd15")
+    path = folder / "vae/config.json"
+    config = json.loads(path.read_text())
+    del config["scaling_factor"]
+    path.write_text(json.dumps(config))
+    assert get_family("sd15").latent_scale(folder).scale == AutoencoderKL.from_config(config).config.scaling_factor
 
 
 # --- the objective -----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The doctor: every lack comes with the way to mend it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -36,6 +37,7 @@ def test_models_are_found_awaited_or_missing(tmp_path: Path) -> None:
                 "hub": HUB,
                 "loose": HubSource(kind="hub", repo="owner/loose"),
             },
+            families={"flux"},
             trained_here=[],
             device="cpu",
             store=Store(str(tmp_path / "not yet" / "made")),
@@ -159,11 +161,27 @@ def test_a_full_disk_is_a_warning(tmp_path: Path) -> None:
     assert "Free" in full.mend
 
 
+@pytest.mark.parametrize(
+    ("families", "gib", "state"),
+    [({"flux", "sdxl"}, 24, "warning"), ({"flux"}, 80, "ok"), ({"sdxl", "sd15"}, 24, "ok"), ({"flux_pixel"}, 8, "ok")],
+)
+def test_only_a_project_of_flux_wants_a_large_gpu(
+    monkeypatch: pytest.MonkeyPatch, families: set[str], gib: int, state: str
+) -> None:
+    gpu = SimpleNamespace(name="GPU", total_memory=gib * 2**30)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: gpu)
+    finding = examine_device("cuda", families=families)
+    assert (finding.state, finding.detail) == (state, f"1 × GPU, {gib} GiB")
+    assert ("Flux" in finding.mend) == (state == "warning")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_missing_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = examine_device("cuda")
+    finding = examine_device("cuda", families={"flux"})
     assert finding.state == "missing"
     assert finding.mend
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
-    assert "nvidia-smi" in examine_device("cuda").detail
+    assert "nvidia-smi" in examine_device("cuda", families={"flux"}).detail

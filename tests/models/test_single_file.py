@@ -419,6 +419,7 @@ def test_the_doctor_tells_of_a_rest_to_be_downloaded(flux: Tensors, tmp_path: Pa
     assert (pinned.state, "owner/name, its rest, is not downloaded yet" in pinned.detail) == ("warning", True)
     findings = examine(
         {"base": of_the_hub("a" * 40)},
+        families={"flux"},
         trained_here=[],
         device="cpu",
         store=Store(str(tmp_path / "store")),

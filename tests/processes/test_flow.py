@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from diffusers.training_utils import compute_density_for_timestep_sampling
+from pydantic import ValidationError
 
 from director_diffusion.processes import Flow
 from director_diffusion.processes.flow import interpolate, sigmas, velocity_target
@@ -38,13 +39,21 @@ def test_the_shift_adds_its_logarithm_to_logits() -> None:
 
 
 def test_style_friendly_levels_are_normal_in_log_snr() -> None:
-    """log SNR = 2 log((1 - sigma) / sigma) ~ N(mean, std²) (Choi et al. 2024, eq. 7); -6 and 2 unless said."""
+    """log SNR = 2 log((1 - sigma) / sigma) ~ N(mean, std²) (Choi et al. 2024, eq. 7), whatever the base shifts."""
     for spec, mean, std in (
+        (Timesteps(kind="style_friendly"), -6.0, 2.0),
         (Timesteps(kind="style_friendly", shift="none"), -6.0, 2.0),
-        (Timesteps(kind="style_friendly", mean=-4.0, std=1.0, shift="none"), -4.0, 1.0),
+        (Timesteps(kind="style_friendly", mean=-4.0, std=1.0), -4.0, 1.0),
     ):
         sigma = sigmas(NORMAL.double(), spec, 3.0)
         torch.testing.assert_close(2 * ((1 - sigma) / sigma).log(), mean + std * NORMAL.double())
+
+
+def test_a_factor_beside_a_told_log_snr_is_refused() -> None:
+    with pytest.raises(ValidationError, match="kind style_friendly takes no factor for shift"):
+        Timesteps(kind="style_friendly", shift=3.0)
+    told = Timesteps(kind="style_friendly")
+    assert Timesteps.model_validate_json(told.model_dump_json()) == told
 
 
 def test_uniform_levels_are_alike() -> None:

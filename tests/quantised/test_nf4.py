@@ -1,5 +1,6 @@
 """A base in 4 bits: what it holds, and adapters trained on it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import torch
 from bitsandbytes.functional import dequantize_4bit
 from bitsandbytes.nn import Linear4bit
 from diffusers import FluxTransformer2DModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from director_diffusion.errors import ModelError
 from director_diffusion.families import get_family
 from director_diffusion.training.checks import judge
 from director_diffusion.training.rows import WEIGHTS, TrainingResult
@@ -61,6 +63,20 @@ def test_linears_of_blocks_are_in_4_bits_and_all_else_as_it_was(wide: Path) -> N
         expected = FAMILY.predict(whole, noisy, t, prompt, 1.0)
         found = FAMILY.predict(quantised, noisy, t, prompt, 1.0)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_that_the_files_lack_are_named(wide: Path) -> None:
+    index = wide / "transformer/diffusion_pytorch_model.safetensors.index.json"
+    shards = json.loads(index.read_text())["weight_map"]
+    path = wide / "transformer" / shards["proj_out.weight"]
+    tensors = load_file(path)
+    del tensors["proj_out.weight"]
+    save_file(tensors, path)
+    with pytest.raises(ModelError, match=r"lacks 1 of its weights, as 'proj_out.weight'"):
+        FAMILY.load_denoiser(wide, device="cpu", dtype=torch.float32, quantised="nf4")
+    path.unlink()
+    with pytest.raises(ModelError, match=f"transformer/ lacks {path.name}"):
+        FAMILY.load_denoiser(wide, device="cpu", dtype=torch.float32, quantised="nf4")
 
 
 @pytest.mark.parametrize(

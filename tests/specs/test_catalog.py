@@ -253,3 +253,24 @@ def test_a_circle_of_starts_and_a_start_that_is_not_made_are_refused(tmp_path: P
     write(folder / "projects", "demo", {**demo, "recipes": ["mini_b"]})
     with pytest.raises(SpecError, match=r"demo\.yaml: recipes: mini_b starts from mini_c, which this project does not"):
         load_catalog(folder)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "problem"),
+    [
+        ("mini_lora", {"objective": {"min_snr_gamma": 5}}, "objective: mini is a flow .* takes no min_snr_gamma"),
+        (
+            "sdxl_lora_1024",
+            {"adapter": {"kind": "lora", "rank": 4, "alpha": 4, "targets": "late_single_blocks"}},
+            "adapter.targets: sdxl is a UNet .* no single blocks",
+        ),
+    ],
+)
+def test_a_recipe_asks_only_what_its_base_can_give(
+    tmp_path: Path, recipe: str, changes: dict[str, object], problem: str
+) -> None:
+    folder = copy_configs(tmp_path)
+    usual = yaml.safe_load((folder / "recipes" / f"{recipe}.yaml").read_text())
+    write(folder / "recipes", recipe, {**usual, **changes})
+    with pytest.raises(SpecError, match=problem):
+        load_catalog(folder)

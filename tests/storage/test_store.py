@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from director_diffusion.errors import BusyError, StoreError
-from director_diffusion.storage import Artifact, ItemCache, Manifest, Store
+from director_diffusion.storage import Artifact, CheckOutcome, ItemCache, Manifest, Store
 from director_diffusion.storage.artifact import (
     content_version,
     describe_files,
@@ -19,6 +19,7 @@ from director_diffusion.storage.artifact import (
     latest_artifact,
     partition_folder,
     set_latest,
+    usable_artifact,
     write_artifact,
 )
 from director_diffusion.storage.lock import writer_lock
@@ -44,7 +45,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         store.fs.rm(store.root, recursive=True)
 
 
-def make(store: Store, folder: Path, key: str, text: str, references: tuple[str, ...] = ()) -> Artifact:
+def make(
+    store: Store,
+    folder: Path,
+    key: str,
+    text: str,
+    references: tuple[str, ...] = (),
+    checks: tuple[CheckOutcome, ...] = (),
+) -> Artifact:
     folder.mkdir(exist_ok=True)
     (folder / "a.txt").write_text(text)
     write_table(folder / "deep" / "rows.parquet", Row, [Row("x", (1, 2), None)])
@@ -57,6 +65,7 @@ def make(store: Store, folder: Path, key: str, text: str, references: tuple[str,
         version=content_version(files, references),
         files=files,
         references=references,
+        checks=checks,
         code_version="1",
         seconds=0.0,
     )
@@ -83,6 +92,13 @@ def test_files_are_replaced_whole_and_listed(store: Store) -> None:
 def test_an_absent_file_says_so(store: Store) -> None:
     with pytest.raises(StoreError, match=r"none\.txt: is not in the store"):
         store.read("none.txt")
+    with pytest.raises(StoreError, match=r"none\.txt: is not in the store"):
+        store.read_start("none.txt", 8)
+
+
+def test_a_files_start_is_read_alone(store: Store) -> None:
+    store.write("a.txt", b"12345")
+    assert [store.read_start("a.txt", size) for size in (0, 3, 5, 9)] == [b"", b"123", b"12345", b"12345"]
 
 
 def test_a_full_disk_is_explained_and_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +126,23 @@ def test_an_artifact_is_invisible_until_it_is_the_latest(store: Store, tmp_path:
     set_latest(second)
     assert latest_artifact(store, ("mini", "latents"), "nolan").read("a.txt") == b"two"
     assert found.read("a.txt") == b"one", "an older version stays readable"
+
+
+def test_what_a_blocking_check_refused_is_seen_and_not_used(store: Store, tmp_path: Path) -> None:
+    def judged(key: str, *, blocking: bool) -> Artifact:
+        outcome = CheckOutcome(name="finite", passed=False, blocking=blocking, description="3 are not")
+        return make(store, tmp_path / key, key, key, checks=(outcome,))
+
+    asset = ("mini", "latents")
+    set_latest(judged("warned", blocking=False))
+    assert usable_artifact(store, asset, "nolan").read("a.txt") == b"warned"
+    set_latest(judged("refused", blocking=True))
+    assert latest_artifact(store, asset, "nolan").read("a.txt") == b"refused"
+    with pytest.raises(
+        StoreError,
+        match=r"^mini/latents of nolan: may not be used: its check finite failed \(3 are not\)\. Mend the cause, then",
+    ):
+        usable_artifact(store, asset, "nolan")
 
 
 def test_tables_come_back_as_rows(store: Store, tmp_path: Path) -> None:

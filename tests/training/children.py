@@ -76,12 +76,15 @@ def _train(
 
 
 def stop_after(steps: int) -> Callable[[], bool]:
-    """A stop that is asked for during the step of this number, counted from where the training goes on."""
+    """A stop that is asked for during the step of this number, counted from where the training goes on.
+
+    It is asked once before the first.
+    """
     asked = 0
 
     def stop() -> bool:
         nonlocal asked
         asked += 1
-        return asked >= steps
+        return asked > steps
 
     return stop

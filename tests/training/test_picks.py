@@ -28,7 +28,8 @@ from director_diffusion.training.picks import (
 )
 from director_diffusion.training.rows import Pick, TrainingResult
 from director_diffusion.training.state import TrainingState
-from director_diffusion.training.stopping import Stop, TrainingStopped
+from director_diffusion.training.stopping import TrainingStopped
+from tests.training.children import stop_after
 from tests.training.trainings import METADATA, RECIPE, Dataset, make_job, varied
 
 Train = Callable[..., TrainingResult]
@@ -40,19 +41,13 @@ def picked(result: TrainingResult, step: int, strength: float = 1.0, why: str = 
     return Pick(training=result.training, step=step, strength=strength, who="ann", why=why)
 
 
-def stop_after(steps: int) -> Stop:
-    """Asks for a stop once the loop has asked so many times, which it does after every step."""
-    asked = iter(range(1, steps + 1))
-    return lambda: next(asked, steps) >= steps
-
-
 def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of each step that is learned from now on."""
     learned: list[int] = []
     original = TrainingState.learn
 
-    def counting(self: TrainingState, batches: object) -> None:
-        original(self, batches)  # type: ignore[arg-type]
+    def counting(self: TrainingState, *arguments: object) -> None:
+        original(self, *arguments)  # type: ignore[arg-type]
         learned.append(self.step)
 
     monkeypatch.setattr(TrainingState, "learn", counting)

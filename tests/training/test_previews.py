@@ -23,6 +23,7 @@ from director_diffusion.storage.store import Store
 from director_diffusion.tensors import read_tensors, write_item
 from director_diffusion.training.rows import TrainingResult
 from director_diffusion.training.state import TrainingState
+from director_diffusion.training.stopping import TrainingStopped
 from director_diffusion.training.train import Trained, train_adapter
 from tests.training.test_resume import KillAfter, KilledError
 from tests.training.trainings import (
@@ -158,7 +159,7 @@ def test_other_preview_prompts_train_nothing_and_are_drawn_of_every_step(
     assert make_job(first, RECIPE, work).identity == make_job(second, RECIPE, work).identity
     kept = look(tmp_path / "run", first)
     bytes_before, learned = hash_folder(tmp_path / "run" / "out"), []
-    monkeypatch.setattr(TrainingState, "learn", lambda self, batches: learned.append(batches))
+    monkeypatch.setattr(TrainingState, "learn", lambda self, batches, stills: learned.append(batches))
     again = look(tmp_path / "run", second)
     assert not learned
     assert hash_folder(tmp_path / "run" / "out") == bytes_before
@@ -198,3 +199,23 @@ def test_guidance_of_the_base_where_the_plan_sets_none(
     )  # fmt: skip
     train_adapter(job, out=out, metadata=METADATA, progress=Silent())
     assert asked == {(1.5, 2, 96, 48)}
+
+
+def test_other_guidance_of_the_base_draws_other_pictures(dataset: Dataset, tmp_path: Path) -> None:
+    """Where the plan leaves it to the base, which trains nothing anew for it."""
+    data, spec, kept = with_previews(dataset, "a"), SPEC.model_copy(update={"guidance": None}), []
+    for guidance in (1.5, 3.0):
+        base = BASE.model_copy(update={"guidance": BASE.guidance.model_copy(update={"sample": guidance})})
+        (tmp_path / "out").mkdir(exist_ok=True)
+        job = make_job(data, RECIPE, tmp_path / "work", base=base, previews=spec)
+        trained = train_adapter(job, out=tmp_path / "out", metadata=METADATA, progress=Silent())
+        kept.append((trained.result.training, trained.pictures["previews"].tobytes()))
+    assert kept[0][0] == kept[1][0]
+    assert kept[0][1] != kept[1][1]
+
+
+def test_a_stop_is_heard_between_the_pictures_of_finished_steps(dataset: Dataset, tmp_path: Path) -> None:
+    look(tmp_path / "run", with_previews(dataset, "a", "b"))
+    job = make_job(with_previews(dataset, "a", "c"), RECIPE, tmp_path / "run" / "work", previews=SPEC)
+    with pytest.raises(TrainingStopped, match="stopped after step 7 of 7"):
+        train_adapter(job, out=tmp_path, metadata=METADATA, progress=Silent(), stop=lambda: True)

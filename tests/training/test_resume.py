@@ -108,6 +108,30 @@ def test_without_the_steps_that_it_finished_a_training_starts_anew(train: Train,
     assert hash_folder(tmp_path / "killed" / "out") == hash_folder(tmp_path / "whole" / "out")
 
 
+def test_starting_anew_it_keeps_its_own_checkpoints(train: Train, tmp_path: Path) -> None:
+    """Those of the first start are further on: they would outlive the new ones, and be of no use again."""
+    train(name="whole")
+    with pytest.raises(KilledError):
+        train(name="killed", progress=KillAfter(7))
+    shutil.rmtree(tmp_path / "killed" / "store" / "cache" / "trainings")
+    with pytest.raises(KilledError):
+        train(name="killed", progress=KillAfter(3))
+    assert train(name="killed").resumed_from == 2
+    assert hash_folder(tmp_path / "killed" / "out") == hash_folder(tmp_path / "whole" / "out")
+
+
+def test_where_the_chosen_step_is_gone_it_is_trained_again(train: Train, tmp_path: Path) -> None:
+    whole = train(name="whole")
+    before = hash_folder(tmp_path / "whole" / "out")
+    (lost,) = (tmp_path / "whole" / "store").rglob(f"step-{whole.chosen_step:06d}.safetensors")
+    others = sorted(path for path in lost.parent.iterdir() if path != lost)
+    lost.unlink()
+    assert train(name="whole").chosen_step == whole.chosen_step
+    assert lost.exists()
+    assert sorted(path for path in lost.parent.iterdir() if path != lost) == others
+    assert hash_folder(tmp_path / "whole" / "out") == before
+
+
 def test_half_a_checkpoint_is_none(train: Train, tmp_path: Path) -> None:
     with pytest.raises(KilledError):
         train(name="killed", progress=KillAfter(3))

@@ -63,9 +63,18 @@ def test_stopped_again_and_again_it_still_ends_in_the_same_bytes(train: Train, t
     train(name="whole")
     for steps in range(1, 7):
         with pytest.raises(TrainingStopped, match=f"stopped after step {steps} "):
-            train(name="stopped", stop=lambda: True)
+            train(name="stopped", stop=stop_after(1))
     assert train(name="stopped").resumed_from == 6
     assert hash_folder(tmp_path / "stopped" / "out") == hash_folder(tmp_path / "whole" / "out")
+
+
+def test_asked_before_its_first_step_it_judges_and_trains_nothing(
+    train: Train, tmp_path: Path, judged: list[None]
+) -> None:
+    with pytest.raises(TrainingStopped, match="stopped after step 0 of 7"):
+        train(name="stopped", stop=lambda: True)
+    assert not judged
+    assert not steps_in(tmp_path / "stopped", "step-*")
 
 
 def test_a_stop_with_the_last_step_finds_the_training_over(train: Train, tmp_path: Path) -> None:
@@ -105,6 +114,13 @@ def over_inside() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def broken_inside() -> None:
+    """One that is interrupted, and fails before it can stop."""
+    with interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("memory ran out")
+
+
 def test_an_interrupt_is_a_question_inside_and_ends_the_run_outside() -> None:
     with pytest.raises(DagsterExecutionInterruptedError, match="stopped after step 3 of 7"):
         stopped_inside()
@@ -115,6 +131,12 @@ def test_an_interrupt_that_came_too_late_to_stop_a_step_is_not_lost() -> None:
         over_inside()
     with interruptible() as stop:
         assert not stop(), "and is over then"
+
+
+def test_an_interrupt_outlives_an_error_that_came_after_it() -> None:
+    with pytest.raises(DagsterExecutionInterruptedError, match="memory ran out") as caught:
+        broken_inside()
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
 def test_an_error_inside_stays_what_it_is() -> None:

@@ -61,7 +61,7 @@ def learn(state: TrainingState, dataset: Dataset, steps: int, recipe: Any = RECI
     data = load_dataset(dataset.latents, dataset.prompts, dataset.store, family)
     batches = TrainingBatches(data, recipe, Flow(lambda cells: 1.0))
     for step in range(steps):
-        state.learn(list(batches.of_step(step)))
+        state.learn(list(batches.of_step(step)), batches.stills_of(step))
 
 
 # --- what it leaves behind ---------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_the_average_is_over_adapter_weights_with_the_recipes_decay(mini_base: P
         batches = TrainingBatches(data, recipe, Flow(lambda cells: 1.0))
         expected = [parameter.detach().clone() for parameter in state.parameters]
         for step in range(4):
-            state.learn(list(batches.of_step(step)))
+            state.learn(list(batches.of_step(step)), batches.stills_of(step))
             kept = min(decay, (1 + step) / (10 + step)) if step else 0.0  # diffusers' own warm-up of the average
             expected = [kept * e + (1 - kept) * p.detach() for e, p in zip(expected, state.parameters, strict=True)]
         assert len(state.average.shadow_params) == 2 * LINEARS

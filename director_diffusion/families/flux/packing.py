@@ -34,7 +34,7 @@ def unpack(tokens: Tensor, side: int, *, height: int, width: int) -> Tensor:
 
 def token_places(rows: int, columns: int, *, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(rows · columns, 3): what Flux's rotary embedding is given of each token: 0, its row, its column."""
-    places = torch.zeros(rows, columns, 3)
-    places[..., 1] += torch.arange(rows)[:, None]
-    places[..., 2] += torch.arange(columns)[None]
-    return places.reshape(-1, 3).to(device, dtype)
+    # Made where they are read: every step asks for them, and a copy from the host would wait for the device.
+    down, across = torch.arange(rows, device=device), torch.arange(columns, device=device)
+    places = torch.cartesian_prod(down, across)
+    return torch.nn.functional.pad(places, (1, 0)).to(dtype)

@@ -4,16 +4,15 @@ Belongs here: loading, presets of targets, latents' scale, the scheduler's noise
 `director_diffusion.processes`', the loop `director_diffusion.training`'s.
 """
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from director_diffusion.errors import ModelError
+from director_diffusion.families.attention import plain_products_of_few
 from director_diffusion.families.base import Conditions, LatentScale, Placement
 from director_diffusion.families.folders import read_json
 from director_diffusion.families.loading import load_frozen
@@ -22,6 +21,7 @@ from director_diffusion.processes import Diffusion
 
 _ATTENTION = ("*.transformer_blocks.*.attn?.to_*",)
 _FEED_FORWARD = ("*.transformer_blocks.*.ff.*",)
+_SCALE = 0.18215  # diffusers' own, where a VAE's configuration tells none, as those of 2022 (Rombach et al. 2022)
 _PROJECTIONS = ("*.attentions.*.proj_in", "*.attentions.*.proj_out")  # SDXL's; SD 1.5's are convolutions
 
 
@@ -51,7 +51,7 @@ def latent_scale(folder: Path) -> LatentScale:
             raise ModelError(
                 str(folder), f"has a VAE with {name}, which this family does not use", "Give a base with its own VAE."
             )
-    return LatentScale(0.0, config["scaling_factor"])
+    return LatentScale(0.0, config.get("scaling_factor", _SCALE))
 
 
 def process(folder: Path) -> Diffusion:
@@ -82,8 +82,7 @@ def predict(denoiser: nn.Module, noisy: Tensor, t: Tensor, conditions: Condition
     added = None
     if "time_ids" in conditions:
         added = {"text_embeds": conditions["pooled_prompt_embeds"].to(dtype), "time_ids": conditions["time_ids"]}
-    # On a CPU, torch's flash attention goes back twice as slowly as plain products, at the few tokens of tiny bases.
-    with sdpa_kernel(SDPBackend.MATH) if noisy.device.type == "cpu" else nullcontext():
+    with plain_products_of_few(noisy.shape[-2] * noisy.shape[-1], noisy.device):  # a cell is at most a token
         predicted: Tensor = unet(
             noisy.to(dtype), t, conditions["prompt_embeds"].to(dtype), added_cond_kwargs=added, return_dict=False
         )[0]

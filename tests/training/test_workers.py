@@ -1,4 +1,4 @@
-"""Processes: a training shared by two is the training of one, and none of them outlives the others.
+"""Workers: a training shared by two is the training of one, and none of them outlives the others.
 
 They come from the fork server that has the libraries (`tests.tiny_project`); one test starts them as users do.
 """
@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from director_diffusion.errors import TrainingError
 from director_diffusion.hashing import hash_folder
 from director_diffusion.progress import Silent
-from director_diffusion.training import processes
+from director_diffusion.training import workers
 from director_diffusion.training.rows import WEIGHTS, CurvePoint, TrainingResult
 from director_diffusion.training.stopping import TrainingStopped
 from tests.tiny_project import CHILDREN
@@ -32,7 +32,7 @@ ROWS = varied(RECIPE, gradient_accumulation=1, batch_size=2, steps=5)
 
 @pytest.fixture(autouse=True)
 def quick_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "CONTEXT", CHILDREN)
+    monkeypatch.setattr(workers, "CONTEXT", CHILDREN)
 
 
 class Seen(Silent):
@@ -83,12 +83,22 @@ def test_each_taking_rows_of_every_batch_is_the_same_training(train: Train, tmp_
     assert_alike(train(ROWS, name="one"), train(ROWS, name="two", processes=2), tmp_path)
 
 
+class Steps(Silent):
+    """Counts them."""
+
+    done = 0
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self.done += steps
+
+
 def test_stopped_in_the_middle_both_stop_after_the_same_step_and_end_in_the_same_bytes(
     train: Train, tmp_path: Path
 ) -> None:
     train(SHARED, name="whole", processes=2)
+    steps = Steps()
     with pytest.raises(TrainingStopped, match="stopped after step 10 of 12, saved"):
-        train(SHARED, name="stopped", processes=2, stop=lambda: True)
+        train(SHARED, name="stopped", processes=2, progress=steps, stop=lambda: steps.done >= 1)
     assert train(SHARED, name="stopped", processes=2).resumed_from == 10
     assert hash_folder(tmp_path / "stopped" / "out") == hash_folder(tmp_path / "whole" / "out")
 
@@ -98,14 +108,14 @@ class KillOne(Silent):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int):
         self._left, self._pids = after, list[int]()
-        start = processes._start
+        start = workers._start
 
-        def noting(*arguments: object) -> processes._Worker:
+        def noting(*arguments: object) -> workers._Worker:
             worker = start(*arguments)  # type: ignore[arg-type]
             self._pids.append(worker.process.pid or 0)
             return worker
 
-        monkeypatch.setattr(processes, "_start", noting)
+        monkeypatch.setattr(workers, "_start", noting)
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         self._left -= steps

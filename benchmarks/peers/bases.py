@@ -1,6 +1,6 @@
-"""Shapes: a base with random weights, in the sizes of a real one.  A process of its own.
+"""Bases: one with random weights, in the sizes of a real one.  A process of its own.
 
-    python -m benchmarks.peers.shapes FOLDER flux|sdxl real|tiny cpu|cuda
+    python -m benchmarks.peers.bases FOLDER flux|sdxl real|tiny cpu|cuda
 
 Writes a whole base in diffusers' layout, in bfloat16.  The weights are made on the device and mean nothing: a step
 takes the same time with them.  Tokenizers are those of models/mini, whose vocabularies the embeddings hold.

@@ -1,4 +1,4 @@
-"""Processes: one training shared by several, each with a part of every step (data parallel).
+"""Workers: one training shared by several processes, each with a part of every step (data parallel).
 
 Belongs here: starting them on this machine, passing on what they tell, and ending them together.  What a process does
 is `loop`'s; what they add up, `acceleration`'s.
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+_FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM)
 WAIT_S = 0.2  # between looks at whether to stop
 LAST_WORDS_S = 3.0  # for the others to tell what went wrong, of which one may be the cause
 
@@ -53,7 +54,7 @@ class _Worker:
     gone: bool = False
 
 
-def train_in_processes(job: TrainingJob, progress: Progress, stop: Stop) -> Spent:
+def train_in_workers(job: TrainingJob, progress: Progress, stop: Stop) -> Spent:
     """As `loop.train_steps`, by `job.processes` processes.
 
     Raises what the first of them raised, TrainingError where one was killed.
@@ -75,7 +76,12 @@ def train_in_processes(job: TrainingJob, progress: Progress, stop: Stop) -> Spen
 def _start(job: TrainingJob, rank: int, port: int) -> _Worker:
     here, there = CONTEXT.Pipe()
     process = CONTEXT.Process(target=_work, args=(job, rank, port, there), daemon=True)
-    process.start()
+    # A terminal's Ctrl-C reaches them too: held off until they ignore it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_OUTSIDE)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     there.close()  # theirs alone, so that its end is theirs
     return _Worker(rank, process, here)
 
@@ -148,7 +154,7 @@ def _aftermath(error: Exception) -> int:
 
 def _work(job: TrainingJob, rank: int, port: int, pipe: Connection) -> None:
     """One process: what torchrun sets, then the training."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _FROM_OUTSIDE:
         signal.signal(number, signal.SIG_IGN)  # the process that started this one says when to stop
     _end_with_parent()
     os.environ.update(
@@ -183,7 +189,7 @@ def _work(job: TrainingJob, rank: int, port: int, pipe: Connection) -> None:
 
 def _asked_to_stop(pipe: Connection, accelerator: Accelerator) -> Callable[[], bool]:
     """All must stop after the same step, so they ask each other; now and then, since that waits for the device."""
-    step, asked = 0, False
+    step, asked = -1, False
 
     def stop() -> bool:
         nonlocal step, asked

@@ -1,4 +1,4 @@
-"""Previews: pictures in run metadata.
+"""Pictures in run metadata.
 
 Dagster shows no image type, but renders Markdown, so a picture travels as a small JPEG in a data URI.
 """
