@@ -41,7 +41,7 @@ def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
     os.environ["DAGSTER_HOME"] = str(home)
     instance = dg.DagsterInstance.get()
     if surroundings.deployment.gpus:
-        instance.event_log_storage.set_concurrency_slots(GPU, surroundings.deployment.gpus)
+        instance.event_log_storage.set_concurrency_slots(GPU, 1)  # steps do not share: each takes the first GPU
     return instance
 
 

@@ -60,7 +60,10 @@ class Deployment(Spec):
         "in_process", description="Of runs that Dagster launches; `director run` is always one process."
     )
     device: Literal["cpu", "cuda"] = "cpu"
-    gpus: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="Slots of the `gpu` pool; 0 sets no limit.")
+    gpus: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0,
+        description="Of this machine. One step at a time has them all; above 1, `training_processes` uses the others.",
+    )
     training_processes: PositiveInt = Field(
         1, description="Processes that share one training, each with a GPU of its own on `cuda`."
     )
@@ -77,6 +80,9 @@ class Deployment(Spec):
             raise ValueError(
                 f"device {self.device!r} does not go with gpus {self.gpus}: cuda needs 1 or more, cpu needs 0"
             )
-        if self.device == "cuda" and self.training_processes > self.gpus:
-            raise ValueError(f"training_processes {self.training_processes} must be at most gpus {self.gpus}")
+        if self.device == "cuda" and self.training_processes != self.gpus:
+            raise ValueError(
+                f"training_processes {self.training_processes} must be gpus {self.gpus}: "
+                "a training has all of them, since steps are not told yet which one to take"
+            )
         return self

@@ -81,6 +81,9 @@ def test_a_deployment_cannot_ask_for_a_device_it_has_not(tmp_path: Path) -> None
     data = {"store": "s", "device": "cuda", "gpus": 0, "hub": {"kind": "folder"}}
     with pytest.raises(SpecError, match="cuda needs 1 or more"):
         load_spec(write(tmp_path, "d", data), Deployment)
+    with pytest.raises(SpecError, match="training_processes 1 must be gpus 4: a training has all of them"):
+        load_spec(write(tmp_path, "d", data | {"gpus": 4}), Deployment)
+    assert load_spec(write(tmp_path, "d", data | {"gpus": 4, "training_processes": 4}), Deployment).gpus == 4
 
 
 def copy_configs(tmp_path: Path) -> Path:
