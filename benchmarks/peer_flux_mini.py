@@ -1,13 +1,13 @@
 """Our training beside diffusers' own Flux script: on 2 cores with the mini base, from start to saved adapter.
 
     python -m benchmarks.peer_flux_mini --diffusers FOLDER [--peer-python PYTHON] [--steps 400] [--repetitions 3]
-        [--prompts captions|one] [--cores 2] [--threads 2] [--json]
+        [--precision float32|bfloat16] [--prompts captions|one] [--cores 2] [--threads 2] [--json]
 
 FOLDER is a checkout of diffusers (its `examples/` are enough); the script is run as it is, with `--cache_latents` and
 no validation.  Both sides get the same drawn pictures, prompts, base, linears, rank, optimizer, schedule, batch and
-steps, in float32, as processes of their own that take turns.  With captions (the default) the script needs `datasets`,
-so PYTHON may be an interpreter that has it beside what this project installs; `--prompts one` gives all pictures one
-prompt, which needs nothing more.
+steps, in float32 as mini's recipes or in bfloat16 as those of real bases, as processes of their own that take turns.
+With captions (the default) the script needs `datasets`, so PYTHON may be an interpreter that has it beside what this
+project installs; `--prompts one` gives all pictures one prompt, which needs nothing more.
 
 Times end with the adapter's file; ours include encoding pictures and prompts, and judging, which theirs has none of.
 What is spent on imports is what `python -X importtime` says in a training of a few steps.  The held-out loss is one
@@ -36,7 +36,7 @@ IMPORT_STEPS, IMPORT_FLAGS = 4, ("-X", "importtime")
 SPEED, PACKAGES = 1.5, ("torch", "diffusers", "transformers", "peft", "accelerate")
 
 
-def mini_task(folder: Path, *, steps: int, captioned: bool) -> Task:
+def mini_task(folder: Path, *, steps: int, captioned: bool, precision: str) -> Task:
     """The recipe mini_lora, as far as both sides can follow it."""
     return Task(
         folder=str(folder),
@@ -56,7 +56,7 @@ def mini_task(folder: Path, *, steps: int, captioned: bool) -> Task:
         lr=8e-4,
         weight_decay=1e-4,
         beta2=0.99,
-        precision="float32",
+        precision=precision,
         compiled=False,
         device="cpu",
     )
@@ -69,7 +69,9 @@ def compare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         options.peer_python,
         surroundings({"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": str(options.threads)}),
     )
-    task = mini_task(folder / "task", steps=options.steps, captioned=options.prompts == "captions")
+    task = mini_task(
+        folder / "task", steps=options.steps, captioned=options.prompts == "captions", precision=options.precision
+    )
     sides.help("prepare", task.write())
     short = replace(task, steps=IMPORT_STEPS, warmup_steps=0)
     runs: dict[Side, list[Measured]] = {side: [] for side in SIDES}
@@ -88,6 +90,7 @@ def compare(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "script_sha256": hashlib.sha256(script.read_bytes()).hexdigest(),
         "packages": {name: version(name) for name in PACKAGES},
+        "precision": options.precision,
         "prompts": options.prompts,
         "steps": options.steps,
         "cores": options.cores,
@@ -126,6 +129,7 @@ def main() -> int:
     parser.add_argument("--diffusers", type=Path, required=True, help="a checkout of huggingface/diffusers")
     parser.add_argument("--peer-python", default=sys.executable, help="the interpreter of their script")
     parser.add_argument("--prompts", choices=("captions", "one"), default="captions")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2, help="that all processes share (default: %(default)s)")

@@ -165,7 +165,7 @@ def test_a_linear_in_4_bits_will_do() -> None:
 
 @pytest.mark.parametrize("factor", [(4, 16), (16, 4), (16, 16), (2, 64)])
 @pytest.mark.parametrize("sides", [(160, 160), (640, 160), (160, 800)])
-def test_the_first_step_moves_outputs_as_a_lora_of_rank_32_does(
+def test_the_first_step_moves_outputs_as_a_lora_of_rank_48_does(
     sides: tuple[int, int], factor: tuple[int, int]
 ) -> None:
     """Of whatever factors and linear, so that one learning rate serves all."""
@@ -185,7 +185,7 @@ def test_the_first_step_moves_outputs_as_a_lora_of_rank_32_does(
         kronecker_shapes(out_features, in_features, factor),
         dtype=torch.float32,
     )
-    down, up = nn.Linear(in_features, 32, bias=False).weight, torch.zeros(out_features, 32, requires_grad=True)
+    down, up = nn.Linear(in_features, 48, bias=False).weight, torch.zeros(out_features, 48, requires_grad=True)
     lora = first_step(lambda: x @ down.T @ up.T, up)
     lokr = first_step(lambda: kronecker_product_apply(layer.lokr_w1, layer.lokr_w2, x), layer.lokr_w2)
     assert 0.5 < lokr / lora < 2
