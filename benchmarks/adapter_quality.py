@@ -175,7 +175,8 @@ def plot(outcomes: Mapping[Cell, Mapping[str, Outcome]], path: Path) -> None:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     colours = dict(zip(ADAPTERS, ("#2171b5", "#b2182b", "#1b7837"), strict=True))
-    for name, colour in colours.items():
+    for number, (name, colour) in enumerate(colours.items()):
+        beside = 1.05 ** (number - 1)  # so that dots of one rate do not hide each other
         for axes, what in ((left, "style"), (right, "prompt")):
             values = {
                 rate: [
@@ -188,9 +189,11 @@ def plot(outcomes: Mapping[Cell, Mapping[str, Outcome]], path: Path) -> None:
             }
             axes.plot(RATES, [fmean(values[rate]) for rate in RATES], "o-", color=colour, label=name, linewidth=1.4)
             for rate in RATES:
-                axes.plot([rate] * len(values[rate]), values[rate], ".", color=colour, alpha=0.3, markersize=4)
+                axes.plot([rate * beside] * len(values[rate]), values[rate], ".", color=colour, alpha=0.4, markersize=4)
     for axes, title in ((left, "style effect"), (right, "prompt effect")):
         axes.set_xscale("log")
+        axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
+        axes.minorticks_off()
         axes.set_xlabel("learning rate", fontsize=9)
         axes.set_title(title, fontsize=10)
         axes.tick_params(labelsize=8)
