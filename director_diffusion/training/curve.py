@@ -72,7 +72,7 @@ class Curve:
             loss, norm = pending.loss.item(), float(pending.grad_norm)
             self._stills = pending.stills
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise self._broken(pending.step, "training loss or its gradient is not finite", self._stills)
+                raise self._broken(pending.step, "training loss or its gradient is not finite")
             self._points.append(CurvePoint(pending.step, pending.lr, loss, norm, held_out_loss=None))
             self._newest.append((loss, pending.trivial.item()))
             self._check_explosion(pending.step)
@@ -100,10 +100,11 @@ class Curve:
         loss, trivial = (fmean(values) for values in zip(*self._newest, strict=True))
         if loss > WORTHLESS * trivial:
             what = f"the training loss has exploded: {loss:.3g} over {READ_EVERY} steps"
-            raise self._broken(step, f"{what}, where always answering zero would cost {trivial:.3g}", self._stills)
+            raise self._broken(step, f"{what}, where always answering zero would cost {trivial:.3g}")
 
-    def _broken(self, step: int, what: str, stills: Sequence[str] = ()) -> TrainingError:
-        batch = f" with the stills {', '.join(stills)}" if stills else ""
+    def _broken(self, step: int, what: str) -> TrainingError:
+        # A held-out still that is broken itself shows at step 0, before any batch.
+        batch = f" with the stills {', '.join(self._stills)}" if self._stills and step else ""
         judged = max((point.step for point in self._points if point.held_out_loss is not None), default=0)
         good = f"the last good checkpoint is of step {judged}" if judged else "no checkpoint yet"
         return TrainingError(
