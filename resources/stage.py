@@ -64,9 +64,9 @@ def stage(
 
     `version` is raised by hand when the body's results change; with `spec` it is Dagster's code version.  `reads` gives
     the asset key of an input whose name is not its key; `further` are inputs that a body with `**further` takes beside
-    the named ones; `after` are assets that reach the body by another way, such as
-    a model's source, and the key through its fingerprint.  `fingerprints` are further parts of the key, known at run
-    time only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so
+    the named ones; `after` are assets that reach the body by another way, such as a
+    model's source, and the key through its fingerprint.  `fingerprints` are further parts of the key, known at run time
+    only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so
     every time; its key is its content.  With `fresh`, the run tag `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))

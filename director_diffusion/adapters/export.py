@@ -17,11 +17,12 @@ from peft import LoraConfig
 from torch import Tensor, nn
 
 from director_diffusion.adapters.files import SPEC, AdapterFile, check_fit, peft_header, read_adapter
-from director_diffusion.adapters.layouts import FLUX, in_layout, linear_name
+from director_diffusion.adapters.layouts import in_layout, linear_name
 from director_diffusion.adapters.merging import base_weights, delta
 from director_diffusion.adapters.reduction import reduce_to_lora
 from director_diffusion.adapters.writing import Lazy, write_adapter_file
 from director_diffusion.errors import ModelError
+from director_diffusion.specs import FLOWS
 
 Export = Literal["diffusers", "kohya", "comfyui", "delta", "lora"]
 
@@ -137,7 +138,7 @@ def _kohya(tensors: Mapping[str, Tensor], family: str) -> dict[str, str]:
         return {"ss_network_module": "lycoris.kohya", "ss_network_args": json.dumps({"algo": "lokr"})}
     alphas = [float(tensor) for name, tensor in tensors.items() if name.endswith(".alpha")]
     return {
-        "ss_network_module": "networks.lora_flux" if family in FLUX else "networks.lora",
+        "ss_network_module": "networks.lora_flux" if family in FLOWS else "networks.lora",
         "ss_network_dim": str(max(ranks)),
         "ss_network_alpha": str(max(alphas)),
     }

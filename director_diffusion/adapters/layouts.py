@@ -17,10 +17,10 @@ from torch import Tensor
 
 from director_diffusion.adapters.files import LOKR_ALPHA, AdapterFile
 from director_diffusion.errors import ModelError
+from director_diffusion.specs import FLOWS
 
 Layout = Literal["kohya", "comfyui"]
 
-FLUX = ("flux", "flux_pixel")
 UNETS = ("sdxl", "sd15")
 _BLOCK = re.compile(r"(single_)?transformer_blocks\.\d+\.")
 
@@ -63,7 +63,7 @@ def in_layout(
     of W, not of W + ΔW as in the paper, in peft and in LyCORIS, so it is rescaled to give the same result.  Raises
     ModelError where the layout cannot hold the adapter.
     """
-    if family in FLUX and layout == "kohya":
+    if family in FLOWS and layout == "kohya":
         return _of_black_forest_labs(file)
     if family == "sdxl" and layout == "kohya":
         names = _of_stability(file.modules)
@@ -76,7 +76,7 @@ def in_layout(
         loras = {module: _against_base(lora, module, weights) for module, lora in loras.items()}
     # One alpha for all, for diffusers (0.42) loses those of a UNet that differ from the most common one.
     alpha = max(lora.scale * lora.rank for lora in loras.values())
-    down, up = ("lora_A.weight", "lora_B.weight") if family in FLUX else ("lora_down.weight", "lora_up.weight")
+    down, up = ("lora_A.weight", "lora_B.weight") if family in FLOWS else ("lora_down.weight", "lora_up.weight")
     return {
         key: tensor
         for module, lora in loras.items()
@@ -89,12 +89,12 @@ def linear_name(module: str, family: str) -> str:
 
     Raises ModelError for families that neither is known to name.
     """
-    if family in FLUX:
+    if family in FLOWS:
         return f"transformer.{module}"
     if family in UNETS:
         return f"lora_unet_{module.replace('.', '_')}"
     raise ModelError(
-        f"family {family!r}", "has no layout but diffusers' own", f"Export adapters of {', '.join((*FLUX, *UNETS))}."
+        f"family {family!r}", "has no layout but diffusers' own", f"Export adapters of {', '.join((*FLOWS, *UNETS))}."
     )
 
 

@@ -28,7 +28,7 @@ class Lazy:
 
 
 def write_adapter_file(path: Path, tensors: Mapping[str, Tensor | Lazy], metadata: Mapping[str, str]) -> None:
-    """Write tensors with `metadata` in the header, sorted by name.
+    """Write tensors with `metadata` in the header: widest first, then by name.
 
     safetensors itself orders metadata anew in every process, so that two equal adapters would differ in their bytes.
     """
