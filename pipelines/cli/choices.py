@@ -38,3 +38,11 @@ def choose_recipe(surroundings: Surroundings, director: str, recipe: str | None)
     if len(recipes) > 1:
         raise SpecError("--recipe", "is needed: the project has several", f"Choose of {', '.join(recipes)}.")
     return recipes[0]
+
+
+def signature(who: str | None, why: str | None) -> tuple[str, str]:
+    """A name and a reason, given on purpose: no default is one.  Raises SpecError where either is missing or blank."""
+    name, reason = (who or "").strip(), (why or "").strip()
+    if not name or not reason:
+        raise SpecError("--who and --why", "are both needed", "Say who answers for it, and for what reason.")
+    return name, reason

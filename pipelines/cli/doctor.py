@@ -50,7 +50,7 @@ def _models(surroundings: Surroundings) -> dict[str, Source]:
         **trained,
         **drawn_with,
         "captioner": project.captioner.source,
-        f"embedder {plan.embedder.model}": plan.embedder.source,
+        **plan.sources(project.captioner.source),
     }
 
 

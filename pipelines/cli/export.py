@@ -3,24 +3,20 @@
 Belongs here: which adapter, and where the file goes.  Layouts live in `director_diffusion.adapters`.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from director_diffusion.errors import ModelError, SpecError
-from director_diffusion.specs import Base
+from director_diffusion.errors import SpecError
 from director_diffusion.storage.artifact import usable_artifact
 from director_diffusion.training.rows import WEIGHTS
-from pipelines.build import build_models
 from pipelines.cli.choices import choose_recipe
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.out_file import check_writable, put_in_place
-from pipelines.surroundings import Surroundings, read_surroundings
+from pipelines.cli.trained_base import base_of, denoiser_for
+from pipelines.surroundings import read_surroundings
 from resources.store import StoreResource
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from director_diffusion.adapters.export import Export
 
 SUFFIX = ".safetensors"
@@ -44,11 +40,8 @@ def export_command(director: str, *, recipe: str | None, layout: "Export", rank:
 
     source = artifact.path(WEIGHTS)
     header = read_header(source)
-    trained_by = json.loads(header["recipe_spec"])  # the YAML may have changed since
-    base = _base(surroundings, trained_by["base"])
-    denoiser = None
-    if trained_by["adapter"].get("dora") and layout in AGAINST_BASE:
-        denoiser = _denoiser(surroundings, base, header["base_content"])
+    base = base_of(surroundings, header)
+    denoiser = denoiser_for(surroundings, base, header) if layout in AGAINST_BASE else None
     with put_in_place(target) as partial:
         report = export_adapter(source, partial, layout, base.family, rank=rank, base=denoiser)
     if layout == "diffusers":
@@ -57,26 +50,3 @@ def export_command(director: str, *, recipe: str | None, layout: "Export", rank:
     note = f", rank {report.rank}, relative error {report.error:.2e}" if report.rank is not None else ""
     print(f"{out}: {report.linears} linears for {layout}{note}")
     return 0
-
-
-def _base(surroundings: Surroundings, slug: str) -> Base:
-    bases = surroundings.catalog.bases
-    if slug not in bases:
-        raise SpecError(slug, "is no base any more, and this adapter was trained on it", "Put its YAML back.")
-    return bases[slug]
-
-
-def _denoiser(surroundings: Surroundings, base: Base, content: str) -> "nn.Module":
-    """The base's denoiser on the CPU.  Raises ModelError where its content is no longer what was trained on."""
-    import torch
-
-    from director_diffusion.families import get_family
-
-    models = build_models(surroundings)
-    if models.fingerprint(base.source) != content:
-        raise ModelError(
-            f"base {base.slug}",
-            "is another than this adapter's DoRA was trained on",
-            "Train the adapter again, or put that base back.",
-        )
-    return get_family(base.family).load_denoiser(models.base_folder(base), device="cpu", dtype=torch.float32)

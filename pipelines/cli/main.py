@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from director_diffusion.errors import DirectorError
+from pipelines.cli.release_arguments import add_release_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,8 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--port", type=int, default=3000)
     dev.set_defaults(command=_dev)
 
-    pin = commands.add_parser("pin", help="write the Hub's current revision of a base into its YAML")
-    pin.add_argument("base", metavar="BASE")
+    pin = commands.add_parser("pin", help="write the Hub's current revisions of a base, plan or project into its YAML")
+    pin.add_argument("slug", metavar="SLUG", help="of a base, an evaluation plan or a project")
     pin.set_defaults(command=_pin)
 
     pick = commands.add_parser("pick", help="choose the step of a training that becomes the adapter")
@@ -77,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--rank", type=_whole(1, 4096), help="of layout lora (default: as high as it takes)")
     export.add_argument("--out", required=True, metavar="FILE", help="such as nolan.safetensors")
     export.set_defaults(command=_export)
+
+    add_release_commands(commands)
 
     build = commands.add_parser("build-base", help="train a base of the project from scratch, in this process")
     build.add_argument("base", metavar="BASE")
@@ -157,7 +160,7 @@ def _dev(options: argparse.Namespace) -> int:
 def _pin(options: argparse.Namespace) -> int:
     from pipelines.cli.pin import pin_command
 
-    return pin_command(options.base)
+    return pin_command(options.slug)
 
 
 def _pick(options: argparse.Namespace) -> int:

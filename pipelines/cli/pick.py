@@ -4,9 +4,7 @@ Belongs here: what may be chosen, and recording it.  What the choice does is the
 """
 
 import getpass
-import sys
 
-import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,12 +12,11 @@ from rich.table import Table
 from director_diffusion.errors import SpecError, TrainingError
 from director_diffusion.training.picks import newest_training, read_pick, remove_pick, write_pick
 from director_diffusion.training.rows import CurvePoint, Pick
-from pipelines.build import build_definitions
 from pipelines.cli.choices import choose_recipe
-from pipelines.cli.in_process import errors_of, quiet_libraries, run_job
-from pipelines.home import prepare_home
-from pipelines.jobs import LOOK_AT_INPUTS
-from pipelines.surroundings import Surroundings, read_surroundings
+from pipelines.cli.in_process import quiet_libraries
+from pipelines.cli.look import look_at
+from pipelines.jobs import PICK
+from pipelines.surroundings import read_surroundings
 from resources.store import StoreResource
 
 
@@ -46,7 +43,7 @@ def pick_command(
             raise TrainingError(f"{director} by {recipe}", "has no pick", "There is nothing to clear.")
         remove_pick(store, recipe, director)
         print(f"{director} by {recipe}: the held-out loss chooses again.")
-        return _look(surroundings, recipe, director)
+        return look_at(surroundings, recipe, director, PICK)
 
     from director_diffusion.training.finished import FinishedSteps
 
@@ -68,17 +65,7 @@ def pick_command(
     write_pick(store, recipe, director, pick)
     print(f"{director} by {recipe}: step {step} at strength {pick.strength:g}, picked by {pick.who}.")
     print(f"The adapter and what follows are stale now: director run {director} --recipe {recipe}")
-    return _look(surroundings, recipe, director)
-
-
-def _look(surroundings: Surroundings, recipe: str, director: str) -> int:
-    """Materialize the root, which is what Dagster compares with."""
-    definitions = build_definitions(surroundings)
-    with prepare_home(surroundings) as instance:
-        result = run_job(definitions, instance, LOOK_AT_INPUTS, [dg.AssetKey([recipe, "pick"])], partition=director)
-    for error in errors_of(result):
-        print(f"director: {error}", file=sys.stderr)
-    return 0 if result.success else 1
+    return look_at(surroundings, recipe, director, PICK)
 
 
 def _list(curve: tuple[CurvePoint, ...], steps: list[int], training: str, pick: Pick | None) -> None:

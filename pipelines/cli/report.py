@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -47,14 +48,12 @@ def summarize(
     stills = _latest(store, slug, "stills")
     captions = _latest(store, slug, "captions")
     adapter = _latest(store, slug, recipe, "adapter")
-    evaluation = _latest(store, slug, recipe, "evaluation")
+    evaluation = _latest(store, slug, recipe, "release_evaluation") or _latest(store, slug, recipe, "evaluation")
     card = _latest(store, slug, recipe, "model_card")
     rows = stills.table(STILLS_FILE, Still) if stills else None
-    effects = {
-        (effect["metric"], effect["against"]): effect
-        for effect in (evaluation.json(EFFECTS_FILE)["effects"] if evaluation else [])
-    }
-    style, prompt = effects.get(("style", "base_in_style")), effects.get(("prompt", "base"))
+    told: dict[str, Any] = evaluation.json(EFFECTS_FILE) if evaluation else {"effects": [], "style": ""}
+    effects = {(one["metric"], one["against"]): one for one in told["effects"] if one["part"] == "all"}
+    style, prompt = effects.get((told["style"], "base_in_style")), effects.get(("prompt", "base"))
     return Row(
         director=slug,
         recipe=recipe,

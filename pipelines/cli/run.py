@@ -5,11 +5,12 @@ Belongs here: choosing what to run and running it.  The table is `report`'s, the
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from rich.console import Console
 
+from assets_defs.reference_set import REFERENCE_SET
 from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
 from pipelines.cli.bars import TerminalProgress
@@ -48,6 +49,7 @@ def run_command(directors: Sequence[str], *, recipe: str | None, until: str | No
     with prepare_home(surroundings) as instance, terminal.bars:
         prepare_store(surroundings, lambda: terminal.plain("placeholder stills"))
         sweep_and_tell(instance, console)
+        _references_first(definitions, instance, slugs, selections)
         for slug in slugs:
             for name in recipes:
                 rows.append(_run_one(surroundings, definitions, instance, slug, name, selections[name]))
@@ -81,6 +83,29 @@ def _run_one(
     )
 
 
+def _references_first(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    slugs: Sequence[str],
+    selections: Mapping[str, Sequence[dg.AssetKey]],
+) -> None:
+    """Of several directors, first what they are told from each other by, so that the first is judged as the last is.
+
+    What fails here fails again in the director's own run, and is told there.
+    """
+    key = dg.AssetKey([REFERENCE_SET])
+    if len(slugs) == 1 or not any(key in selection for selection in selections.values()):
+        return
+    recipe = next(iter(selections))
+    upstream = _upstream(definitions, [key])
+    for slug in slugs:
+        run_job(definitions, instance, job_name(recipe), upstream, partition=slug)
+
+
+def _upstream(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:
+    return sorted(dg.AssetSelection.assets(*keys).upstream().resolve(definitions.resolve_asset_graph()))
+
+
 def _selection(definitions: dg.Definitions, recipe: str, until: str | None) -> list[dg.AssetKey]:
     """The assets of a recipe's job, as far as the stage `until`."""
     keys = sorted(definitions.resolve_job_def(job_name(recipe)).asset_layer.selected_asset_keys)
@@ -90,4 +115,4 @@ def _selection(definitions: dg.Definitions, recipe: str, until: str | None) -> l
     if not ends:
         stages = ", ".join(dict.fromkeys(key.path[-1] for key in keys))
         raise SpecError(until, "is no stage", f"Choose of {stages}.")
-    return sorted(dg.AssetSelection.assets(*ends).upstream().resolve(definitions.resolve_asset_graph()))
+    return _upstream(definitions, ends)

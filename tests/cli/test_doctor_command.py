@@ -17,7 +17,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyProject:
 def test_an_empty_store_that_wants_placeholders_is_well(project: TinyProject) -> None:
     outcome = project.director("doctor")
     assert outcome.code == 0, outcome.out
-    for row in ("configs", "DAGSTER_HOME", "stills", "base mini", "captioner", "embedder mini"):
+    for row in ("configs", "DAGSTER_HOME", "stills", "base mini", "captioner", "embedder"):
         assert row in outcome.out
     assert "2 directors" in outcome.out
     assert "placeholder stills are drawn at the first run" in " ".join(outcome.out.split())

@@ -1,0 +1,194 @@
+"""Forward: from a still to everything that learned from it or was judged with it.
+
+Belongs here: finding the still, and following the lineage from the artifacts that keep it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from director_diffusion.errors import StoreError
+from director_diffusion.hashing import hash_file
+from director_diffusion.publishing.sign_offs import adapter_version
+from director_diffusion.releases.record import read_releases
+from director_diffusion.storage import Artifact
+from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.tracing.tables import TABLES, rows_of
+
+LEAST_DIGITS = 12  # that name a still
+STRONGEST = ("train", "validation", "held_out")  # of several splits, which one counts
+OF_HELD_OUT = ("reference_set",)  # assets that hold nothing of other stills
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file of this content in an artifact of the stills, or of the raw ones where no still was made of it."""
+
+    director: str
+    still: str
+    sha256: str
+    film: str
+    file: str
+    status: str
+    split: str
+    reason: str
+    key: str  # of that artifact
+
+
+@dataclass(frozen=True)
+class Use:
+    """An artifact that depends on the still."""
+
+    director: str
+    asset: str
+    key: str
+    split: str  # the still's in it, or in what it was made of
+    latest: bool  # it is what readers see
+    adapter_version: str  # of an adapter; "" for all else
+
+
+@dataclass(frozen=True)
+class LiveRelease:
+    """A release of an adapter that depends on the still."""
+
+    director: str
+    recipe: str
+    adapter_version: str
+    commit: str
+    date: str
+    live: bool
+
+
+@dataclass(frozen=True)
+class StillTrace:
+    """All that depends on a still."""
+
+    given: str
+    places: tuple[Place, ...]
+    uses: tuple[Use, ...]
+    releases: tuple[LiveRelease, ...]
+    files: tuple[str, ...]  # names in the store that hold its pixels, latents or caption, beside those artifacts
+
+    @property
+    def learned(self) -> tuple[Use, ...]:
+        """Adapters that trained on it, or began with one that did."""
+        return tuple(use for use in self.uses if use.adapter_version and use.split == "train")
+
+
+def trace_still(given: str, ancestry: Ancestry) -> StillTrace:
+    """Of a still's id, the SHA-256 of its file, or a path to that.  Raises StoreError where nothing is known of it."""
+    path = Path(given).expanduser()
+    wanted = hash_file(path) if path.is_file() else given.lower()
+    places, starts, files = _places(wanted, ancestry)
+    if not places:
+        raise StoreError(
+            given,
+            f"is no still that {ancestry.store.url} knows",
+            f"Give its file, that file's SHA-256, or the id in a stills table ({LEAST_DIGITS} digits or more).",
+        )
+    stills = {place.still for place in places}
+    splits: dict[str, str] = {}
+    uses = []
+    for artifact in [*starts, *ancestry.descendants(starts, gathered=True)]:
+        split, items = _split_in(artifact, stills, ancestry, splits)
+        if split is None:
+            continue
+        splits[artifact.folder] = split
+        files |= items
+        uses.append(_use(artifact, split))
+    return StillTrace(given, tuple(places), tuple(uses), _releases(uses, ancestry), tuple(sorted(files)))
+
+
+def _places(wanted: str, ancestry: Ancestry) -> tuple[list[Place], list[Artifact], set[str]]:
+    """Where it stands, the stills artifacts that keep it, and the files that hold it."""
+    places: list[Place] = []
+    starts: list[Artifact] = []
+    files: set[str] = set()
+    for director in ancestry.partitions:
+        for asset in ("stills", "raw_stills"):
+            for artifact in ancestry.of((asset,), director):
+                for row in rows_of(artifact) or ():
+                    if not any(_is(row.get(name, ""), wanted) for name in ("still", "sha256")):
+                        continue
+                    if asset == "raw_stills":
+                        files.add(row["name"])
+                        if any(place.director == director for place in places):
+                            continue
+                    places.append(_place(row, director, artifact))
+                    if row.get("status") == "kept":
+                        starts.append(artifact)
+                        files.update(name for name in (row["reference"], _inside(artifact, row["file"])) if name)
+    return places, starts, files
+
+
+def _place(row: Mapping[str, str], director: str, artifact: Artifact) -> Place:
+    return Place(
+        director=director,
+        still=row.get("still", ""),
+        sha256=row["sha256"],
+        film=row["film"],
+        file=row.get("file", "") if "role" in row else row["name"],
+        status=row.get("status", "brought"),
+        split=row.get("split", ""),
+        reason=row.get("reason", ""),
+        key=artifact.manifest.key,
+    )
+
+
+def _split_in(
+    artifact: Artifact, stills: set[str], ancestry: Ancestry, splits: Mapping[str, str]
+) -> tuple[str | None, set[str]]:
+    """The still's split in an artifact, None where it does not depend on it; and the cached items that hold it."""
+    if artifact.manifest.asset[-1] in TABLES:
+        rows = [row for row in rows_of(artifact) or () if row["still"] in stills]
+        return _strongest({row["split"] for row in rows}), {row["reference"] for row in rows if row.get("reference")}
+    inputs = (found for found in ancestry.inputs(artifact).values() if found is not None)
+    found = {splits[one.folder] for one in inputs if one.folder in splits}
+    if artifact.manifest.asset[-1] in OF_HELD_OUT:
+        found &= {"held_out"}
+    return _strongest(found), set()
+
+
+def _strongest(splits: set[str]) -> str | None:
+    return next((split for split in STRONGEST if split in splits), min(splits, default=None))
+
+
+def _use(artifact: Artifact, split: str) -> Use:
+    manifest = artifact.manifest
+    return Use(
+        director=manifest.partition or "",
+        asset="/".join(manifest.asset),
+        key=manifest.key,
+        split=split,
+        latest=_is_latest(artifact),
+        adapter_version=adapter_version(manifest) if manifest.asset[-1] == "adapter" else "",
+    )
+
+
+def _is_latest(artifact: Artifact) -> bool:
+    manifest = artifact.manifest
+    try:
+        return latest_artifact(artifact.store, manifest.asset, manifest.partition).manifest.key == manifest.key
+    except StoreError:
+        return False  # its files are gone: readers see nothing
+
+
+def _releases(uses: list[Use], ancestry: Ancestry) -> tuple[LiveRelease, ...]:
+    adapters = {(use.asset.split("/")[0], use.director) for use in uses if use.adapter_version}
+    versions = {use.adapter_version for use in uses if use.adapter_version}
+    return tuple(
+        LiveRelease(director, recipe, entry.adapter_version, entry.commit, entry.date, live=entry is entries[-1])
+        for recipe, director in sorted(adapters)
+        for entries in (read_releases(ancestry.store, recipe, director),)
+        for entry in entries
+        if entry.adapter_version in versions
+    )
+
+
+def _is(value: str, wanted: str) -> bool:
+    return len(wanted) >= LEAST_DIGITS and value.startswith(wanted)
+
+
+def _inside(artifact: Artifact, file: str) -> str:
+    return f"{artifact.folder}/{file}" if file else ""

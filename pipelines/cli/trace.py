@@ -1,0 +1,69 @@
+"""`director trace`: what an adapter was made of, and what a still went into.
+
+Belongs here: finding what is meant.  Following it is `director_diffusion.tracing`'s, showing it `trace_tables`'.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from director_diffusion.storage import Store
+from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.tracing.backward import trace_back
+from director_diffusion.tracing.forward import trace_still
+from director_diffusion.tracing.given import FILES, Given, copy_from_folder, given_file, given_repository
+from pipelines.cli.in_process import quiet_libraries
+from pipelines.cli.trace_tables import print_still, print_trace
+from pipelines.surroundings import Surroundings, read_surroundings
+from resources.models import TOKEN_VARIABLE
+from resources.store import StoreResource
+
+
+def trace_command(given: str | None, *, still: str | None, as_json: bool) -> int:
+    """Follow the lineage and show it; with `as_json` all of it."""
+    quiet_libraries()
+    surroundings = read_surroundings()
+    ancestry = Ancestry(StoreResource(url=surroundings.store_url).get())
+    if still is not None:
+        uses = trace_still(still, ancestry)
+        if as_json:
+            print(json.dumps({**asdict(uses), "learned": [asdict(use) for use in uses.learned]}, indent=2))
+        else:
+            print_still(uses)
+        return 0
+    trace = trace_back(_given(surroundings, given or ""), ancestry)
+    if as_json:
+        print(json.dumps(asdict(trace), indent=2, ensure_ascii=False))
+    else:
+        print_trace(trace)
+    return 0
+
+
+def _given(surroundings: Surroundings, given: str) -> Given:
+    """A file, a folder, or else a repository of the deployment's hub."""
+    path = Path(given).expanduser()
+    if path.is_file():
+        return given_file(path)
+    if path.is_dir():
+        return given_repository(path, given)
+    with _downloaded(surroundings, given) as folder:
+        return given_repository(folder, given)
+
+
+@contextmanager
+def _downloaded(surroundings: Surroundings, repo_id: str) -> Iterator[Path]:
+    """A folder with what a trace reads of a published repository."""
+    hub = surroundings.deployment.hub
+    with tempfile.TemporaryDirectory(prefix="director-trace-") as folder:
+        if hub.kind == "hub":
+            from director_diffusion.models.hub import download_files
+
+            token = os.environ.get(TOKEN_VARIABLE)
+            download_files(repo_id, FILES, Path(folder), endpoint=hub.endpoint, token=token)
+        else:
+            copy_from_folder(Store(surroundings.hub_url), repo_id, Path(folder))
+        yield Path(folder)

@@ -1,0 +1,307 @@
+"""A director's whole lineage in a store, written as the stages write it, in milliseconds: for what reads lineages.
+
+Every artifact is a real one, with tables of the stages' row types and inputs by version; only the numbers are made up.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
+from director_diffusion.captions.rows import Caption
+from director_diffusion.hashing import hash_bytes, hash_data, short
+from director_diffusion.latents.rows import FILE as LATENTS_FILE
+from director_diffusion.latents.rows import LatentRow
+from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
+from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.releases.header import with_metadata
+from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, RawFile, Still
+from director_diffusion.storage import Artifact, Manifest, Store
+from director_diffusion.storage.artifact import (
+    content_version,
+    describe_files,
+    latest_artifact,
+    set_latest,
+    write_artifact,
+)
+from director_diffusion.tables import write_table
+from director_diffusion.training.rows import RESULT_FILE, WEIGHTS
+
+RECIPE, BASE, DIRECTOR = "mini_lora", "mini", "nolan"
+SPLITS = ("train", "train", "train", "held_out", "validation", "rejected")  # of still-0, still-1, …
+SPEC = {"slug": RECIPE, "base": BASE, "adapter": {"kind": "lora", "rank": 2}, "steps": 6, "seed": 0}
+
+
+def still_id(number: int) -> str:
+    return short(hash_data({"still": number}))
+
+
+def raw_sha256(number: int) -> str:
+    return hash_bytes(picture(number))
+
+
+def picture(number: int) -> bytes:
+    """The bytes of a raw file."""
+    return f"picture {number}".encode()
+
+
+def header(step: int, **more: str) -> dict[str, str]:
+    """What a training writes into its file."""
+    return {
+        "director": DIRECTOR,
+        "trigger": "nolan style",
+        "recipe": RECIPE,
+        "recipe_spec": json.dumps(SPEC),
+        "training": "0123456789abcdef",
+        "seed": "0",
+        "step": str(step),
+        "strength": "1",
+        "chosen_by": "held-out loss",
+        "chosen_why": "",
+        "base_model": "director-diffusion/mini",
+        "base_content": "org/base@0123",
+        "packages": json.dumps({"torch": "2.15.0"}),
+        **more,
+    }
+
+
+@dataclass(frozen=True)
+class Published:
+    """One adapter version and what came of it."""
+
+    version: str
+    adapter: Artifact
+    draft: Artifact  # evaluation
+    evaluation: Artifact  # the deciding one
+    card: Artifact
+    publication: Artifact
+    commit: str
+
+
+class Lineage:
+    """What stages would have made for one director."""
+
+    def __init__(self, store: Store, director: str = DIRECTOR, *, brought: bool = True):
+        """`brought` are the stills that `still_id` numbers; without them a director has stills of its own."""
+        self.store, self.director, self.first = store, director, 0 if brought else 100
+        self.dataset = self._dataset()
+
+    def _dataset(self) -> dict[str, Artifact]:
+        """From raw stills to latents and prompts."""
+        splits = list(enumerate(SPLITS, self.first))
+        raw = self.make(
+            ("raw_stills",),
+            {},
+            tables={
+                RAW_FILE: [
+                    _row(
+                        RawFile,
+                        name=f"stills/{self.director}/film/{n}.jpg",
+                        film="film",
+                        file=f"{n}.jpg",
+                        role="image",
+                        sha256=raw_sha256(n),
+                    )
+                    for n, _ in splits
+                ]
+            },
+        )
+        spec = self.make(("director",), {}, json_files={"director.json": {"slug": self.director}})
+        stills = self.make(
+            ("stills",),
+            {"raw_stills": raw, "director": spec},
+            tables={
+                STILLS_FILE: [
+                    _row(
+                        Still,
+                        still=still_id(n),
+                        film="film",
+                        name=f"{n}.jpg",
+                        sha256=raw_sha256(n),
+                        status="rejected" if split == "rejected" else "kept",
+                        reason="too dark" if split == "rejected" else "",
+                        split="none" if split == "rejected" else split,
+                        reference=f"stills/{self.director}/film/{n}.jpg",
+                    )
+                    for n, split in splits
+                ]
+            },
+        )
+        kept = [(n, split) for n, split in splits if split != "rejected"]
+        captions = self.make(
+            ("captions",),
+            {"stills": stills, "director": spec},
+            tables={
+                CAPTIONS_FILE: [
+                    _row(Caption, still=still_id(n), film="film", split=split, text=f"a house {n}", source="person")
+                    for n, split in kept
+                ]
+            },
+        )
+        latents = self.make(
+            (BASE, "latents"),
+            {"stills": stills},
+            tables={
+                LATENTS_FILE: [
+                    _row(LatentRow, still=still_id(n), film="film", split=split, reference=f"cache/latents/f/{n}")
+                    for n, split in kept
+                ]
+            },
+        )
+        prompts = self.make(
+            (BASE, "prompt_embeddings"),
+            {"captions": captions, "director": spec},
+            tables={
+                PROMPTS_FILE: [_row(PromptRow, split="none")]
+                + [
+                    _row(
+                        PromptRow,
+                        still=still_id(n),
+                        split=split,
+                        prompt=f"nolan style, a house {n}",
+                        reference=f"cache/prompts/f/{n}",
+                    )
+                    for n, split in kept
+                ]
+            },
+        )
+        pick = self.make((RECIPE, "pick"), {}, json_files={"pick.json": None})
+        return {"director": spec, "stills": stills, "captions": captions, f"{BASE}/latents": latents,
+                f"{BASE}/prompt_embeddings": prompts, f"{RECIPE}/pick": pick}  # fmt: skip
+
+    def publish(
+        self, step: int, *, outcome: str = "pass", status: str = "published", weights: Path | None = None
+    ) -> Published:
+        """The adapter of one step, judged and published or withheld: what readers see from now on."""
+        inputs = {name: each for name, each in self.dataset.items() if "/" in name or name == "director"}
+        adapter = self.make(
+            (RECIPE, "adapter"),
+            inputs,
+            json_files={RESULT_FILE: {"training": "0123456789abcdef", "chosen_step": step, "strength": 1.0}},
+            files={WEIGHTS: weights.read_bytes() if weights is not None else tiny_weights(step)},
+        )
+        version = next(file.sha256 for file in adapter.manifest.files if file.name == WEIGHTS)
+        draft = self._judged(adapter, version, "", "undecided", step)
+        evaluation = self._judged(adapter, version, "release_", outcome, step)
+        reasons = [f"{outcome}: style"]
+        provenance = {
+            "adapter": {"sha256": version, "header": header(step)},
+            "base": {"model": "director-diffusion/mini", "revision": "0123", "content": "org/base@0123"},
+            "inputs": {name: each.version for name, each in self.dataset.items()},
+            "packages": {"torch": "2.15.0"},
+        }
+        card = self.make(
+            (RECIPE, "model_card"),
+            {f"{RECIPE}/adapter": adapter, f"{RECIPE}/release_evaluation": evaluation, **self.dataset},
+            json_files={
+                "repo/provenance.json": provenance,
+                "repo/evaluation.json": {"verdict": {"outcome": outcome, "reasons": reasons}, "effects": []},
+            },
+            files={f"repo/{WEIGHTS}": adapter.read(WEIGHTS)},
+        )
+        commit = hash_data({"card": card.version})[:40]
+        told = {
+            "status": status,
+            "reason": "" if status == "published" else f"The verdict is {outcome}.",
+            "repo_id": f"studio/{self.director}-{RECIPE}",
+            "commit": commit if status == "published" else "",
+            "folder": "",
+        }
+        publication = self.make(
+            (RECIPE, "published_model"),
+            {
+                f"{RECIPE}/model_card": card,
+                f"{RECIPE}/release_evaluation": evaluation,
+                "director": self.dataset["director"],
+            },
+            json_files={"publication.json": told},
+        )
+        return Published(version, adapter, draft, evaluation, card, publication, commit)
+
+    def _judged(self, adapter: Artifact, version: str, tier: str, outcome: str, step: int) -> Artifact:
+        """An evaluation of one tier, with a gathered reference set."""
+        samples = self.make(
+            (RECIPE, f"{tier}samples"), {f"{RECIPE}/adapter": adapter}, json_files={"of.json": [tier, version]}
+        )
+        return self.make(
+            (RECIPE, f"{tier}evaluation"),
+            {f"{RECIPE}/{tier}samples": samples, "stills": self.dataset["stills"], **self.references()},
+            json_files={
+                "verdict.json": {"outcome": outcome, "reasons": [f"{outcome}: style"]},
+                "effects.json": {"effects": [{"metric": "style", "mean": float(step)}]},
+            },
+        )
+
+    def references(self) -> dict[str, Artifact]:
+        """All directors' reference sets, as a stage gathers them."""
+        mine = self.make(("reference_set",), {"stills": self.dataset["stills"]}, json_files={"of.json": self.director})
+        others = (name for name in self.store.names("assets/reference_set") if name != self.director)
+        found = {name: latest_artifact(self.store, ("reference_set",), name) for name in others}
+        return {f"reference_set/{name}": one for name, one in {**found, self.director: mine}.items()}
+
+    def make(
+        self,
+        asset: tuple[str, ...],
+        inputs: Mapping[str, Artifact],
+        *,
+        tables: Mapping[str, Sequence[Any]] | None = None,
+        json_files: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> Artifact:
+        """Write an artifact of these files and make it the latest."""
+        with TemporaryDirectory() as folder:
+            out = Path(folder)
+            for name, rows in (tables or {}).items():
+                write_table(out / name, type(rows[0]), rows)
+            contents = {name: json.dumps(data).encode() for name, data in (json_files or {}).items()} | dict(
+                files or {}
+            )
+            for name, content in contents.items():
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                (out / name).write_bytes(content)
+            described = describe_files(out)
+            versions = {name: artifact.version for name, artifact in inputs.items()}
+            version = content_version(described, ())
+            key = short(hash_data({"inputs": versions, "content": version}))
+            manifest = Manifest(
+                asset=asset,
+                partition=self.director,
+                key=key,
+                plain_key=key,
+                version=version,
+                files=described,
+                inputs=versions,
+                code_version="0" * 16,
+                seconds=0.0,
+            )
+            artifact = write_artifact(self.store, out, manifest)
+        set_latest(artifact)
+        return artifact
+
+
+def tiny_weights(step: int) -> bytes:
+    """A safetensors file with a training's header; its one tensor says the step."""
+    with TemporaryDirectory() as folder:
+        plain, path = Path(folder) / "plain", Path(folder) / WEIGHTS
+        save_file({"transformer.x.lora_A.weight": np.full((2, 2), step, np.float32)}, plain)
+        with_metadata(plain, path, header(step))  # safetensors itself would order it anew each time
+        return path.read_bytes()
+
+
+def _row(row_type: type, **values: Any) -> Any:
+    """A row with nothing in the columns that are not given."""
+    empty = {"str": "", "int": 0, "float": 0.0, "bool": False}
+    blank = {
+        field.name: empty.get(str(field.type).removeprefix("<class '").removesuffix("'>"), ())
+        for field in fields(row_type)
+    }
+    literal = {
+        name: "" for name, value in blank.items() if value == () and name in ("split", "status", "role", "source")
+    }
+    return row_type(**{**blank, **literal, **values})

@@ -1,0 +1,190 @@
+"""From an adapter back: by its file, by exports, by its repository; and what is said where the store lacks much."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import save_file
+
+from director_diffusion.errors import ModelError, PublishError
+from director_diffusion.hashing import hash_file
+from director_diffusion.publishing.sign_offs import SignOff, add_sign_off
+from director_diffusion.releases.change import promote
+from director_diffusion.releases.header import with_metadata
+from director_diffusion.storage import Store
+from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.tracing.backward import trace_back
+from director_diffusion.tracing.given import given_file, given_repository
+from director_diffusion.tracing.known import Trace
+from director_diffusion.training.rows import WEIGHTS
+from tests.lineages import DIRECTOR, RECIPE, Lineage, header, raw_sha256, still_id
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def lineage(store: Store) -> Lineage:
+    return Lineage(store)
+
+
+def of_file(store: Store, path: Path) -> Trace:
+    return trace_back(given_file(path), Ancestry(store))
+
+
+def copied(data: bytes, path: Path) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def test_a_trained_file_leads_to_all_that_made_it(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    lineage.publish(3)
+    second = lineage.publish(6, outcome="undecided")
+    add_sign_off(store, RECIPE, DIRECTOR, SignOff("signed off", second.version, "ann", "fine", "2026"))
+    promote(store, RECIPE, DIRECTOR, version=None, who="bob", why="try", date="2026")
+    trace = of_file(store, copied(second.adapter.read(WEIGHTS), tmp_path / "renamed.safetensors"))
+    assert (trace.adapter_version, trace.director, trace.recipe) == (second.version, DIRECTOR, RECIPE)
+    assert (trace.training, trace.step, trace.seed, trace.trigger) == ("0123456789abcdef", "6", "0", "nolan style")
+    assert trace.base == {"model": "director-diffusion/mini", "revision": "0123", "content": "org/base@0123"}
+    assert trace.recipe_spec["steps"] == 6
+    assert trace.packages == {"torch": "2.15.0"}
+    assert {stage.asset for stage in trace.stages} == {
+        "raw_stills", "director", "stills", "captions", "mini/latents", "mini/prompt_embeddings", "mini_lora/pick",
+        "mini_lora/adapter",
+    }  # fmt: skip
+    assert [(still.still, still.split) for still in trace.stills] == [
+        *((still_id(n), "train") for n in (0, 1, 2)), (still_id(3), "held_out"), (still_id(4), "validation")
+    ]  # fmt: skip
+    first = trace.stills[0]
+    assert (first.sha256, first.film, first.file) == (raw_sha256(0), "film", "0.jpg")
+    assert (first.caption, first.caption_by) == ("a house 0", "person")
+    judged = {judgement.asset: (judgement.outcome, judgement.effects[0]["mean"]) for judgement in trace.judgements}
+    assert judged == {"mini_lora/evaluation": ("undecided", 6.0), "mini_lora/release_evaluation": ("undecided", 6.0)}
+    assert [entry.who for entry in trace.sign_offs] == ["ann"]
+    assert [told["commit"] for told in trace.publications] == [second.commit]
+    assert ([entry.who for entry in trace.releases], trace.live) == (["bob"], True)
+    assert trace.lacking == ()
+
+
+def test_an_earlier_version_tells_its_own_story(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    first = lineage.publish(3)
+    lineage.publish(6, outcome="fail", status="withheld")
+    promote(store, RECIPE, DIRECTOR, version=first.version, who="bob", why="try", date="2026")
+    trace = of_file(store, copied(first.adapter.read(WEIGHTS), tmp_path / "a.safetensors"))
+    assert [judgement.outcome for judgement in trace.judgements] == ["pass", "undecided"], "the release's, the draft's"
+    assert trace.step == "3"
+    assert [told["status"] for told in trace.publications] == ["published"]
+
+
+@pytest.mark.parametrize("by", ["adapter_sha256", "training"])
+def test_an_export_leads_back_by_its_header(store: Store, lineage: Lineage, tmp_path: Path, by: str) -> None:
+    """By the hash that exports tell; of one from before they did, by training, step and strength."""
+    for step in (3, 6):
+        published = lineage.publish(step)
+    plain, export = tmp_path / "plain", tmp_path / "export.safetensors"
+    save_file({"lora_unet_x.lora_down.weight": np.ones(3, np.float32)}, plain)
+    told = {"adapter_sha256": published.version} if by == "adapter_sha256" else {}
+    with_metadata(plain, export, {**header(6), **told, "layout": "kohya"})
+    trace = of_file(store, export)
+    assert trace.adapter_version == published.version
+    assert trace.sha256 == hash_file(export) != published.version
+    assert len(trace.stills) == 5
+
+
+def test_a_repository_leads_back_and_says_much_by_itself(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    published = lineage.publish(3)
+    repo = published.card.local_folder / "repo"
+    trace = trace_back(given_repository(repo, "studio/nolan"), Ancestry(store))
+    assert (trace.given, trace.adapter_version) == ("studio/nolan", published.version)
+    assert trace.lacking == ()
+    alone = trace_back(given_repository(repo, "studio/nolan"), Ancestry(Store(str(tmp_path / "empty"))))
+    assert (alone.adapter_version, alone.director, alone.training) == (published.version, DIRECTOR, trace.training)
+    assert alone.base == trace.base
+    assert [judgement.outcome for judgement in alone.judgements] == ["pass"]
+    assert alone.stills == ()
+    assert any("has no artifact of this adapter" in said for said in alone.lacking)
+    assert sum("that it learned from no more" in said or "learned from" in said for said in alone.lacking) == 2
+
+
+def test_a_repository_finds_its_stills_where_the_adapter_itself_is_gone(store: Store, lineage: Lineage) -> None:
+    published = lineage.publish(3)
+    given = given_repository(published.card.local_folder / "repo", "studio/nolan")
+    store.delete(published.adapter.folder)
+    trace = trace_back(given, Ancestry(store))
+    assert {still.split for still in trace.stills} == {"train", "held_out", "validation"}
+    assert trace.stills[0].caption == "a house 0"
+
+
+def test_what_the_store_lost_is_said_and_not_skipped(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    published = lineage.publish(3)
+    path = copied(published.adapter.read(WEIGHTS), tmp_path / "a.safetensors")
+    store.delete(lineage.dataset["captions"].folder)
+    trace = of_file(store, path)
+    assert "The store has the captions that its prompt_embeddings came of no more." in trace.lacking
+    assert len(trace.stills) == 5
+    assert {still.caption for still in trace.stills} == {""}
+    store.delete(f"{lineage.dataset['mini/latents'].folder}/latents.parquet")
+    trace = of_file(store, path)
+    assert any("has lost the table of assets/mini/latents" in said for said in trace.lacking)
+    assert len(trace.stills) == 5, "as the stills' own table has them"
+    for evaluation in (published.draft, published.evaluation):
+        store.delete(f"{evaluation.folder}/verdict.json")
+    assert sum("has lost verdict.json of" in said for said in of_file(store, path).lacking) == 2
+    for tier in ("", "release_"):
+        store.delete(f"assets/mini_lora/{tier}evaluation")
+    assert "No verdict on it is known." in of_file(store, path).lacking
+
+
+def test_tables_of_other_columns_are_read(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    """As another version of this project wrote them."""
+    published = lineage.publish(3)
+    path = Path(store.full(f"{lineage.dataset['stills'].folder}/stills.parquet"))
+    table = pq.read_table(path).drop_columns(["phash", "warnings"])
+    pq.write_table(table.append_column("new", pa.array(["x"] * table.num_rows)), path)
+    trace = of_file(store, copied(published.adapter.read(WEIGHTS), tmp_path / "a.safetensors"))
+    assert trace.stills[0].sha256 == raw_sha256(0)
+
+
+def test_an_adapter_that_began_with_another_says_so(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    first = lineage.publish(3)
+    more = lineage.make(
+        ("mini_more", "adapter"),
+        {f"{RECIPE}/adapter": first.adapter, "mini/latents": lineage.dataset["mini/latents"]},
+        files={WEIGHTS: b"8 bytes of another adapter"},
+        json_files={"training.json": {"training": "other", "chosen_step": 1, "strength": 1.0}},
+    )
+    plain, export = tmp_path / "plain", tmp_path / "export.safetensors"
+    save_file({"x": np.ones(3, np.float32)}, plain)
+    told = next(file.sha256 for file in more.manifest.files if file.name == WEIGHTS)
+    with_metadata(plain, export, {**header(1), "recipe": "mini_more", "adapter_sha256": told})
+    trace = of_file(store, export)
+    assert (trace.recipe, trace.began_with) == ("mini_more", first.version)
+
+
+def test_what_nobody_knows_is_refused(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    lineage.publish(3)
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"x": np.ones(3, np.float32)}, foreign, {"ss_network_module": "networks.lora"})
+    with pytest.raises(PublishError, match="is no adapter that this project or the store"):
+        of_file(store, foreign)
+    with pytest.raises(ModelError, match="cannot be read as an adapter"):
+        of_file(store, copied(b"text", tmp_path / "text"))
+    with pytest.raises(PublishError, match="holds no adapter"):
+        given_repository(tmp_path, "some folder")
+    (tmp_path / WEIGHTS).write_bytes(foreign.read_bytes())
+    (tmp_path / "provenance.json").write_text("{")
+    with pytest.raises(PublishError, match=r"provenance\.json: cannot be read"):
+        given_repository(tmp_path, "some folder")
+
+
+def test_a_trace_is_plain_data(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    from dataclasses import asdict
+
+    published = lineage.publish(3)
+    trace = of_file(store, copied(published.adapter.read(WEIGHTS), tmp_path / "a.safetensors"))
+    assert json.loads(json.dumps(asdict(trace)))["provenance"]["adapter"]["sha256"] == published.version

@@ -1,0 +1,132 @@
+"""From a still forward: what trained on it, what was only judged with it, what is live of that, and what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from director_diffusion.errors import StoreError
+from director_diffusion.releases.change import promote
+from director_diffusion.storage import Store
+from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.tracing.forward import StillTrace, trace_still
+from director_diffusion.training.rows import WEIGHTS
+from tests.lineages import DIRECTOR, RECIPE, Lineage, picture, raw_sha256, still_id
+
+AFTER = {
+    f"mini_lora/{name}"
+    for name in (
+        "adapter", "samples", "evaluation", "release_samples", "release_evaluation", "model_card", "published_model"
+    )
+}  # fmt: skip
+WITH_TABLES = {"stills", "captions", "mini/latents", "mini/prompt_embeddings"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def lineage(store: Store) -> Lineage:
+    return Lineage(store)
+
+
+def traced(store: Store, given: str) -> StillTrace:
+    return trace_still(given, Ancestry(store))
+
+
+def test_a_still_that_was_trained_on_is_in_everything_after(store: Store, lineage: Lineage) -> None:
+    one, two = lineage.publish(3), lineage.publish(6)
+    promote(store, RECIPE, DIRECTOR, version=one.version, who="ann", why="w", date="2026-11-22")
+    promote(store, RECIPE, DIRECTOR, version=two.version, who="ann", why="w", date="2026-11-23")
+    trace = traced(store, still_id(1))
+    assert {use.asset for use in trace.uses} == AFTER | WITH_TABLES
+    assert {use.split for use in trace.uses} == {"train"}
+    assert {use.adapter_version for use in trace.learned} == {one.version, two.version}
+    assert [use.latest for use in trace.uses if use.asset == "mini_lora/adapter"].count(True) == 1
+    assert [(release.adapter_version, release.live) for release in trace.releases] == [
+        (one.version, False), (two.version, True)
+    ]  # fmt: skip
+    assert trace.files == ("cache/latents/f/1", "cache/prompts/f/1", "stills/nolan/film/1.jpg")
+    (place,) = trace.places
+    assert (place.director, place.film, place.file, place.split) == (DIRECTOR, "film", "1.jpg", "train")
+
+
+@pytest.mark.parametrize(("number", "split"), [(3, "held_out"), (4, "validation")])
+def test_what_was_only_judged_with_it_is_told_apart(store: Store, lineage: Lineage, number: int, split: str) -> None:
+    lineage.publish(3)
+    trace = traced(store, still_id(number))
+    held_out = {"reference_set"} if split == "held_out" else set()
+    assert {use.asset for use in trace.uses} == AFTER | WITH_TABLES | held_out
+    assert {use.split for use in trace.uses} == {split}
+    assert trace.learned == ()
+
+
+@pytest.mark.parametrize("how", ["id", "hash", "start of the hash", "file"])
+def test_a_still_goes_by_its_id_its_files_hash_or_the_file(
+    store: Store, lineage: Lineage, tmp_path: Path, how: str
+) -> None:
+    lineage.publish(3)
+    file = tmp_path / "anything.jpg"
+    file.write_bytes(picture(2))
+    given = {
+        "id": still_id(2),
+        "hash": raw_sha256(2).upper(),
+        "start of the hash": raw_sha256(2)[:12],
+        "file": str(file),
+    }
+    trace = traced(store, given[how])
+    assert [place.still for place in trace.places] == [still_id(2)]
+    assert len(trace.learned) == 1
+
+
+def test_a_rejected_still_went_into_nothing_and_says_why(store: Store, lineage: Lineage) -> None:
+    lineage.publish(3)
+    trace = traced(store, raw_sha256(5))
+    (place,) = trace.places
+    assert (place.status, place.reason) == ("rejected", "too dark")
+    assert trace.uses == ()
+    assert trace.files == ("stills/nolan/film/5.jpg",)
+
+
+def test_an_adapter_that_began_with_one_that_learned_from_it_is_among_those_that_learned(
+    store: Store, lineage: Lineage
+) -> None:
+    first = lineage.publish(3)
+    lineage.make(
+        ("mini_more", "adapter"), {f"{RECIPE}/adapter": first.adapter}, files={WEIGHTS: b"another adapter's weights"}
+    )
+    assert {use.asset for use in traced(store, still_id(0)).learned} == {"mini_lora/adapter", "mini_more/adapter"}
+
+
+def test_only_a_held_out_still_has_a_say_in_other_directors_verdicts(store: Store, lineage: Lineage) -> None:
+    lineage.publish(3)
+    other = Lineage(store, "fincher", brought=False).publish(3)
+    held_out = traced(store, still_id(3))
+    theirs = {use.asset: use for use in held_out.uses if use.director == "fincher"}
+    assert theirs.keys() == {
+        "mini_lora/evaluation", "mini_lora/release_evaluation", "mini_lora/model_card", "mini_lora/published_model"
+    }  # fmt: skip
+    assert theirs["mini_lora/release_evaluation"].key == other.evaluation.manifest.key
+    assert {use.split for use in theirs.values()} == {"held_out"}
+    for number in (0, 4):
+        assert {use.director for use in traced(store, still_id(number)).uses} == {"nolan"}
+
+
+def test_a_still_of_two_directors_is_found_with_both(store: Store, lineage: Lineage) -> None:
+    lineage.publish(3)
+    Lineage(store, "fincher").publish(3)
+    trace = traced(store, raw_sha256(0))
+    assert {place.director for place in trace.places} == {"nolan", "fincher"}
+    assert {use.director for use in trace.learned} == {"nolan", "fincher"}
+
+
+@pytest.mark.parametrize("given", ["f" * 64, "0" * 16, "", "a.jpg", raw_sha256(0)[:6]])
+def test_an_unknown_still_is_refused(store: Store, lineage: Lineage, given: str) -> None:
+    with pytest.raises(StoreError, match="is no still that"):
+        traced(store, given)
+
+
+def test_an_empty_store_knows_no_still(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is no still that"):
+        traced(Store(str(tmp_path / "none")), "0" * 16)
