@@ -9,6 +9,7 @@ from assets_defs.common import director_of, models_of, of_recipe
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.evaluation.types import Evaluation
+from director_diffusion.publishing.sign_offs import FILE as SIGN_OFF_FILE
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe
@@ -26,7 +27,7 @@ def model_card_asset(
         partitions=partitions,
         prefix=recipe.slug,
         group=recipe.slug,
-        version="1",
+        version="2",
         spec={
             "namespace": project.hub_namespace,
             "base": base.model_dump(mode="json", exclude={"trained_here"}),  # the fingerprint tells what came of it
@@ -37,7 +38,12 @@ def model_card_asset(
             "base": resources.models.fingerprint(base.source),
             "drawn with": resources.models.fingerprint(base.drawn_with.source),
         },
-        reads={name: of_recipe(recipe, name) for name in ("adapter", "samples", "evaluation")},
+        reads={
+            "adapter": of_recipe(recipe, "adapter"),
+            "samples": of_recipe(recipe, "release_samples"),
+            "evaluation": of_recipe(recipe, "release_evaluation"),
+            "sign_off": of_recipe(recipe, "sign_off"),
+        },
         after=models_of(base.source, base.drawn_with.source),
         kinds={"markdown", "huggingface"},
     )
@@ -49,6 +55,7 @@ def model_card_asset(
         stills: Artifact,
         captions: Artifact,
         director: Artifact,
+        sign_off: Artifact,
     ) -> StageResult:
         """A Hub repository folder: card, weights, pictures, scores, provenance and licence; never a still."""
         from director_diffusion.packages import package_versions
@@ -56,13 +63,19 @@ def model_card_asset(
         from director_diffusion.publishing.inputs import (
             CardInputs,
             count_data,
+            grids_of,
+            hashes_of,
             pictures_of,
             repo_id_of,
+            training_of,
         )
-        from director_diffusion.sampling.grids import comparison_grid
+        from director_diffusion.publishing.making import stages_behind
+        from director_diffusion.publishing.sign_offs import adapter_version, decode_sign_offs, sign_off_for
 
         person = director_of(director)
         drawn = samples.table(SAMPLES_FILE, Sample)
+        rows, texts = stills.table(STILLS_FILE, Still), captions.table(CAPTIONS_FILE, Caption)
+        signed_off = decode_sign_offs(sign_off.read(SIGN_OFF_FILE).decode(), SIGN_OFF_FILE)
         card = CardInputs(
             repo_id=repo_id_of(project.hub_namespace, person, recipe),
             director=person,
@@ -71,9 +84,14 @@ def model_card_asset(
             plan=plan,
             adapter=adapter.path(WEIGHTS),
             evaluation=Evaluation.read(evaluation.local_folder),
-            counts=count_data(stills.table(STILLS_FILE, Still), captions.table(CAPTIONS_FILE, Caption)),
-            grid=comparison_grid(drawn, run.store),
+            sign_off=sign_off_for(signed_off, adapter_version(adapter.manifest)),
+            counts=count_data(rows, texts),
+            stills=hashes_of(rows, texts),
+            training=training_of(adapter),
+            grids=grids_of(drawn, run.store),
             pictures=pictures_of(drawn, run.store),
+            stages=stages_behind([evaluation, samples, adapter, captions, stills]),
+            device=run.resources.machine.device,
             base_fingerprint=run.resources.models.fingerprint(base.source),
             drawn_with_fingerprint=run.resources.models.fingerprint(base.drawn_with.source),
             versions=run.versions,
@@ -82,7 +100,7 @@ def model_card_asset(
         repo = write_model_card(card, run.out)
         return run.result(
             facts={"repository": card.repo_id, "files": sum(path.is_file() for path in repo.rglob("*"))},
-            pictures={"comparison": card.grid},
+            pictures={"comparison": card.grids[0].image},
         )
 
     return model_card

@@ -1,6 +1,7 @@
 """Provenance: what an adapter was made of, exactly enough to make it again.
 
-Belongs here: the content of provenance.json.  No names of films or files, no stills.
+Belongs here: the content of provenance.json, which `director trace` reads.  No names of films or files, no captions, no
+stills: all three stand there as hashes, which only those can read who have them.
 """
 
 from dataclasses import asdict
@@ -17,8 +18,14 @@ def provenance_of(card: CardInputs) -> dict[str, Any]:
     """Plain data: versions are content hashes, `header` is what training wrote into the weights' file."""
     return {
         "repository": card.repo_id,
-        "data": {"version": card.versions["stills"], "licence": card.director.stills_licence, **asdict(card.counts)},
+        "data": {
+            "version": card.versions["stills"],
+            "licence": card.director.stills_licence,
+            **asdict(card.counts),
+            "hashes": [asdict(still) for still in card.stills],
+        },
         "inputs": dict(sorted(card.versions.items())),
+        "stages": [asdict(stage) for stage in card.stages],
         "base": _model(card.base, card.base_fingerprint),
         "drawn_with": _model(card.base.drawn_with, card.drawn_with_fingerprint),
         "captions": {
@@ -28,7 +35,10 @@ def provenance_of(card: CardInputs) -> dict[str, Any]:
         },
         "recipe": card.recipe.model_dump(mode="json"),
         "seed": card.recipe.seed,
+        "seeds": {"training": card.recipe.seed, "evaluation": list(card.evaluation.seeds)},
         "evaluation": card.plan.judging(),
+        "found": {**asdict(card.evaluation.verdict), **card.evaluation.told()},
+        "sign_off": None if card.sign_off is None else asdict(card.sign_off),
         "adapter": {"sha256": hash_file(card.adapter), "header": read_header(card.adapter)},
         "packages": dict(sorted(card.packages.items())),
     }

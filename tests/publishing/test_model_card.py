@@ -2,253 +2,410 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
-from huggingface_hub import ModelCard
+import torch
+from huggingface_hub import ModelCard, ModelCardData
 from PIL import Image
-from publishing_inputs import EFFECTS, HEADER, card_inputs
+from publishing_inputs import (
+    CAPTION,
+    CAPTIONS,
+    EFFECTS,
+    FILE,
+    FILM,
+    HEADER,
+    STAGES,
+    STILLS,
+    card_inputs,
+    evaluation,
+    with_base,
+)
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
-from director_diffusion.captions.rows import Caption
+from director_diffusion.adapters.files import save_adapter
 from director_diffusion.errors import PublishError
+from director_diffusion.evaluation.metrics.distribution import WHY_NOT_FID
+from director_diffusion.evaluation.types import Outcome
+from director_diffusion.hashing import hash_bytes, hash_file
 from director_diffusion.packages import PACKAGES, package_versions
 from director_diffusion.publishing.card import check_repo, write_model_card
-from director_diffusion.publishing.inputs import count_data, pictures_of, repo_id_of
+from director_diffusion.publishing.files import LARGEST, files_of, shown
+from director_diffusion.publishing.inputs import CardInputs, count_data, grids_of, pictures_of, repo_id_of
+from director_diffusion.publishing.licences import FLUX_DEV_NOTICE, terms_of
+from director_diffusion.publishing.metadata import card_data
+from director_diffusion.publishing.provenance import provenance_of
+from director_diffusion.publishing.sign_offs import SignOff
+from director_diffusion.publishing.text import card_text
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.rows import Sample
-from director_diffusion.specs import FolderSource, Guidance, HubSource, Licence, Recipe
-from director_diffusion.stills.rows import Still
+from director_diffusion.specs import FolderSource, Guidance, HubSource, Licence, LoraAdapter, Recipe
 from director_diffusion.storage import Store
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
+FLUX = "flux-1-dev-non-commercial-license"
 
 
-def test_the_metadata_is_what_the_hub_asks_for(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
-    data = ModelCard.load(write_model_card(card, tmp_path / "out") / "README.md").data
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> CardInputs:
+    return card_inputs(tmp_path_factory.mktemp("card"))
+
+
+@pytest.fixture(scope="module")
+def repo(card: CardInputs) -> Path:
+    """As written; read it, do not write to it."""
+    return write_model_card(card, card.adapter.parent / "out")
+
+
+def written(card: CardInputs) -> str:
+    """The text alone: pictures cost most of a card's time."""
+    return card_text(card, terms_of(card.base), files_of(card))
+
+
+def metadata(card: CardInputs) -> ModelCardData:
+    """As it is read back."""
+    block = card_data(card, terms_of(card.base), files_of(card).samples)
+    return ModelCard(f"---\n{block}\n---\n").data
+
+
+def words(text: str) -> str:
+    """Without line breaks."""
+    return " ".join(text.split())
+
+
+def krea(card: CardInputs) -> CardInputs:
+    source = HubSource(kind="hub", repo="black-forest-labs/FLUX.1-Krea-dev", revision=REVISION)
+    link = f"https://huggingface.co/{source.repo}/blob/main/LICENSE.md"
+    return with_base(
+        card,
+        source=source,
+        model_id=source.repo,
+        name="FLUX.1 Krea [dev]",
+        licence=Licence(id="other", name=FLUX, link=link),
+        guidance=Guidance(kind="embedded"),
+        trained_here=None,
+    )
+
+
+def loadable(card: CardInputs) -> CardInputs:
+    """With an adapter whose linear Flux has."""
+    linear, spec = "transformer_blocks.0.attn.to_q", LoraAdapter(kind="lora", rank=2, alpha=1)
+    weights = {f"{linear}.lora_{name}.weight": torch.ones(2, 2) for name in "AB"}
+    save_adapter(card.adapter, weights, spec, [linear], role="transformer", metadata=HEADER)
+    return card
+
+
+# --- metadata ----------------------------------------------------------------------------------------------------
+
+
+def test_the_metadata_is_what_the_hub_asks_for(card: CardInputs, repo: Path) -> None:
+    data = ModelCard.load(repo / "README.md").data
     assert data.base_model == "director-diffusion/mini"
     assert data.base_model_relation == "adapter"
     assert (data.library_name, data.pipeline_tag, data.license) == ("diffusers", "text-to-image", "apache-2.0")
     assert data.instance_prompt == "nolan style"
     assert {"text-to-image", "lora", "diffusers", "template:sd-lora", "flux"} <= set(data.tags)
-    assert [shown["text"] for shown in data.widget] == [picture.prompt for picture in card.pictures]
+    assert [picture["text"] for picture in data.widget] == [picture.prompt for picture in card.pictures]
     assert "license_name" not in data.to_dict()
 
 
-def test_effects_come_back_from_the_model_index(tmp_path: Path) -> None:
-    data = ModelCard.load(write_model_card(card_inputs(tmp_path), tmp_path / "out") / "README.md").data
-    assert data.model_name == "nolan-mini_lora"
-    found = {result.metric_type: result for result in data.eval_results}
-    assert len(found) == len(EFFECTS) == 4
-    for effect in EFFECTS:
-        result = found[f"{effect.metric}_effect_against_{effect.against}"]
-        assert result.metric_value == pytest.approx(effect.mean)
-        assert result.metric_args == {"low": effect.low, "high": effect.high, "confidence": 0.95, "prompts": effect.n}
+def test_a_base_that_diffusers_does_not_draw_with_names_no_library(card: CardInputs) -> None:
+    data = metadata(with_base(card, family="flux_pixel", model_id="director-diffusion/mnist"))
+    assert data.library_name is None
+    assert "diffusers" not in data.tags
 
 
-def test_a_licence_of_its_own_keeps_its_name_and_link(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
-    licence = Licence(id="other", name="flux-1-dev-non-commercial-license", link="https://example.org/LICENSE.md")
-    source = HubSource(kind="hub", repo="black-forest-labs/FLUX.1-Krea-dev", revision=REVISION)
-    base = card.base.model_copy(
-        update={"licence": licence, "source": source, "model_id": source.repo, "guidance": Guidance(kind="embedded")}
-    )
-    repo = write_model_card(replace(card, base=base), tmp_path / "out")
+def test_judged_effects_come_back_from_the_model_index(repo: Path) -> None:
     data = ModelCard.load(repo / "README.md").data
-    assert (data.license, data.license_name, data.license_link) == ("other", licence.name, licence.link)
-    text = (repo / "README.md").read_text()
-    assert f'from_pretrained("{source.repo}", revision="{REVISION}"' in text
+    assert data.model_name == "nolan-mini_lora"
+    found = {(result.metric_type, result.dataset_split): result for result in data.eval_results}
+    judged = [effect for effect in EFFECTS if effect.metric in ("encoder", "prompt")]
+    assert len(found) == len(judged) == 12
+    for effect in judged:
+        result = found[f"{effect.metric}_effect_against_{effect.against}", effect.part]
+        assert result.metric_value == pytest.approx(effect.mean)
+        asked = {"low": effect.low, "high": effect.high, "confidence": 0.95, "prompts": effect.n}
+        assert result.metric_args == pytest.approx(asked)
+
+
+def test_krea_has_its_licence_its_notice_and_a_file_for_comfyui(tmp_path: Path) -> None:
+    card = krea(loadable(card_inputs(tmp_path)))
+    repo = write_model_card(card, tmp_path / "out")
+    data, text = ModelCard.load(repo / "README.md").data, (repo / "README.md").read_text()
+    assert (data.license, data.license_name, data.license_link) == ("other", FLUX, card.base.licence.link)
+    assert f'from_pretrained("{card.base.model_id}", revision="{REVISION}"' in text
     assert "guidance_scale=3.5" in text
-    assert licence.link in (repo / "NOTICE").read_text()
+    notice = (repo / "NOTICE").read_text()
+    assert notice.startswith(FLUX_DEV_NOTICE)
+    assert card.base.licence.link in notice
+    assert FLUX_DEV_NOTICE.replace("\n", "\n> ") in text
     assert json.loads((repo / "provenance.json").read_text())["base"]["revision"] == REVISION
 
+    name = "comfyui/nolan-mini_lora.safetensors"
+    assert f"put `{name}` into `models/loras`" in text
+    assert "`flux1-krea-dev.safetensors`" in text
+    assert "a Flux guidance of 3.5" in words(text)
+    alphas = [float(value) for key, value in load_file(repo / name).items() if key.endswith("alpha")]
+    assert alphas == [1.0], "ComfyUI reads no header"
 
-def test_the_repository_is_complete(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
-    repo = write_model_card(card, tmp_path / "out")
+
+def test_an_unknown_base_is_refused(card: CardInputs, tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="somebody/else"):
+        write_model_card(with_base(card, model_id="somebody/else"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_odd_words_survive_the_metadata(card: CardInputs) -> None:
+    odd = "'no: yes' # {x} | é — \"quoted\""
+    card = replace(card, pictures=(replace(card.pictures[0], prompt=odd), *card.pictures[1:]))
+    assert metadata(card).widget[0]["text"] == odd
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def test_the_repository_is_complete(card: CardInputs, repo: Path) -> None:
     names = {path.relative_to(repo).as_posix() for path in repo.rglob("*") if path.is_file()}
     assert names == {
         "README.md",
         "NOTICE",
         "pytorch_lora_weights.safetensors",
         "images/comparison.png",
+        "images/comparison-novel.png",
+        "images/confusion.png",
+        "images/effects.png",
         "images/sample-00.png",
         "images/sample-01.png",
+        "images/training.png",
         "scores.csv",
         "evaluation.json",
         "provenance.json",
     }
     assert (repo / "pytorch_lora_weights.safetensors").read_bytes() == card.adapter.read_bytes()
-    with (repo / "scores.csv").open() as file:
-        scores = list(csv.DictReader(file))
-    assert [(row["arm"], float(row["style_closeness"])) for row in scores] == [
-        (score.arm, score.style_closeness) for score in card.evaluation.scores
-    ]
+    for shown_in_text in re.findall(r"!\[[^]]*\]\(([^)]*)\)", (repo / "README.md").read_text()):
+        assert (repo / shown_in_text).is_file()
     check_repo(repo)
 
 
-def test_provenance_says_what_it_was_made_of(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
-    said = json.loads((write_model_card(card, tmp_path / "out") / "provenance.json").read_text())
+def test_stills_are_hashes_alone(repo: Path) -> None:
+    said = json.loads((repo / "provenance.json").read_text())["data"]["hashes"]
+    assert {entry["still"] for entry in said} == {still.still for still in STILLS if still.status == "kept"}
+    for path in (path for path in repo.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        for secret in (FILM, FILE, CAPTION):
+            assert secret.encode() not in content, f"{path.name} tells {secret}"
+        for still in STILLS:
+            assert path.name == "provenance.json" or still.still.encode() not in content, "a still beside a sample"
+
+
+def test_scores_have_a_row_for_each_picture(card: CardInputs, repo: Path) -> None:
+    with (repo / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 4
+    assert rows[0].keys() == {"arm", "prompt", "novel", "noise_seed", "prompt_fidelity", "encoder"}
+    found = {(row["arm"], row["prompt"], int(row["noise_seed"])): row for row in rows}
+    for score in card.evaluation.scores:
+        row = found[score.arm, card.plan.prompts[score.prompt_index].text, score.seed]
+        assert float(row["prompt_fidelity" if score.metric == "prompt" else score.metric]) == score.value
+
+
+def test_provenance_says_what_it_was_made_of(card: CardInputs, repo: Path) -> None:
+    said = json.loads((repo / "provenance.json").read_text())
     assert said["data"]["version"] == said["inputs"]["stills"] == "stills-version"
     assert said["data"]["held_out"] == card.counts.held_out
+    hashes = {entry["sha256"]: entry for entry in said["data"]["hashes"]}
+    for still in (still for still in STILLS if still.status == "kept"):
+        written_down = next((one.text for one in CAPTIONS if one.still == still.still and one.text), "")
+        assert hashes[still.sha256] == {
+            "sha256": still.sha256,
+            "still": still.still,
+            "split": still.split,
+            "caption": hash_bytes(written_down.encode()) if written_down else "",
+        }
     assert said["base"] == {
         "model": "director-diffusion/mini",
         "family": "flux",
         "revision": None,
         "content": "base-content",
     }
-    assert said["seed"] == card.recipe.seed
+    assert said["seeds"] == {"training": card.recipe.seed, "evaluation": [11]}
     assert said["recipe"]["adapter"]["rank"] == card.recipe.adapter.rank
     assert said["captions"]["template"] == "{trigger}, {caption}"
+    assert said["stages"] == [asdict(stage) for stage in STAGES]
+    assert said["found"]["outcome"] == "pass"
+    assert said["found"]["arms"]["adapter"]["cmmd"] == 1.5
+    assert said["adapter"]["sha256"] == hash_file(card.adapter)
     with safe_open(card.adapter, framework="numpy") as file:
         assert said["adapter"]["header"] == file.metadata()
     assert said["packages"]["torch"]
 
 
-def test_the_text_gives_every_effect_its_interval_and_the_verdict_its_reasons(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
-    text = (write_model_card(card, tmp_path / "out") / "README.md").read_text()
+def test_the_evaluation_stands_beside_the_card(card: CardInputs, repo: Path) -> None:
+    said = json.loads((repo / "evaluation.json").read_text())
+    assert said["verdict"]["outcome"] == "pass"
+    assert len(said["effects"]) == len(EFFECTS)
+    assert said["memorisation"] == asdict(card.evaluation.memorisation)
+
+
+def test_pictures_are_of_a_size_to_look_at(repo: Path) -> None:
+    tiny, huge = Image.new("RGB", (88, 48)), Image.new("RGB", (2432, 1312))
+    assert shown(tiny).size == (176, 96)
+    assert shown(huge).size == (LARGEST, 552)
+    assert shown(Image.new("RGB", (1000, 400))).size == (1000, 400)
+    with Image.open(repo / "images/sample-00.png") as sample:
+        assert sample.size == (256, 128)
+
+
+def test_equal_inputs_give_equal_bytes(card: CardInputs, repo: Path, tmp_path: Path) -> None:
+    again = write_model_card(card, tmp_path)
+    for path in (path for path in repo.rglob("*") if path.is_file()):
+        assert path.read_bytes() == (again / path.relative_to(repo)).read_bytes()
+
+
+def test_a_card_without_pictures_is_an_error(card: CardInputs, tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="no pictures"):
+        write_model_card(replace(card, pictures=()), tmp_path / "out")
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+def test_the_text_gives_every_judged_effect_its_interval_and_power(card: CardInputs) -> None:
+    text = written(card)
+    parts = {"all": "all", "own": "on what such stills show", "novel": "beyond what such stills show"}
     for effect in EFFECTS:
-        assert f"{effect.mean:+.4f} | 95%: {effect.low:+.4f} to {effect.high:+.4f}" in text
-    for reason in card.evaluation.verdict.reasons:
-        assert reason in text
+        told = f"{effect.mean:+.3f} ({effect.low:+.3f} to {effect.high:+.3f})"
+        over_stills = effect.detectable_over_stills
+        over_stills_told = "–" if over_stills is None else f"{over_stills:.3f}"
+        row = f"| {parts[effect.part]} | {told} | {effect.n} × 1 | {effect.detectable:.3f} | {over_stills_told} |"
+        if effect.metric in ("encoder", "prompt"):
+            assert row in text
+        else:
+            assert (told in text) == (effect.part == "all"), "a second voice is told over all prompts"
+    assert "0.028 | 0.063 |" in text, "2.8 standard errors, over prompts and over stills"
+
+
+def test_the_text_tells_reasons_sets_and_limits(card: CardInputs) -> None:
+    text = words(written(card))
+    for finding in card.evaluation.findings:
+        assert "**pass**: " + finding.reason.removeprefix("pass: ").replace("_", "\\_") in text
     assert "**Pass.**" in text
-    assert "It does not say that people would prefer them" in text
+    assert "The draft had failed." in text
+    assert "lie 0.100 further: 40% of that way" in text, "the bound is a tenth of the way"
+    assert WHY_NOT_FID in text
+    assert "25.0% lie nearer" in text
+    assert "1 of 4 pictures come nearer" in text
+    assert "That people would prefer these pictures" in text
     assert "`nolan style`" in text
     assert card.director.stills_licence in text
+    assert "4 stills to learn from; 1 to choose the training's step by (validation); 2 for the verdict alone" in text
+    assert "of 1 film of which no still was trained on" in text
+    assert "| `mini_lora/adapter` | `cccccccccccc` | `dddddddddddd` | 19.7 |" in text
     assert "true_cfg_scale=2.0" in text
     assert "is not on the Hub" in text
 
 
 @pytest.mark.parametrize("outcome", ["fail", "undecided"])
-def test_a_verdict_that_does_not_pass_is_told_as_such(tmp_path: Path, outcome: str) -> None:
-    text = (write_model_card(card_inputs(tmp_path, outcome), tmp_path / "out") / "README.md").read_text()
+def test_a_verdict_that_does_not_pass_is_told_as_such(card: CardInputs, outcome: Outcome) -> None:
+    text = written(replace(card, evaluation=evaluation(outcome)))
     assert f"**{outcome.capitalize()}.**" in text
+    assert f"- **Verdict**: {outcome}" in text
     assert "**Pass.**" not in text
+    assert "Signed off" not in text
+
+
+def test_a_sign_off_stands_above_the_verdict_that_it_overrides(card: CardInputs) -> None:
+    entry = SignOff("signed off", "ab" * 32, "Ann *Example*", "for a\ntrial | only", "2026-11-22T01:02:03Z")
+    card = replace(card, evaluation=evaluation("fail"), sign_off=entry)
+    text = written(card)
+    told = r"> **Signed off by Ann \*Example\* on 2026-11-22**: for a trial \| only"
+    assert text.index(told) < text.index("## Verdict")
+    assert "(version abababababab) is **fail**; it may go out only because a person answers" in text
+    assert provenance_of(card)["sign_off"]["who"] == "Ann *Example*"
 
 
 def test_the_card_tells_which_step_it_is_and_who_chose_it(tmp_path: Path) -> None:
-    def training(recipe: dict[str, object], **header: str) -> str:
+    def making(recipe: dict[str, object], **header: str) -> str:
         card = card_inputs(tmp_path)
         save_file({"x": np.zeros(1, np.float32)}, card.adapter, {**HEADER, **header})
         card = replace(card, recipe=Recipe.model_validate({**card.recipe.model_dump(), **recipe}))
-        text = (write_model_card(card, tmp_path / "out") / "README.md").read_text()
-        return " ".join(text.split("## Training")[1].split("## Limits")[0].split())
+        return words(written(card).split("## How it was made")[1].split("## Limits")[0])
 
-    assert "- Weights: the moving average after step 80, chosen by held-out loss." in training({})
-    picked = training({}, step="40", strength="0.5", chosen_by="ann", chosen_why="softer")
-    assert 'the moving average after step 40, at strength 0.5, picked by ann ("softer") over the held-out' in picked
-    assert "held-out loss." not in picked
-    assert "picked by ann over the" in training({}, chosen_by="ann")
-    more = training({"init_from": "mini_less", "prior": {"pictures": 24, "weight": 0.5}})
+    assert "- Weights: the moving average after step 80, chosen by held-out loss." in making({})
+    picked = making({}, step="40", strength="0.5", chosen_by="ann", chosen_why="softer")
+    assert 'the moving average after step 40, at strength 0.5, picked by ann ("softer") over the loss' in picked
+    assert "chosen by held-out loss." not in picked
+    assert "picked by ann over the" in making({}, chosen_by="ann")
+    more = making({"init_from": "mini_less", "prior": {"pictures": 24, "weight": 0.5}})
     assert "It began with the adapter of `mini_less`." in more
     assert "24 pictures by the base itself" in more
     assert "prior preservation, weight 0.5" in more
 
 
-def test_the_usage_example_is_python_that_holds_the_trigger(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
+def test_the_usage_example_is_python_that_holds_the_trigger(card: CardInputs) -> None:
     prompts = (card.plan.prompts[0].model_copy(update={"text": 'a sign that says "stop"'}), *card.plan.prompts[1:])
     card = replace(card, plan=card.plan.model_copy(update={"prompts": prompts}))
-    text = (write_model_card(card, tmp_path / "out") / "README.md").read_text()
-    code = text.split("```python\n")[1].split("```")[0]
+    code = written(card).split("```python\n")[1].split("```")[0]
     compile(code, "README.md", "exec")
     assert r'"nolan style, a sign that says \"stop\""' in code
     assert "width=8, height=4" in code
 
 
-def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
-    first, second = (write_model_card(card, tmp_path / name) for name in ("a", "b"))
-    for path in (path for path in first.rglob("*") if path.is_file()):
-        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
+def test_a_base_in_a_folder_is_told_as_such(card: CardInputs) -> None:
+    assert "is not on the Hub" in written(with_base(card, source=FolderSource(kind="folder", folder="models/x")))
 
 
-def test_odd_words_survive_the_metadata(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
-    odd = "'no: yes' # {x} | é — \"quoted\""
-    card = replace(card, pictures=(replace(card.pictures[0], prompt=odd), *card.pictures[1:]))
-    data = ModelCard.load(write_model_card(card, tmp_path / "out") / "README.md").data
-    assert data.widget[0]["text"] == odd
-
-
-def test_a_card_without_pictures_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PublishError, match="no pictures"):
-        write_model_card(replace(card_inputs(tmp_path), pictures=()), tmp_path / "out")
-
-
-def test_a_base_in_a_folder_is_told_as_such(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
-    base = card.base.model_copy(update={"source": FolderSource(kind="folder", folder="models/x")})
-    assert (
-        "is not on the Hub" in (write_model_card(replace(card, base=base), tmp_path / "out") / "README.md").read_text()
-    )
+def test_where_comfyui_cannot_read_it_the_card_says_so(card: CardInputs) -> None:
+    pixels = with_base(card, family="flux_pixel", model_id="director-diffusion/mnist")
+    assert "cannot draw with this adapter: ComfyUI knows no Flux without a VAE" in words(written(pixels))
+    adapter = card.recipe.adapter.model_copy(update={"dora": True})
+    dora = replace(krea(card), recipe=card.recipe.model_copy(update={"adapter": adapter}))
+    assert "director export nolan --recipe mini_lora --layout comfyui" in words(written(dora))
 
 
 # --- gathering the inputs ----------------------------------------------------------------------------------------
 
 
-def still(number: int, status: str, split: str, film: str) -> Still:
-    return Still(
-        f"s{number}",
-        film,
-        f"{number}.jpg",
-        "",
-        status,
-        "",
-        (),
-        split,
-        8,
-        4,
-        (),
-        "",
-        "",
-        "0" * 16,
-        0,  # type: ignore[arg-type]
-    )
-
-
-def caption(number: int, source: str) -> Caption:
-    status = "needs_person" if source == "none" else "ok"
-    return Caption(f"s{number}", "a", f"{number}.jpg", "train", "", source, status, (), 0, 1)  # type: ignore[arg-type]
-
-
 def test_counts_films_splits_and_captions() -> None:
-    stills = [
-        still(0, "kept", "train", "a"),
-        still(1, "kept", "train", "b"),
-        still(2, "kept", "held_out", "c"),
-        still(3, "rejected", "none", "d"),
-    ]
-    counts = count_data(stills, [caption(0, "person"), caption(1, "model"), caption(2, "none")])
-    assert (counts.films, counts.stills, counts.train, counts.held_out, counts.rejected) == (3, 3, 2, 1, 1)
-    assert (counts.captioned_by_person, counts.captioned_by_model, counts.uncaptioned) == (1, 1, 1)
+    counts = count_data(STILLS, CAPTIONS)
+    assert (counts.films, counts.stills, counts.train, counts.validation, counts.held_out) == (2, 7, 4, 1, 2)
+    assert (counts.held_out_films, counts.rejected) == (1, 1)
+    assert (counts.captioned_by_person, counts.captioned_by_model, counts.uncaptioned) == (1, 5, 1)
+    one_film = [replace(still, film=FILM) for still in STILLS]
+    assert count_data(one_film, CAPTIONS).held_out_films == 0
+
+
+def drawn(store: Store, arm: str, prompt: int, seed: int, novel: bool = False) -> Sample:
+    name = f"{arm}-{prompt}-{seed}.png"
+    store.write(name, png_bytes(Image.fromarray(np.full((2, 2, 3), 10 * prompt + seed, np.uint8))))
+    return Sample(arm, prompt, f"p{prompt}", f"{arm} {prompt}", "x", novel, seed, name, name, "")  # type: ignore[arg-type]
 
 
 def test_pictures_are_the_adapters_first_of_each_prompt(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    samples = []
-    for arm in ("base", "adapter"):
-        for prompt in (1, 0, 2):
-            for seed in (7, 8):
-                name = f"{arm}-{prompt}-{seed}.png"
-                store.write(name, png_bytes(Image.fromarray(np.full((2, 2, 3), 10 * prompt + seed, np.uint8))))
-                samples.append(Sample(arm, prompt, "p", f"{arm} {prompt}", "x", seed, name, name, ""))  # type: ignore[arg-type]
+    samples = [
+        drawn(store, arm, prompt, seed) for arm in ("base", "adapter") for prompt in (1, 0, 2) for seed in (7, 8)
+    ]
     pictures = pictures_of(samples, store, limit=2)
     assert [(picture.prompt, picture.seed) for picture in pictures] == [("adapter 0", 7), ("adapter 1", 7)]
     assert pictures[1].image.getpixel((0, 0)) == (17, 17, 17)
 
 
-def test_names_and_versions(tmp_path: Path) -> None:
-    card = card_inputs(tmp_path)
+def test_novel_prompts_have_a_grid_of_their_own(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    samples = [drawn(store, "adapter", prompt, 7, novel=prompt == 1) for prompt in range(3)]
+    assert [(grid.prompts, grid.novel) for grid in grids_of(samples, store)] == [(("p0", "p2"), False), (("p1",), True)]
+    assert [grid.novel for grid in grids_of(samples[:1], store)] == [False]
+
+
+def test_names_and_versions(card: CardInputs) -> None:
     assert repo_id_of("studio", card.director, card.recipe) == "studio/nolan-mini_lora"
     decide = {"torch", "diffusers", "peft", "director-diffusion", "accelerate", "prodigyopt"}
     bitsandbytes = {"bitsandbytes"} if find_spec("bitsandbytes") else set()

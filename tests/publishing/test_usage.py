@@ -8,15 +8,16 @@ import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
 from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
-from publishing_inputs import card_inputs, tell_choice, verdict
+from publishing_inputs import card_inputs, tell_choice
 
 from director_diffusion.families import get_family
 from director_diffusion.families.usage import Example
 from director_diffusion.pretraining.flux_parts import untrained_pipeline
 from director_diffusion.pretraining.specs import DenoiserPart
 from director_diffusion.publishing.card import write_model_card
+from director_diffusion.publishing.folder_hub import FolderHub
 from director_diffusion.publishing.inputs import WEIGHTS, CardInputs, Picture
-from director_diffusion.publishing.publish import publish_to_folder
+from director_diffusion.publishing.publish import publish
 from director_diffusion.storage import Store
 
 EXAMPLE = Example(
@@ -76,9 +77,9 @@ def mini_card(mini_base: Path, tmp_path: Path) -> CardInputs:
 @pytest.fixture
 def pixel_card(tmp_path: Path) -> CardInputs:
     torch.manual_seed(0)
-    untrained_pipeline(PIXELS, channels=1, vae=None).save_pretrained(tmp_path / "director-diffusion/pixels")
+    untrained_pipeline(PIXELS, channels=1, vae=None).save_pretrained(tmp_path / "director-diffusion/mnist")
     card = card_inputs(tmp_path)
-    base = {"family": "flux_pixel", "model_id": "director-diffusion/pixels", "max_prompt_tokens": 8}
+    base = {"family": "flux_pixel", "model_id": "director-diffusion/mnist", "max_prompt_tokens": 8}
     return replace(card, base=card.base.model_copy(update=base))
 
 
@@ -99,7 +100,7 @@ def test_the_example_of_a_card_draws_with_what_was_published(
         pictures=(Picture(Image.new("RGB", (32, 16)), "nolan style, one car", 11),),
     )
     repo, hub = write_model_card(card, tmp_path / "card"), Store(str(tmp_path / "hub"))
-    publish_to_folder(repo, hub, card.repo_id, verdict("pass"))
+    publish(repo, FolderHub(hub), card.repo_id, tag="v1", withheld="")
     text = (repo / "README.md").read_text()
     assert f"`{card.base.model_id}` is not on the Hub: give the folder that holds this base" in text
 
