@@ -1,12 +1,16 @@
 """What the stages share: pools, groups, and the director's spec as it comes down the lineage."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from director_diffusion.models.trained import BASE_MODEL
-from director_diffusion.specs import Base, Director, Recipe, Source, TrainedSource
+from director_diffusion.specs import Base, Director, EvaluationPlan, Project, Recipe, Source, TrainedSource
 from director_diffusion.storage import Artifact
+from resources.stage_run import StageRun
+
+if TYPE_CHECKING:
+    from director_diffusion.evaluation.encoders.opened import Encoders
 
 GPU = "gpu"  # the pool of steps that want an accelerator; it has a limit only where there are some
 DATASET = "dataset"  # the group of what belongs to a director whatever the base
@@ -40,3 +44,20 @@ def models_of(*sources: Source) -> list[dg.AssetKey]:
 
 def of_recipe(recipe: Recipe, name: str) -> dg.AssetKey:
     return dg.AssetKey([recipe.slug, name])
+
+
+def encoders_of(run: StageRun, project: Project, plan: EvaluationPlan) -> "Encoders":
+    """What a plan looks at pictures with, on this run's machine."""
+    from director_diffusion.evaluation.encoders.opened import open_encoders
+
+    machine = run.resources.machine
+    return open_encoders(
+        plan,
+        run.resources.models,
+        run.store,
+        captioner=project.captioner,
+        asked_at_once=machine.captioning_batch,
+        fresh=run.fresh,
+        device=machine.device,
+        progress=run.progress,
+    )

@@ -1,67 +1,104 @@
 """Evaluation: how much closer to the director, at what cost to the prompt, and how sure that is.
 
-Belongs here: the evaluation stage of a recipe and its check.  Scores, intervals and the verdict live in
-`director_diffusion.evaluation`.
+Belongs here: the evaluation stages of a recipe, a draft after every training and a release before publishing, and their
+checks.  Scores, intervals and the verdict live in `director_diffusion.evaluation`.
 """
+
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, models_of, of_recipe
+from assets_defs.canary import CANARY
+from assets_defs.common import GPU, director_of, encoders_of, models_of, of_base, of_recipe
+from assets_defs.reference_set import REFERENCE_SET
+from assets_defs.samples import samples_name
 from director_diffusion.evaluation.checks import CHECKS
-from director_diffusion.evaluation.types import EMBEDDING_VERSION
+from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.sampling.rows import FILE, Sample
-from director_diffusion.specs import EvaluationPlan, Recipe
+from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, Tier
 from director_diffusion.storage import Artifact
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
 
-def evaluation_asset(partitions: dg.PartitionsDefinition, recipe: Recipe, plan: EvaluationPlan) -> dg.AssetsDefinition:
+def evaluation_name(tier: Tier) -> str:
+    return "evaluation" if tier == "draft" else "release_evaluation"
+
+
+def evaluation_asset(
+    partitions: dg.PartitionsDefinition, project: Project, base: Base, recipe: Recipe, plan: EvaluationPlan, tier: Tier
+) -> dg.AssetsDefinition:
+    sources = plan.sources(project.captioner.source)
+
     @stage(
         partitions=partitions,
         prefix=recipe.slug,
+        name=evaluation_name(tier),
         group=recipe.slug,
-        version="1",
-        spec={"embedding": EMBEDDING_VERSION, "plan": plan.judging()},
-        fingerprints=lambda resources: {"embedder": resources.models.fingerprint(plan.embedder.source)},
-        reads={"samples": of_recipe(recipe, "samples")},
+        version="2",
+        spec={"versions": VERSIONS, "plan": plan.judging(), "tier": tier},
+        fingerprints=lambda resources: {name: resources.models.fingerprint(source) for name, source in sources.items()},
+        reads={
+            "samples": of_recipe(recipe, samples_name(tier)),
+            "published_before": of_recipe(recipe, "published_before"),
+            "canary": of_base(base, CANARY),
+        },
+        gathers={"references": dg.AssetKey([REFERENCE_SET])},
         checks=CHECKS,
-        after=models_of(plan.embedder.source),
+        after=models_of(*sources.values()),
         pool=GPU,
         kinds={"pytorch", "parquet"},
         fresh=True,
     )
-    def evaluation(run: StageRun, samples: Artifact, stills: Artifact, director: Artifact) -> StageResult:
+    def evaluation(
+        run: StageRun,
+        samples: Artifact,
+        stills: Artifact,
+        director: Artifact,
+        published_before: Artifact,
+        canary: Artifact,
+        references: dict[str, Artifact],
+    ) -> StageResult:
         """Per-image scores, the adapter's effects with their intervals, and the verdict by the plan's margins."""
         from director_diffusion.evaluation.checks import judge
-        from director_diffusion.evaluation.evaluate import evaluate
-        from director_diffusion.evaluation.plots import effects_plot
+        from director_diffusion.evaluation.evaluate import Material, evaluate
+        from director_diffusion.evaluation.facts import facts_of
+        from director_diffusion.evaluation.pairs import pairs_grid
+        from director_diffusion.evaluation.plots import confusion_plot, effects_plot, history_plot
+        from director_diffusion.evaluation.published_before import before_of
+        from director_diffusion.evaluation.references import FILE as REFERENCE_FILE
+        from director_diffusion.evaluation.references import rivals_of
+        from director_diffusion.sampling.canary import FILE as CANARY_FILE
+        from director_diffusion.sampling.canary import Canary
         from director_diffusion.stills.still_set import StillSet
 
-        models = run.resources.models
+        still_set, singing = StillSet.of(stills), Canary.read(canary.read(CANARY_FILE))
+        material = Material(
+            samples=tuple(samples.table(FILE, Sample)),
+            still_set=still_set,
+            rivals=rivals_of(run.director, {slug: one.json(REFERENCE_FILE) for slug, one in references.items()}),
+            before=before_of(published_before),
+            notes=(singing.words,) if singing.drifted else (),
+        )
+        person = director_of(director)
         result = evaluate(
-            samples.table(FILE, Sample),
-            StillSet.of(stills),
-            plan,
-            director_of(director),
-            models.folder(plan.embedder.source),
-            embedder_fingerprint=models.fingerprint(plan.embedder.source),
+            material,
+            plan.asked_of(person),
+            tier,
+            person,
+            encoders_of(run, project, plan),
             store=run.store,
-            fresh=run.fresh,
-            device=run.resources.machine.device,
             out=run.out,
             progress=run.progress,
         )
-        style, prompt = result.effect("style", "base_in_style"), result.effect("prompt", "base")
         return run.result(
-            facts={
-                "verdict": result.verdict.outcome,
-                "style effect": style.mean,
-                "style interval": f"{style.low:+.4f} to {style.high:+.4f}",
-                "prompt effect": prompt.mean,
-                "prompt interval": f"{prompt.low:+.4f} to {prompt.high:+.4f}",
+            facts=facts_of(result),
+            pictures={
+                "effects": effects_plot(result),
+                "effects over time": history_plot([*run.earlier(), (datetime.now(UTC), facts_of(result))]),
+                "whose stills are nearest": confusion_plot(run.director, result.confusion),
+                "nearest training stills": pairs_grid(result.pairs, still_set, run.store),
             },
-            pictures={"effects": effects_plot(result.effects, result.margins)},
             checks=judge(result),
         )
 

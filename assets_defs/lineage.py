@@ -9,6 +9,7 @@ import dagster as dg
 
 from assets_defs.adapter import adapter_asset
 from assets_defs.base_model import base_model_asset
+from assets_defs.canary import canary_asset
 from assets_defs.captions import captions_asset
 from assets_defs.evaluation import evaluation_asset
 from assets_defs.latents import latents_asset
@@ -16,12 +17,15 @@ from assets_defs.model_card import model_card_asset
 from assets_defs.pick import pick_asset
 from assets_defs.prior import prior_asset
 from assets_defs.prompt_embeddings import prompt_embeddings_asset
+from assets_defs.published_before import published_before_asset
 from assets_defs.published_model import published_model_asset
+from assets_defs.reference_set import reference_set_asset
 from assets_defs.roots import root_assets
 from assets_defs.samples import samples_asset
+from assets_defs.sign_off import sign_off_asset
 from assets_defs.stills import stills_asset
 from director_diffusion.catalog import Catalog
-from director_diffusion.specs import Project
+from director_diffusion.specs import TIERS, Project
 
 
 def directors_partitions(catalog: Catalog, project: Project) -> dg.StaticPartitionsDefinition:
@@ -35,9 +39,11 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
     plan = catalog.evaluations[project.evaluation]
     bases = catalog.project_bases(project)
     assets = [*root_assets(partitions), stills_asset(partitions), captions_asset(partitions, project, bases)]
+    assets.append(reference_set_asset(partitions, project, plan))
     assets += [base_model_asset(base) for base in catalog.project_bases_trained_here(project)]
     for base in bases:
         assets += [latents_asset(partitions, base), prompt_embeddings_asset(partitions, base, plan)]
+        assets.append(canary_asset(base, plan))
     for recipe in catalog.project_recipes(project):
         base = catalog.bases[recipe.base]
         if recipe.prior is not None:
@@ -45,8 +51,10 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
         assets += [
             pick_asset(partitions, recipe),
             adapter_asset(partitions, base, recipe, plan),
-            samples_asset(partitions, base, recipe, plan),
-            evaluation_asset(partitions, recipe, plan),
+            published_before_asset(partitions, recipe),
+            *(samples_asset(partitions, base, recipe, plan, tier) for tier in TIERS),
+            *(evaluation_asset(partitions, project, base, recipe, plan, tier) for tier in TIERS),
+            sign_off_asset(partitions, recipe),
             model_card_asset(partitions, project, base, recipe, plan),
             published_model_asset(partitions, project, recipe),
         ]

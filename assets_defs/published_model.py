@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets_defs.common import director_of, of_recipe
 from director_diffusion.evaluation.types import Evaluation
+from director_diffusion.hashing import short
 from director_diffusion.publishing.checks import CHECKS
 from director_diffusion.specs import Project, Recipe
 from director_diffusion.storage import Artifact
@@ -20,30 +21,51 @@ def published_model_asset(partitions: dg.PartitionsDefinition, project: Project,
         partitions=partitions,
         prefix=recipe.slug,
         group=recipe.slug,
-        version="1",
-        reads={name: of_recipe(recipe, name) for name in ("model_card", "evaluation")},
+        version="2",
+        reads={
+            "model_card": of_recipe(recipe, "model_card"),
+            "evaluation": of_recipe(recipe, "release_evaluation"),
+            "sign_off": of_recipe(recipe, "sign_off"),
+        },
         checks=CHECKS,
         kinds={"huggingface"},
         outside=True,  # it looks at the hub, so that what was deleted there is put back
     )
-    def published_model(run: StageRun, model_card: Artifact, evaluation: Artifact, director: Artifact) -> StageResult:
-        """The publication: `published` with its commit when the verdict passes, else `withheld` with the reason."""
-        from director_diffusion.publishing.card import REPO
+    def published_model(
+        run: StageRun, model_card: Artifact, evaluation: Artifact, sign_off: Artifact, director: Artifact
+    ) -> StageResult:
+        """The publication: `published` with its commit when the verdict passes or a person signed it off, else
+        `withheld` with the reason."""
+        from director_diffusion.evaluation.published_before import Entry, note_published
         from director_diffusion.publishing.checks import judge
+        from director_diffusion.publishing.decision import reason_to_withhold
         from director_diffusion.publishing.inputs import repo_id_of
-        from director_diffusion.publishing.publish import publish_to_folder
+        from director_diffusion.publishing.publish import publish
+        from director_diffusion.publishing.repository import REPO
+        from director_diffusion.publishing.sign_offs import FILE, decode_sign_offs, sign_off_for
 
+        adapter_version = model_card.json(f"{REPO}/provenance.json")["adapter"]["sha256"]
+        signed_off = sign_off_for(decode_sign_offs(sign_off.read(FILE).decode(), FILE), adapter_version)
         verdict = Evaluation.read(evaluation.local_folder).verdict
-        repo_id = repo_id_of(project.hub_namespace, director_of(director), recipe)
-        publication = publish_to_folder(model_card.local_folder / REPO, run.resources.hub.get(), repo_id, verdict)
+        publication = publish(
+            model_card.local_folder / REPO,
+            run.resources.hub.get(),
+            repo_id_of(project.hub_namespace, director_of(director), recipe),
+            tag=f"v{short(model_card.version)}",
+            withheld=reason_to_withhold(verdict, signed_off, adapter_version),
+        )
         publication.write(run.out)
+        if publication.status == "published":
+            entry = Entry(adapter_version, publication.repo_id, publication.commit, evaluation.folder)
+            note_published(run.store, recipe.slug, run.director, entry)
         return run.result(
             facts={
                 "status": publication.status,
                 "reason": publication.reason or "–",
                 "repository": publication.repo_id,
                 "commit": publication.commit or "–",
-                "where": run.resources.hub.get().full(publication.folder) if publication.folder else "–",
+                "tag": publication.tag or "–",
+                "where": run.resources.hub.where(publication) or "–",
             },
             checks=judge(publication),
         )

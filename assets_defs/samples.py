@@ -6,51 +6,63 @@ Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache l
 import dagster as dg
 
 from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_recipe
+from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
 from director_diffusion.hashing import hash_file
 from director_diffusion.sampling.rows import DRAWING_VERSION
-from director_diffusion.specs import Base, EvaluationPlan, Recipe
+from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
 
+def samples_name(tier: Tier) -> str:
+    return "samples" if tier == "draft" else "release_samples"
+
+
 def samples_asset(
-    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, plan: EvaluationPlan
+    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, plan: EvaluationPlan, tier: Tier
 ) -> dg.AssetsDefinition:
-    drawn_with = base.drawn_with
+    drawn_with, all_seeds = base.drawn_with, plan.seeds_of(tier)
 
     @stage(
         partitions=partitions,
         prefix=recipe.slug,
+        name=samples_name(tier),
         group=recipe.slug,
-        version="1",
+        version="2",
         spec={
             "drawing": DRAWING_VERSION,
             "base": drawing_spec(drawn_with),
             "prompts": plan.prompts,
-            "seeds": plan.seeds,
+            "seeds": all_seeds,
             "sampling": plan.sampling,
         },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
         reads={"adapter": of_recipe(recipe, "adapter")},
+        further={"draft": of_recipe(recipe, "evaluation")} if tier == "release" else None,
         after=models_of(drawn_with.source),
         pool=GPU,
         kinds={"pytorch", "diffusers"},
         fresh=True,
     )
-    def samples(run: StageRun, adapter: Artifact, director: Artifact) -> StageResult:
+    def samples(run: StageRun, adapter: Artifact, director: Artifact, **draft: Artifact) -> StageResult:
         """Images of three arms from the same noise: base, base "in the style of", and adapter."""
         from director_diffusion.sampling.draw import draw_samples
         from director_diffusion.sampling.grids import comparison_grid
 
         models, weights = run.resources.models, adapter.path(WEIGHTS)
+        person = director_of(director)
+        asked = plan.asked_of(person)
+        failed = any(verdict_from(judged.json(VERDICT_FILE)).outcome == "fail" for judged in draft.values())
+        seeds = plan.seeds if failed else all_seeds  # no more pictures of what is refuted already
         rows = draw_samples(
-            plan,
+            asked,
             drawn_with,
-            director_of(director),
+            person,
             models.base_folder(drawn_with),
             weights,
+            seeds=seeds,
             adapter_version=hash_file(weights),
             base_fingerprint=models.fingerprint(drawn_with.source),
             store=run.store,
@@ -60,7 +72,7 @@ def samples_asset(
             progress=run.progress,
         )
         return run.result(
-            facts={"images": len(rows), "prompts": len(plan.prompts), "seeds": len(plan.seeds)},
+            facts={"images": len(rows), "prompts": len(asked.prompts), "seeds": len(seeds)},
             pictures={"comparison": comparison_grid(rows, run.store)},
             references=sorted({row.reference for row in rows}),
         )

@@ -18,7 +18,7 @@ def stills_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @stage(
         partitions=partitions,
         group=DATASET,
-        version="1",
+        version="2",
         spec={"normaliser": NORMALISER_VERSION},
         kinds={"jpeg", "parquet"},
         checks=CHECKS,
@@ -36,6 +36,7 @@ def stills_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
                 "kept": len(still_set.kept),
                 "rejected": len(still_set.rejected),
                 "train": len(still_set.train),
+                "validation": len(still_set.validation),
                 "held out": len(still_set.held_out),
                 "films": len({still.film for still in still_set.kept}),
             },

@@ -121,7 +121,7 @@ def read_outcomes(folder: Path, directors: Sequence[str]) -> dict[Cell, dict[str
         evaluation = Evaluation.read(latest_artifact(store, (cell.slug, "evaluation"), director).local_folder)
         training = latest_artifact(store, (cell.slug, "adapter"), director).json("training.json")
         outcomes[cell][director] = Outcome(
-            style=evaluation.effect("style", "base_in_style").mean,
+            style=evaluation.effect(evaluation.style, "base_in_style").mean,
             prompt=evaluation.effect("prompt", "base").mean,
             verdict=evaluation.verdict.outcome,
             parameters=int(training["trainable_parameters"]),

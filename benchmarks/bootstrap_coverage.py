@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.bars import print_report, within
-from director_diffusion.evaluation.bootstrap import mean_interval
+from director_diffusion.evaluation.statistics.bootstrap import mean_interval
 
 CONFIDENCE, RESAMPLES = 0.95, 1000
 PROMPTS = (24, 32, 48)

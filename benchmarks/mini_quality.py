@@ -29,9 +29,10 @@ from director_diffusion.captions.qwen import QwenCaptioner
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.catalog import Catalog, load_catalog
-from director_diffusion.evaluation.embedder import ClipEmbedder, Vectors
-from director_diffusion.evaluation.scores import style_closeness
-from director_diffusion.evaluation.types import EFFECTS_FILE, OTHER_ARMS
+from director_diffusion.evaluation.encoders.base import Vectors
+from director_diffusion.evaluation.encoders.embedder import ClipEmbedder
+from director_diffusion.evaluation.metrics.similarity import closeness
+from director_diffusion.evaluation.types import EFFECTS_FILE, VERDICT_FILE
 from director_diffusion.families import get_family
 from director_diffusion.latents.buckets import Bucket, buckets
 from director_diffusion.latents.pixels import psnr, to_tensor
@@ -187,7 +188,7 @@ def judge_base(models: Models, details: dict[str, Any]) -> list[Bar]:
 
 def judge_demo(models: Models, store: Store, directors: Sequence[str], details: dict[str, Any]) -> list[Bar]:
     """Stills, captions, adapters and evaluations that the demo made."""
-    bars, decibels, said, seconds, pace, shown = [], {}, {}, {}, {}, {}
+    bars, decibels, said, seconds, pace, shown, verdicts = [], {}, {}, {}, {}, {}, {}
     stills: dict[str, Vectors] = {}
     adapters: dict[str, Vectors] = {}
     placeholders = models.project.placeholder_stills
@@ -210,22 +211,23 @@ def judge_demo(models: Models, store: Store, directors: Sequence[str], details: 
         samples = of(director, RECIPE, "samples").table(SAMPLES_FILE, Sample)
         adapters[director] = models.vectors([open_sample(store, s) for s in samples if s.arm == "adapter"])
         stills[director] = models.vectors([still_set.open(still) for still in still_set.held_out])
-        effects = {
-            (e["metric"], e["against"]): e for e in of(director, RECIPE, "evaluation").json(EFFECTS_FILE)["effects"]
-        }
+        judged = of(director, RECIPE, "release_evaluation")
+        told = judged.json(EFFECTS_FILE)
+        effects = {(e["metric"], e["against"]): e for e in told["effects"] if e["part"] == "all"}
         shown[director] = {f"{metric} against {arm}": effect for (metric, arm), effect in effects.items()}
-        style = effects["style", "base_in_style"]["low"]
-        prompt = min(effects["prompt", arm]["low"] for arm in OTHER_ARMS)
+        verdicts[director] = judged.json(VERDICT_FILE)["outcome"]
+        style = effects[told["style"], "base_in_style"]["low"]
+        prompt = min(effects["prompt", arm]["low"] for arm in ("base", "base_in_style"))
         bars.append(above(f"{director}: style effect against base_in_style, lower end", style, 0.0))
         bars.append(above(f"{director}: prompt effect, lower end, worse arm", prompt, -models.plan.margins.prompt))
     counts = {director: len(stills[director]) for director in directors}
     confusion = {
-        one: {other: float(style_closeness(adapters[one], stills[other]).mean()) for other in directors}
-        for one in directors
+        one: {other: float(closeness(adapters[one], stills[other]).mean()) for other in directors} for one in directors
     }
     own = sum(max(row, key=row.__getitem__) == one for one, row in confusion.items())
     details |= {"psnr_stills_db": decibels, "captioner_stills": said, "adapter_s": seconds, "held_out_stills": counts}
     details |= {"confusion": confusion, "captioned_a_second": pace, "effects": shown}
+    details["verdicts"] = verdicts
     return [
         at_least("VAE on stills, PSNR in dB of the worst director", min(decibels.values()), PSNR_DB),
         at_least(

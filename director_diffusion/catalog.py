@@ -12,19 +12,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from director_diffusion.catalog_checks import check_references
 from director_diffusion.errors import SpecError
-from director_diffusion.specs import (
-    FLOWS,
-    Base,
-    Deployment,
-    Director,
-    EvaluationPlan,
-    Objective,
-    Project,
-    Recipe,
-    Source,
-    TrainedSource,
-)
+from director_diffusion.specs import Base, Deployment, Director, EvaluationPlan, Project, Recipe
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -82,7 +72,7 @@ def load_catalog(folder: Path) -> Catalog:
         raise SpecError(str(folder), "is not a folder of configs", "Point DIRECTOR_CONFIGS at one.")
     specs: dict[str, dict[str, Any]] = {kind: _load_kind(folder / kind, model) for kind, model in KINDS.items()}
     catalog = Catalog(folder=folder, **specs)
-    _check_references(catalog)
+    check_references(catalog)
     return catalog
 
 
@@ -125,139 +115,6 @@ def _pick(specs: Mapping[str, Model], slug: str, folder: Path) -> Model:
             str(folder / f"{slug}.yaml"), "does not exist", f"Choose one of {', '.join(specs) or 'none'}, or write it."
         )
     return specs[slug]
-
-
-def _check_references(catalog: Catalog) -> None:
-    both = sorted(set(catalog.bases) & set(catalog.recipes))
-    if both:
-        raise SpecError(
-            str(catalog.folder),
-            f"{both[0]!r} names both a base and a recipe",
-            "Rename one: asset keys start with them.",
-        )
-    for recipe in catalog.recipes.values():
-        _must_exist(catalog, "recipes", recipe.slug, "base", recipe.base, catalog.bases)
-    for recipe in catalog.recipes.values():
-        _check_recipe(catalog, recipe)
-    trained_here = {slug: base for slug, base in catalog.bases.items() if base.trained_here is not None}
-    for base in catalog.bases.values():
-        _check_drawn_with(catalog, base, trained_here)
-    for plan in catalog.evaluations.values():
-        _must_be_trained(catalog, "evaluations", plan.slug, "embedder", plan.embedder.source, trained_here)
-    for project in catalog.projects.values():
-        for slug in project.recipes:
-            _must_exist(catalog, "projects", project.slug, "recipes", slug, catalog.recipes)
-            _must_make_start(catalog, project, catalog.recipes[slug])
-        for slug in project.bases:
-            _must_exist(catalog, "projects", project.slug, "bases", slug, trained_here)
-        _must_exist(catalog, "projects", project.slug, "evaluation", project.evaluation, catalog.evaluations)
-        for slug in () if project.directors == "all" else project.directors:
-            _must_exist(catalog, "projects", project.slug, "directors", slug, catalog.directors)
-        _must_be_trained(catalog, "projects", project.slug, "captioner", project.captioner.source, trained_here)
-        _must_train(catalog, project, "captioner", project.captioner.source)
-        _must_train(catalog, project, "embedder", catalog.evaluations[project.evaluation].embedder.source)
-        for base in catalog.project_bases(project):
-            _must_train(catalog, project, f"checkpoint that {base.slug} is sampled with", base.drawn_with.source)
-
-
-def _check_recipe(catalog: Catalog, recipe: Recipe) -> None:
-    """What a recipe asks must be something that its base and the recipe it starts from can give."""
-    file = str(catalog.folder / "recipes" / f"{recipe.slug}.yaml")
-    family = catalog.bases[recipe.base].family
-    if family in FLOWS and recipe.objective != Objective():
-        raise SpecError(
-            file,
-            f"objective: {recipe.base} is a flow (family {family}), which takes no min_snr_gamma and no noise_offset",
-            "Leave `objective` out; `timesteps` says which noise levels a flow visits.",
-        )
-    if family not in FLOWS and recipe.adapter.targets == "late_single_blocks":
-        raise SpecError(
-            file,
-            f"adapter.targets: {recipe.base} is a UNet (family {family}), which has no single blocks",
-            "Choose attention or all_block_linears.",
-        )
-    if recipe.init_from is None:
-        return
-    _must_exist(catalog, "recipes", recipe.slug, "init_from", recipe.init_from, catalog.recipes)
-    start, seen = recipe, [recipe.slug]
-    while start.init_from is not None and start.init_from in catalog.recipes:
-        start = catalog.recipes[start.init_from]
-        if start.slug in seen:
-            raise SpecError(file, f"init_from: {' starts from '.join([*seen, start.slug])}", "Break the circle.")
-        seen.append(start.slug)
-    first = catalog.recipes[recipe.init_from]
-    for key in ("base", "adapter"):
-        if getattr(first, key) != getattr(recipe, key):
-            raise SpecError(
-                file, f"init_from: {first.slug} has another `{key}`", f"Give both the same `{key}`: weights must fit."
-            )
-
-
-def _must_make_start(catalog: Catalog, project: Project, recipe: Recipe) -> None:
-    """A recipe that starts from another needs it made too."""
-    if recipe.init_from is not None and recipe.init_from not in project.recipes:
-        raise SpecError(
-            str(catalog.folder / "projects" / f"{project.slug}.yaml"),
-            f"recipes: {recipe.slug} starts from {recipe.init_from}, which this project does not make",
-            f"Add {recipe.init_from} to `recipes`.",
-        )
-
-
-def _must_exist(catalog: Catalog, kind: str, owner: str, key: str, slug: str, allowed: Mapping[str, BaseModel]) -> None:
-    if slug not in allowed:
-        raise SpecError(
-            str(catalog.folder / kind / f"{owner}.yaml"),
-            f"{key}: {slug!r} is not known",
-            f"Allowed are {', '.join(allowed) or 'none yet'}.",
-        )
-
-
-def _must_be_trained(
-    catalog: Catalog, kind: str, owner: str, part: str, source: Source, trained_here: Mapping[str, Base]
-) -> None:
-    """Where a model called `part` comes from a base trained here, it must be that part of it, and trained with it."""
-    if not isinstance(source, TrainedSource):
-        return
-    with_part = {slug: base for slug, base in trained_here.items() if getattr(base.trained_here, part) is not None}
-    _must_exist(catalog, kind, owner, f"{part}.source.base", source.base, trained_here)
-    if source.part != part:
-        raise SpecError(
-            str(catalog.folder / kind / f"{owner}.yaml"),
-            f"{part}.source.part: {source.part!r} is no {part}",
-            f"Allowed is {part}.",
-        )
-    if source.base not in with_part:
-        raise SpecError(
-            str(catalog.folder / kind / f"{owner}.yaml"),
-            f"{part}.source.base: no {part} is trained with {source.base!r}",
-            f"Allowed are {', '.join(with_part) or 'none yet'}; `trained_here` of a base's file names its parts.",
-        )
-
-
-def _check_drawn_with(catalog: Catalog, base: Base, trained_here: Mapping[str, Base]) -> None:
-    """Where pictures are drawn with what is trained here, that must be the base of such a training."""
-    source = base.drawn_with.source
-    if base.sampled_with is None or not isinstance(source, TrainedSource):
-        return
-    _must_exist(catalog, "bases", base.slug, "sampled_with.source.base", source.base, trained_here)
-    if source.part != "base":
-        raise SpecError(
-            str(catalog.folder / "bases" / f"{base.slug}.yaml"),
-            f"sampled_with.source.part: {source.part!r} is no base",
-            "Allowed is base.",
-        )
-
-
-def _must_train(catalog: Catalog, project: Project, part: str, source: Source) -> None:
-    """What a project uses of a base trained here, it must train itself."""
-    trained = [base.slug for base in catalog.project_bases_trained_here(project)]
-    if isinstance(source, TrainedSource) and source.base not in trained:
-        raise SpecError(
-            str(catalog.folder / "projects" / f"{project.slug}.yaml"),
-            f"bases: the {part} is a part of {source.base!r}, which this project does not train "
-            f"(it trains {', '.join(trained) or 'none'})",
-            f"Add {source.base} to `bases`.",
-        )
 
 
 def _explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> str:

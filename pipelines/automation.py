@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from pipelines.jobs import PICK, ROOT_NAMES
+from assets_defs.reference_set import REFERENCE_SET
+from pipelines.jobs import PICK, ROOT_NAMES, SIGN_OFF
 
 
-def inputs_changed() -> dg.AutomationCondition:
-    """Run when an input's content really changed.
+def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
+    """Run when an input's content really changed, `but` some inputs.
 
     - `data_version_changed`: an identical re-materialization upstream must not retrain; `eager()` would.
     - `since_last_handled`: edge-triggered.  A run that failed is not asked for again until something changes, so a
@@ -20,20 +21,26 @@ def inputs_changed() -> dg.AutomationCondition:
     - `~any_deps_missing`: a new director waits until its inputs exist.
     - `~in_progress`: one run at a time writes a partition.
     """
-    return (
-        dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).since_last_handled()
-        & ~dg.AutomationCondition.any_deps_missing()
-        & ~dg.AutomationCondition.in_progress()
-    ).with_label("inputs changed")
+    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+    missing = dg.AutomationCondition.any_deps_missing()
+    if but:
+        ignored = dg.AssetSelection.assets(*but)
+        changed, missing = changed.ignore(ignored), missing.ignore(ignored)
+    condition = changed.since_last_handled() & ~missing & ~dg.AutomationCondition.in_progress()
+    return condition.with_label("inputs changed")
 
 
 def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """Every stage but the roots follows its inputs; the roots follow people, through the sensor for changed inputs."""
     condition = inputs_changed()
+    # Other directors' stills tell this one's style from theirs.  A still of one must not evaluate and publish all
+    # again, nor a director without stills hold the others up: the next evaluation takes them as they are then.
+    on_its_own = inputs_changed(but=[dg.AssetKey([REFERENCE_SET])])
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if spec.key.path[-1] in (*ROOT_NAMES, PICK):
+        if spec.key.path[-1] in (*ROOT_NAMES, PICK, SIGN_OFF):
             return spec
-        return spec.replace_attributes(automation_condition=condition)
+        gathers = any(dep.asset_key.path == [REFERENCE_SET] for dep in spec.deps)
+        return spec.replace_attributes(automation_condition=on_its_own if gathers else condition)
 
     return [asset.map_asset_specs(conditioned) for asset in assets]

@@ -28,7 +28,7 @@ def build_definitions(
     catalog, project = surroundings.catalog, surroundings.project
     partitions = directors_partitions(catalog, project)
     assets = with_automation(lineage(catalog, project))
-    jobs = project_jobs(project, catalog.project_bases_trained_here(project))
+    jobs = project_jobs(project, catalog.project_recipes(project), catalog.project_bases_trained_here(project))
     return dg.Definitions(
         assets=assets,
         resources={**build_resources(surroundings), **(resource_overrides or {})},
@@ -56,7 +56,7 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
             captioning_batch=deployment.captioning_batch,
             training_processes=deployment.training_processes,
         ),
-        "hub": HubResource(url=surroundings.hub_url),
+        "hub": build_hub(surroundings),
         "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),
         "progress": ProgressResource(),
     }
@@ -69,6 +69,14 @@ def build_models(surroundings: Surroundings) -> ModelsResource:
         cache=str(surroundings.model_cache),
         store=StoreResource(url=surroundings.store_url),
     )
+
+
+def build_hub(surroundings: Surroundings) -> HubResource:
+    """Where this deployment publishes to, also for commands that run no graph."""
+    hub = surroundings.deployment.hub
+    if hub.kind == "folder":
+        return HubResource(url=surroundings.hub_url)
+    return HubResource(url=surroundings.hub_url, server=True, private=hub.private)
 
 
 def _executor(surroundings: Surroundings) -> dg.ExecutorDefinition:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from assets_defs.canary import CANARY
 from director_diffusion.models.trained import BASE_MODEL
-from director_diffusion.specs import Base, Project
+from director_diffusion.specs import Base, Project, Recipe
 
 BUILD_BASE = "build_base"
 LOOK_AT_INPUTS = "look_at_inputs"
-PICK = "pick"  # of a recipe, a root too
+PICK, SIGN_OFF = "pick", "sign_off"  # of a recipe, roots too
 ROOT_NAMES = ("raw_stills", "written_captions", "director")
 
 
@@ -32,21 +33,26 @@ class _Job:
 
 def root_selection(project: Project) -> dg.AssetSelection:
     """What people put there: of a director, and of a director and recipe."""
-    return dg.AssetSelection.assets(*ROOT_NAMES, *(dg.AssetKey([recipe, PICK]) for recipe in project.recipes))
+    of_recipes = (dg.AssetKey([recipe, name]) for recipe in project.recipes for name in (PICK, SIGN_OFF))
+    return dg.AssetSelection.assets(*ROOT_NAMES, *of_recipes)
 
 
-def project_jobs(project: Project, trained_here: Sequence[Base]) -> list[UnresolvedAssetJobDefinition]:
+def project_jobs(
+    project: Project, recipes: Sequence[Recipe], trained_here: Sequence[Base]
+) -> list[UnresolvedAssetJobDefinition]:
     """Per recipe: everything from stills to publication, and a re-evaluation; the roots; and bases trained here."""
     wanted = [
         _Job(
             LOOK_AT_INPUTS,
             root_selection(project),
-            "Looks at the director's stills, caption files, YAML and picks; what depends on a change becomes stale.",
+            "Looks at the director's stills, caption files, YAML, picks and sign-offs; "
+            "what depends on a change becomes stale.",
         )
     ]
-    for recipe in project.recipes:
+    for recipe, base in ((one.slug, one.base) for one in recipes):
         published = dg.AssetSelection.assets(dg.AssetKey([recipe, "published_model"]))
-        judged = dg.AssetSelection.assets(*(dg.AssetKey([recipe, name]) for name in ("samples", "evaluation")))
+        drawn_anew = [dg.AssetKey([base, CANARY]), *(dg.AssetKey([recipe, name]) for name in ("samples", "evaluation"))]
+        judged = dg.AssetSelection.assets(*drawn_anew)
         wanted += [
             _Job(job_name(recipe), published.upstream(), f"From stills to a published {recipe} of one director."),
             _Job(

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from director_diffusion.hashing import hash_data, short
+from director_diffusion.publishing.sign_offs import sign_off_name
 from director_diffusion.specs import Project
 from director_diffusion.storage import Store
 from director_diffusion.training.picks import pick_name
@@ -21,13 +22,13 @@ from resources.store import StoreResource
 def changed_inputs_sensor(
     project: Project, partitions: dg.StaticPartitionsDefinition, configs: Path
 ) -> dg.SensorDefinition:
-    """Looks at the roots of a director whose folder, YAML or picks changed; what depends on it follows or is stale."""
+    """Looks at the roots of a director whose folder, YAML, picks or sign-offs changed; what depends on it is stale."""
 
     @dg.sensor(
         name="changed_inputs",
         target=root_selection(project),
         minimum_interval_seconds=30,
-        description="Runs the roots of a director whose stills, caption files, YAML or picks changed.",
+        description="Runs the roots of a director whose stills, caption files, YAML, picks or sign-offs changed.",
     )
     def changed_inputs(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
         seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
@@ -61,15 +62,15 @@ def dead_runs_sensor() -> dg.SensorDefinition:
 
 
 def _fingerprint(store: Store, slug: str, configs: Path, recipes: Sequence[str]) -> str:
-    """Names, sizes and times below the director's folder, the YAML and the picks; "" where there is no folder yet."""
+    """Names, sizes and times below the director's folder, the YAML, picks and sign-offs; "" without a folder."""
     entries = [list(entry) for entry in _entries(store, f"stills/{slug}")]
     if not entries:
         return ""
     spec = configs / "directors" / f"{slug}.yaml"
     text = spec.read_text(encoding="utf-8") if spec.exists() else ""  # removed while the server runs
-    names = [pick_name(recipe, slug) for recipe in recipes]
-    picks = {name: store.read(name).decode() for name in names if store.exists(name)}
-    return short(hash_data({"files": sorted(entries), "spec": text, "picks": picks}))
+    names = [name_of(recipe, slug) for recipe in recipes for name_of in (pick_name, sign_off_name)]
+    records = {name: store.read(name).decode() for name in names if store.exists(name)}
+    return short(hash_data({"files": sorted(entries), "spec": text, "records": records}))
 
 
 def _entries(store: Store, folder: str) -> Iterator[tuple[str, int, str]]:

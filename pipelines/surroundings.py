@@ -34,9 +34,17 @@ class Surroundings:
 
     @property
     def hub_url(self) -> str:
-        """Where the folder hub lies: as the deployment says, else inside the store."""
-        folder = self.deployment.hub.folder
-        return f"{self.store_url.rstrip('/')}/hub" if folder is None else _place(folder, self.root)
+        """The hub's endpoint; or where the folder hub lies: as the deployment says, else inside the store."""
+        hub = self.deployment.hub
+        if hub.kind == "hub":
+            return hub.endpoint
+        return f"{self.store_url.rstrip('/')}/hub" if hub.folder is None else _place(hub.folder, self.root)
+
+    @property
+    def deliver_to(self) -> str | None:
+        """Where live adapters are delivered to; None: nowhere."""
+        folder = self.deployment.deliver_to
+        return None if folder is None else _place(folder, self.root)
 
 
 def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:

@@ -34,12 +34,15 @@ from director_diffusion.storage.lock import writer_lock
 from resources.machine import partition_of
 from resources.process_tags import tag_run_with_process
 from resources.stage_run import Resources, StageResult, StageRun, dagster_metadata
+from resources.store import gathered_in
 
 FRESH_TAG = "director/fresh"
 RETRIES, RETRY_WAIT_S = 3, 20.0
 GLANCE_S = 10.0  # a look outside is over in moments, so another writer of one is waited for
+SHARED_S = 300.0  # and so is who makes something for all directors
 
 Body = Callable[..., StageResult]
+Input = Artifact | dict[str, Artifact]
 Fingerprints = Callable[[Resources], Mapping[str, str]]
 
 
@@ -48,9 +51,11 @@ def stage(
     partitions: dg.PartitionsDefinition | None,
     group: str,
     version: str,
+    name: str | None = None,
     prefix: str | None = None,
     reads: Mapping[str, dg.AssetKey] | None = None,
     further: Mapping[str, dg.AssetKey] | None = None,
+    gathers: Mapping[str, dg.AssetKey] | None = None,
     after: Sequence[dg.AssetKey] = (),
     spec: Any = None,
     fingerprints: Fingerprints | None = None,
@@ -62,22 +67,26 @@ def stage(
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """Make an asset of a body `(run: StageRun, <input>: Artifact, ...) -> StageResult`.
 
-    `version` is raised by hand when the body's results change; with `spec` it is Dagster's code version.  `reads` gives
-    the asset key of an input whose name is not its key; `further` are inputs that a body with `**further` takes beside
-    the named ones; `after` are assets that reach the body by another way, such as a
-    model's source, and the key through its fingerprint.  `fingerprints` are further parts of the key, known at run time
-    only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so
+    `version` is raised by hand when the body's results change; with `spec` it is Dagster's code version.  `name` is
+    the asset's where it is not the body's.  `reads` gives the asset key of an input whose name is not its key;
+    `further` are inputs that a body with `**further` takes beside the named ones; `gathers` are inputs of which a body
+    takes a dict, of all partitions that there are by now; `after` are assets that reach the body by another way, such
+    as a model's source, and the key through its fingerprint.  `fingerprints` are further parts of the key, known at run
+    time only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so
     every time; its key is its content.  With `fresh`, the run tag `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
 
     def decorate(body: Body) -> dg.AssetsDefinition:
-        key = dg.AssetKey([prefix, body.__name__] if prefix else [body.__name__])
+        last = name or body.__name__
+        key = dg.AssetKey([prefix, last] if prefix else [last])
         named = list(inspect.signature(body).parameters.values())[1:]
         names = [parameter.name for parameter in named if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
-        inputs = {name: (reads or {}).get(name, dg.AssetKey([name])) for name in names} | dict(further or {})
+        single = {name: (reads or {}).get(name, dg.AssetKey([name])) for name in names if name not in (gathers or {})}
+        inputs = {name: dg.AssetIn(key=asset_key) for name, asset_key in {**single, **(further or {})}.items()}
+        inputs |= {name: gathered_in(asset_key) for name, asset_key in (gathers or {}).items()}
 
-        def compute(context: dg.AssetExecutionContext, **artifacts: Artifact) -> dg.MaterializeResult[Artifact]:
+        def compute(context: dg.AssetExecutionContext, **artifacts: Input) -> dg.MaterializeResult[Artifact]:
             tag_run_with_process(context)
             maker = _Maker(context, key, code_version, outside=outside, fresh=fresh, fingerprints=fingerprints)
             return _as_failures(lambda: maker.make(body, artifacts), last_try=context.retry_number >= RETRIES)
@@ -86,7 +95,7 @@ def stage(
         del compute.__annotations__["return"]
         return dg.asset(
             key=key,
-            ins={name: dg.AssetIn(key=asset_key) for name, asset_key in inputs.items()},
+            ins=inputs,
             deps=list(after),
             partitions_def=partitions,
             group_name=group,
@@ -141,9 +150,9 @@ class _Maker:
         )
         self.fingerprints = fingerprints
 
-    def make(self, body: Body, artifacts: Mapping[str, Artifact]) -> dg.MaterializeResult[Artifact]:
+    def make(self, body: Body, artifacts: Mapping[str, Input]) -> dg.MaterializeResult[Artifact]:
         started = time.monotonic()
-        versions = {"/".join(artifact.manifest.asset): artifact.version for artifact in artifacts.values()}
+        versions = _versions(artifacts)
         if self.outside:
             artifact, reused = self._write(body, artifacts, versions, plain_key="", started=started)
             return self._report(artifact, reused=reused, started=started)
@@ -180,14 +189,22 @@ class _Maker:
             return None  # nothing made yet, or its files are gone: the look-up by key decides
         return latest if latest.manifest.plain_key == plain_key else None
 
+    @property
+    def _wait_s(self) -> float:
+        """Of what is nobody's partition, several directors' runs may want to make the same at once."""
+        return GLANCE_S if self.outside else SHARED_S if self.partition is None else 0.0
+
     def _write(
-        self, body: Body, artifacts: Mapping[str, Artifact], versions: dict[str, str], *, plain_key: str, started: float
+        self, body: Body, artifacts: Mapping[str, Input], versions: dict[str, str], *, plain_key: str, started: float
     ) -> tuple[Artifact, bool]:
         name = "/".join((*self.asset, self.partition or UNPARTITIONED))
         with (
-            writer_lock(self.store, name, f"run {self.context.run.run_id}", wait_s=GLANCE_S if self.outside else 0.0),
+            writer_lock(self.store, name, f"run {self.context.run.run_id}", wait_s=self._wait_s),
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
+            if self.partition is None and not self.outside and (found := self._find(plain_key)) is not None:
+                set_latest(found)  # another director's run has made it, while this one waited
+                return found, True
             run = StageRun(
                 context=self.context,
                 partition=self.partition,
@@ -248,6 +265,17 @@ class _Maker:
                 for check in manifest.checks
             ],
         )
+
+
+def _versions(artifacts: Mapping[str, Input]) -> dict[str, str]:
+    """Versions by asset, of gathered ones by asset and partition."""
+    found = {}
+    for given in artifacts.values():
+        if isinstance(given, Artifact):
+            found["/".join(given.manifest.asset)] = given.version
+        else:
+            found |= {"/".join((*one.manifest.asset, partition)): one.version for partition, one in given.items()}
+    return found
 
 
 def _as_failures(

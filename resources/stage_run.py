@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,23 @@ class StageRun:
         """A folder for what outlives this key: the body clears it when it is done."""
         asset = "/".join((*self.context.asset_key.path, self.partition or UNPARTITIONED))
         return work_folder(self.store, f"{kind}/{asset}")
+
+    def earlier(self, limit: int = 100) -> list[tuple[datetime, dict[str, Fact]]]:
+        """When this was made before, oldest first, with the facts told then; what was only found again is left out.
+
+        For the UI's sake: what a body writes must not depend on it.
+        """
+        wanted = dg.AssetRecordsFilter(
+            asset_key=self.context.asset_key, asset_partitions=None if self.partition is None else [self.partition]
+        )
+        found = []
+        for record in self.context.instance.fetch_materializations(wanted, limit=limit).records:
+            told = record.asset_materialization
+            values = {label: entry.value for label, entry in told.metadata.items()} if told is not None else {}
+            if not values.get("reused"):
+                facts = {label: value for label, value in values.items() if isinstance(value, (int, float, str))}
+                found.append((datetime.fromtimestamp(record.timestamp, UTC), facts))
+        return sorted(found, key=lambda one: one[0])
 
     @property
     def director(self) -> str:

@@ -4,7 +4,9 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import usable_artifact
+from director_diffusion.storage.artifact import usable_artifact, usable_artifacts
+
+GATHERED = "director/gathered"
 
 
 class StoreResource(dg.ConfigurableResource):
@@ -27,6 +29,14 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Artifact) -> None:
         """Nothing is left to write: `@stage` has made the artifact and switched `latest.json` to it."""
 
-    def load_input(self, context: dg.InputContext) -> Artifact:
+    def load_input(self, context: dg.InputContext) -> Artifact | dict[str, Artifact]:
+        asset = tuple(context.asset_key.path)
+        if (context.definition_metadata or {}).get(GATHERED):
+            return usable_artifacts(self.store.get(), asset, context.asset_partition_keys)
         partition = context.asset_partition_key if context.has_asset_partitions else None
-        return usable_artifact(self.store.get(), tuple(context.asset_key.path), partition)
+        return usable_artifact(self.store.get(), asset, partition)
+
+
+def gathered_in(key: dg.AssetKey) -> dg.AssetIn:
+    """An input of all partitions of `key` at once: those that there are by now, since no run can wait for all."""
+    return dg.AssetIn(key=key, partition_mapping=dg.AllPartitionMapping(), metadata={GATHERED: True})

@@ -33,7 +33,16 @@ def small_configs(folder: Path, *, stills: int = 16) -> Path:
         placeholder_stills={"per_director": stills, "captioned_share": 0.9},
     )
     plan = read(configs, "evaluations/mini")
-    change(configs, "evaluations/mini", prompts=plan["prompts"][:4], seeds=[11], sampling={"steps": 2, "batch_size": 4})
+    change(
+        configs,
+        "evaluations/mini",
+        prompts=plan["prompts"][:4],
+        seeds=[11],
+        release_seeds=[12],
+        sampling={"steps": 2, "batch_size": 4},
+        margins={**plan["margins"], "memorised": 0.9},  # of so few prompts, no less can be shown
+        resamples=400,
+    )
     return configs
 
 

@@ -33,15 +33,28 @@ STAGES = (
     "director",
     "stills",
     "captions",
+    "reference_set",
     "mini/latents",
     "mini/prompt_embeddings",
     "mini_lora/pick",
     "mini_lora/adapter",
+    "mini_lora/published_before",
     "mini_lora/samples",
     "mini_lora/evaluation",
+    "mini_lora/release_samples",
+    "mini_lora/release_evaluation",
+    "mini_lora/sign_off",
     "mini_lora/model_card",
     "mini_lora/published_model",
 )
+"""Every asset of a director, in lineage order."""
+
+OF_BASE = ("mini/canary",)
+"""Those that all directors have in common."""
+
+WHOLE_RUN = len(STAGES) + len(OF_BASE)
+"""Stages of `director run`."""
+
 CHILDREN = multiprocessing.get_context("forkserver")
 CHILDREN.set_forkserver_preload(
     [
@@ -62,6 +75,7 @@ CHILDREN.set_forkserver_preload(
         "director_diffusion.families.flux.drawing",
         "director_diffusion.sampling.draw",
         "director_diffusion.evaluation.evaluate",
+        "director_diffusion.evaluation.encoders.image_encoder",
         "director_diffusion.evaluation.plots",
         "director_diffusion.publishing.card",
         "diffusers.guiders",
@@ -145,8 +159,8 @@ class TinyProject:
         """Dagster's records of this project; close it after use."""
         return dg.DagsterInstance.from_config(str(self.folder / "dagster_home"))
 
-    def latest(self, stage: str, director: str) -> Artifact:
-        """What readers of a stage see."""
+    def latest(self, stage: str, director: str | None) -> Artifact:
+        """What readers of a stage see; of a base's there is no director."""
         return latest_artifact(self.store, tuple(stage.split("/")), director)
 
     def artifacts(self, director: str) -> dict[str, tuple[str, str]]:

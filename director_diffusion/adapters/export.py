@@ -22,6 +22,7 @@ from director_diffusion.adapters.merging import base_weights, delta
 from director_diffusion.adapters.reduction import reduce_to_lora
 from director_diffusion.adapters.writing import Lazy, write_adapter_file
 from director_diffusion.errors import ModelError
+from director_diffusion.hashing import hash_file
 from director_diffusion.specs import FLOWS
 
 Export = Literal["diffusers", "kohya", "comfyui", "delta", "lora"]
@@ -56,6 +57,8 @@ def export_adapter(
     - lora: a LoKr as the closest LoRA of `rank` (None: exactly, of the rank that it has), in diffusers' layout; the
       error stands in the header.
 
+    Every header says what the source's says and, but for diffusers', the source's SHA-256 as `adapter_sha256`.
+
     `base` is the denoiser, which DoRA needs for comfyui and delta.  Raises ModelError where the layout cannot hold the
     adapter.
     """
@@ -67,12 +70,12 @@ def export_adapter(
         check_fit(source, base, file.role)
         weights = base_weights(base)
     if layout == "lora":
-        return _reduced(file, out, rank)
+        return _reduced(file, source, out, rank)
     if layout == "delta":
-        return _delta(file, out, family, weights)
+        return _delta(file, source, out, family, weights)
     tensors = in_layout(file, layout, family, weights)
     told = _kohya(tensors, family) if layout == "kohya" else {}
-    write_adapter_file(out, tensors, {**_origin(file, layout, SPEC), **told})
+    write_adapter_file(out, tensors, {**_origin(file, source, layout, SPEC), **told})
     return ExportReport(layout, len(file.modules))
 
 
@@ -87,18 +90,20 @@ def _as_it_is(file: AdapterFile, source: Path, out: Path) -> ExportReport:
     return ExportReport("diffusers", len(file.modules))
 
 
-def _delta(file: AdapterFile, out: Path, family: str, weights: Mapping[str, Tensor] | None) -> ExportReport:
+def _delta(
+    file: AdapterFile, source: Path, out: Path, family: str, weights: Mapping[str, Tensor] | None
+) -> ExportReport:
     tensors = {}
     for module in file.modules:
         own = weights[module] if weights is not None else None
         tensors[f"{linear_name(module, family)}.diff"] = Lazy(
             file.linear_shape(module), torch.float32, partial(delta, file, module, own)
         )
-    write_adapter_file(out, tensors, _origin(file, "delta", "merged_from"))
+    write_adapter_file(out, tensors, _origin(file, source, "delta", "merged_from"))
     return ExportReport("delta", len(file.modules))
 
 
-def _reduced(file: AdapterFile, out: Path, rank: int | None) -> ExportReport:
+def _reduced(file: AdapterFile, source: Path, out: Path, rank: int | None) -> ExportReport:
     if file.kind != "lokr":
         raise ModelError("a LoRA", "is not reduced to a LoRA", "Give a LoKr's file, or another layout.")
     tensors, ranks, errors = {}, {}, {}
@@ -116,7 +121,7 @@ def _reduced(file: AdapterFile, out: Path, rank: int | None) -> ExportReport:
         r=largest, lora_alpha=largest, rank_pattern=lower, alpha_pattern=dict(lower), target_modules=file.modules
     )
     header = {
-        **_origin(file, "lora", "reduced_from"),
+        **_origin(file, source, "lora", "reduced_from"),
         LORA_ADAPTER_METADATA_KEY: peft_header(config, file.role),
         "reduction": json.dumps({"rank": largest, "relative_error": error, "relative_errors": errors}),
     }
@@ -124,11 +129,14 @@ def _reduced(file: AdapterFile, out: Path, rank: int | None) -> ExportReport:
     return ExportReport("lora", len(file.modules), largest, error, errors)
 
 
-def _origin(file: AdapterFile, layout: Export, spec_as: str) -> dict[str, str]:
-    """The source's header, with its spec under `spec_as`; without what diffusers would take the export for."""
+def _origin(file: AdapterFile, source: Path, layout: Export, spec_as: str) -> dict[str, str]:
+    """The source's header, with its spec under `spec_as`; without what diffusers would take the export for.
+
+    The source's hash leads from the export back to what was trained, whatever became of names and factors.
+    """
     kept = {key: value for key, value in file.metadata.items() if key not in (SPEC, LORA_ADAPTER_METADATA_KEY)}
     spec = {spec_as: file.metadata[SPEC]} if SPEC in file.metadata else {}
-    return {**kept, **spec, "layout": layout}
+    return {**kept, **spec, "layout": layout, "adapter_sha256": hash_file(source)}
 
 
 def _kohya(tensors: Mapping[str, Tensor], family: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from qwen_vl_utils import process_vision_info
 from safetensors import SafetensorError
-from transformers import AutoProcessor, GenerationConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoProcessor, BatchFeature, GenerationConfig, Qwen2_5_VLForConditionalGeneration
 
 from director_diffusion.captions.answers import Answer
 from director_diffusion.captions.folder import check_captioner_folder
@@ -65,22 +65,31 @@ class QwenCaptioner:
     @torch.inference_mode()
     def answer(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> list[Answer]:
         """One answer per picture; `images` and `instructions` are equally long and make one batch."""
-        conversations = [self._conversation(image, text) for image, text in zip(images, instructions, strict=True)]
-        vision = self.processor.image_processor
-        pictures, _ = process_vision_info(conversations, image_patch_size=vision.patch_size)
-        inputs = self.processor(
-            text=self.processor.apply_chat_template(conversations, tokenize=False, add_generation_prompt=True),
-            images=pictures,
-            do_resize=False,  # process_vision_info has resized them already
-            padding=True,
-            padding_side="left",  # decoding goes on at the right end of every row
-            return_tensors="pt",
-        ).to(self.device)
+        inputs = self._inputs(images, instructions)
         said = self.model.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
         texts = self.processor.batch_decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ends = torch.tensor(self.model.generation_config.eos_token_id, device=said.device).reshape(-1)
         ended = torch.isin(said, ends).any(dim=1).tolist()
         return [Answer(text=text.strip(), hit_limit=not stopped) for text, stopped in zip(texts, ended, strict=True)]
+
+    @torch.inference_mode()
+    def next_token_logits(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> torch.Tensor:
+        """Logits (n, vocabulary), float32, of the first token of each answer; else as `answer`."""
+        return self.model(**self._inputs(images, instructions), logits_to_keep=1).logits[:, -1].float()
+
+    def _inputs(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> BatchFeature:
+        """One batch on the device, padded on the left: decoding goes on at the right end of every row."""
+        conversations = [self._conversation(image, text) for image, text in zip(images, instructions, strict=True)]
+        vision = self.processor.image_processor
+        pictures, _ = process_vision_info(conversations, image_patch_size=vision.patch_size)
+        return self.processor(
+            text=self.processor.apply_chat_template(conversations, tokenize=False, add_generation_prompt=True),
+            images=pictures,
+            do_resize=False,  # process_vision_info has resized them already
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        ).to(self.device)
 
     def _conversation(self, image: Image.Image, instruction: str) -> list[dict[str, Any]]:
         """One turn of a person, the picture held to the spec's pixels."""

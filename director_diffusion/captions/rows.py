@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from director_diffusion.stills.rows import Split
+
 FILE = "captions.parquet"
 
 
@@ -13,7 +15,7 @@ class Caption:
     still: str
     film: str
     name: str
-    split: Literal["train", "held_out", "none"]
+    split: Split
     text: str  # "" where it needs a person: such a still trains on the trigger alone
     source: Literal["person", "model", "none"]
     status: Literal["ok", "needs_person"]

@@ -152,7 +152,7 @@ class BucketCount:
 
     bucket: Bucket
     train: int
-    held_out: int
+    untrained: int
     most_cropped: float  # share
 
 
@@ -165,7 +165,7 @@ def count_buckets(rows: Iterable[LatentRow]) -> list[BucketCount]:
         BucketCount(
             bucket=bucket,
             train=sum(row.split == "train" for row in group),
-            held_out=sum(row.split == "held_out" for row in group),
+            untrained=sum(row.split in ("validation", "held_out") for row in group),
             most_cropped=max(row.cropped for row in group),
         )
         for bucket, group in groups.items()

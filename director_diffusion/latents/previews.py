@@ -20,10 +20,10 @@ _PAPER, _INK = (245, 245, 245), (60, 60, 60)
 
 def bucket_table(rows: Sequence[LatentRow]) -> str:
     """How many stills went into each bucket, as Markdown."""
-    lines = ["| bucket | aspect | train | held out | cropped at most |", "|---|---|---|---|---|"]
+    lines = ["| bucket | aspect | train | not trained on | cropped at most |", "|---|---|---|---|---|"]
     lines += [
         f"| {count.bucket.width} × {count.bucket.height} | {count.bucket.aspect:.2f} "
-        f"| {count.train} | {count.held_out} | {count.most_cropped:.1%} |"
+        f"| {count.train} | {count.untrained} | {count.most_cropped:.1%} |"
         for count in count_buckets(rows)
     ]
     return "\n".join(lines)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from director_diffusion.stills.rows import Split
+
 FILE = "latents.parquet"
 ENCODING_VERSION = "1"  # of scaling, cropping and what an item holds; a change encodes every still anew
 
@@ -13,7 +15,7 @@ class LatentRow:
 
     still: str
     film: str
-    split: Literal["train", "held_out", "none", "prior"]
+    split: Split | Literal["prior"]
     width: int  # of the bucket, pixels
     height: int
     cropped: float  # share of the still's area that was cut away

@@ -56,6 +56,22 @@ def download_data(repo: str, revision: str, folder: str, *, cache: Path, token: 
     return Path(snapshot) / folder
 
 
+def download_files(repo: str, files: Collection[str], folder: Path, *, endpoint: str, token: str | None) -> None:
+    """Those of `files` that a repository's main branch has, on any endpoint, into `folder`; raises as `download`."""
+    from huggingface_hub import snapshot_download
+
+    bound_requests()
+    with _explained(repo, "main"):
+        snapshot_download(
+            repo,
+            endpoint=endpoint,
+            local_dir=folder,
+            token=_checked(token),
+            etag_timeout=TIMEOUT_S,
+            allow_patterns=list(files),
+        )
+
+
 def is_downloaded(source: HubSource, *, cache: Path, without: Collection[str] = ()) -> bool:
     """Whether `download` would find all that it is to fetch in `cache`; asks nobody."""
     from huggingface_hub.errors import LocalEntryNotFoundError

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from director_diffusion.stills.rows import Split as StillSplit
+
 FILE = "prompts.parquet"
 ENCODING_VERSION = "1"  # of what an item holds; a change embeds every prompt anew
 
-Split = Literal["train", "held_out", "none", "prior", "preview"]
+Split = StillSplit | Literal["prior", "preview"]
 
 
 @dataclass(frozen=True)

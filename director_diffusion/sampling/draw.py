@@ -18,7 +18,7 @@ from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.buckets import nearest
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
-from director_diffusion.sampling.prompts import arm_prompt
+from director_diffusion.sampling.prompts import arm_prompt, noise_seed
 from director_diffusion.sampling.rows import ARMS, DRAWING_VERSION, FILE, Arm, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
@@ -58,6 +58,7 @@ class _Wanted:
     prompt: str
     full_prompt: str
     subject: str
+    novel: bool
     seed: int
 
     @property
@@ -72,6 +73,7 @@ def draw_samples(
     folder: Path,
     adapter: Path,
     *,
+    seeds: Sequence[int],
     adapter_version: str,
     base_fingerprint: str,
     store: Store,
@@ -80,7 +82,7 @@ def draw_samples(
     out: Path,
     progress: Progress,
 ) -> list[Sample]:
-    """Draw what is missing of the plan's images in all arms; write `out/samples.parquet` and return its rows.
+    """Draw what is missing of the plan's images from `seeds`, in all arms; write and return `samples.parquet`'s rows.
 
     Rows come arm by arm, then prompt by prompt, then seed by seed.  Images are cached by model, full prompt, seed and
     sampler: the `base` arm is drawn once for all directors and recipes, `base_in_style` once for all recipes of a
@@ -95,7 +97,7 @@ def draw_samples(
     file names another trigger than the director's.
     """
     sampler = plan_sampler(plan, base)
-    asked = {arm: _wanted(plan, arm, director) for arm in ARMS}
+    asked = {arm: _wanted(plan, seeds, arm, director) for arm in ARMS}
 
     def check() -> None:
         _check_lengths([one for arm in ARMS for one in asked[arm]], base, folder)
@@ -103,12 +105,14 @@ def draw_samples(
 
     painter = _LazyPainter(base, folder, device, check)
     samples: list[Sample] = []
-    with progress.task("Drawing samples", len(ARMS) * len(plan.prompts) * len(plan.seeds)) as task:
+    with progress.task("Drawing samples", len(ARMS) * len(plan.prompts) * len(seeds)) as task:
         for arm in ARMS:
             version = adapter_version if arm == "adapter" else ""
             images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, fresh=fresh)
             painter.use(adapter if arm == "adapter" else None)
-            draw_missing(asked[arm], images, sampler, plan.sampling.batch_size, painter.get, task)
+            for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
+                some = asked[arm][place :: len(seeds)]
+                draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task)
             plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
             samples += [_sample(one, images, plain) for one in asked[arm]]
     write_table(out / FILE, Sample, samples)
@@ -179,11 +183,19 @@ class _LazyPainter:
         return self._painter
 
 
-def _wanted(plan: EvaluationPlan, arm: Arm, director: Director) -> list[_Wanted]:
+def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Director) -> list[_Wanted]:
     return [
-        _Wanted(arm, index, prompt.text, arm_prompt(arm, prompt.text, director), prompt.subject, seed)
+        _Wanted(
+            arm,
+            index,
+            prompt.text,
+            arm_prompt(arm, prompt.text, director),
+            prompt.subject,
+            prompt.novel,
+            noise_seed(prompt.text, seed),
+        )
         for index, prompt in enumerate(plan.prompts)
-        for seed in plan.seeds
+        for seed in seeds
     ]
 
 

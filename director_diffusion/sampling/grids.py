@@ -39,6 +39,11 @@ def comparison_grid(samples: Sequence[Sample], store: Store, *, limit: int = 8) 
     )
 
 
+def row_of(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of one shape side by side."""
+    return labelled_grid([list(pictures)], rows=[""], width=CELL)
+
+
 def labelled_grid(
     cells: Sequence[Sequence[Image.Image | None]], *, rows: Sequence[str], columns: Sequence[str] = (), width: int
 ) -> Image.Image:

@@ -21,11 +21,16 @@ def png_bytes(image: Image.Image) -> bytes:
 
 
 def open_sample(store: Store, sample: Sample) -> Image.Image:
-    """A sample's pixels, RGB.  Raises StoreError where its file is absent, EvaluationError where it is damaged."""
+    """A sample's pixels, as `open_picture`."""
+    return open_picture(store, sample.reference)
+
+
+def open_picture(store: Store, reference: str) -> Image.Image:
+    """A picture's pixels, RGB.  Raises StoreError where its file is absent, EvaluationError where it is damaged."""
     try:
-        with Image.open(io.BytesIO(store.read(sample.reference))) as image:
+        with Image.open(io.BytesIO(store.read(reference))) as image:
             return image.convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise EvaluationError(
-            sample.reference, "is damaged", f"Delete it in {store.url} and materialize the samples again."
+            reference, "is damaged", f"Delete it in {store.url} and materialize the samples again."
         ) from error

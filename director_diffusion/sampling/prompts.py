@@ -1,11 +1,14 @@
 """What each arm is asked for.
 
-Belongs here: the words given to the model.  Imports no torch.
+Belongs here: the words given to the model, and the noise they start from.  Imports no torch.
 """
 
+from collections.abc import Sequence
+
 from director_diffusion.captions.prompt import join_prompt
-from director_diffusion.sampling.rows import Arm
-from director_diffusion.specs import Director
+from director_diffusion.hashing import hash_data
+from director_diffusion.sampling.rows import ARMS, Arm, Sample
+from director_diffusion.specs import Director, EvaluationPlan, Tier
 
 
 def arm_prompt(arm: Arm, text: str, director: Director) -> str:
@@ -18,3 +21,18 @@ def arm_prompt(arm: Arm, text: str, director: Director) -> str:
     if arm == "base_in_style":
         return f"{text}, in the style of {director.name}"
     return join_prompt(director.trigger, text)
+
+
+def noise_seed(text: str, seed: int) -> int:
+    """The seed of the noise that a plan's prompt `text` starts from in every arm, by one of the plan's seeds; 32 bits.
+
+    Each prompt has its own.  Were one noise shared by all prompts, what it does to all of them alike would look like an
+    effect: an interval over prompts does not see what they have in common.
+    """
+    return int(hash_data({"prompt": text, "seed": seed})[:8], 16)
+
+
+def seeds_drawn(samples: Sequence[Sample], plan: EvaluationPlan, tier: Tier) -> tuple[int, ...]:
+    """The plan's seeds that a tier's samples were drawn from: fewer where a draft's verdict left nothing to release."""
+    draft = len(ARMS) * len(plan.prompts) * len(plan.seeds)
+    return plan.seeds if len(samples) == draft else plan.seeds_of(tier)

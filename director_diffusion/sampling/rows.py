@@ -18,7 +18,8 @@ class Sample:
     prompt: str  # the plan's words
     full_prompt: str  # what the model was given
     subject: str
-    seed: int
+    novel: bool
+    seed: int  # of the noise: what the painter is given
     item: str
     reference: str  # the store's name of the PNG
     sha256: str

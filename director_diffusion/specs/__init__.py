@@ -19,8 +19,17 @@ from director_diffusion.specs.bases import (
     TrainedSource,
 )
 from director_diffusion.specs.directors import CaptionRules, Director, StillsRules
-from director_diffusion.specs.evaluations import Embedder, EvaluationPlan, Margins, Previews, Prompt, Sampling
-from director_diffusion.specs.projects import Captioner, Deployment, FolderHub, PlaceholderStills, Project
+from director_diffusion.specs.encoders import AestheticHead, Embedder, ImageEncoder, StyleProjection
+from director_diffusion.specs.evaluations import TIERS, EvaluationPlan, Margins, Previews, Sampling, Tier
+from director_diffusion.specs.projects import (
+    Captioner,
+    Deployment,
+    EndpointHub,
+    FolderHub,
+    PlaceholderStills,
+    Project,
+)
+from director_diffusion.specs.prompts import Prompt
 from director_diffusion.specs.recipes import (
     AdamW,
     AdamW8bit,
@@ -40,21 +49,25 @@ from director_diffusion.specs.recipes import (
 
 __all__ = [
     "FLOWS",
+    "TIERS",
     "AdamW",
     "AdamW8bit",
     "Adapter",
+    "AestheticHead",
     "Base",
     "CaptionRules",
     "Captioner",
     "Deployment",
     "Director",
     "Embedder",
+    "EndpointHub",
     "EvaluationPlan",
     "FolderHub",
     "FolderSource",
     "Guidance",
     "HeldOut",
     "HubSource",
+    "ImageEncoder",
     "Licence",
     "LokrAdapter",
     "LoraAdapter",
@@ -75,7 +88,9 @@ __all__ = [
     "SingleFileSource",
     "Source",
     "StillsRules",
+    "StyleProjection",
     "Targets",
+    "Tier",
     "Timesteps",
     "TrainedSource",
 ]

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec, Text
+from director_diffusion.specs.prompts import Prompt
 
 
 class StillsRules(Spec):
@@ -48,4 +49,9 @@ class Director(Spec):
     stills_licence: Text = Field(description="Where the stills come from and what may be done with them.")
     captions: CaptionRules = CaptionRules()
     stills: StillsRules = StillsRules()
+    prompts: tuple[Prompt, ...] = Field(
+        (),
+        description="Of this director's own subjects, to judge adapters by in place of the plan's; the plan's novel "
+        "ones stay. At least 4, better 40.",
+    )
     min_captioned: Share | None = Field(None, description="If set, a smaller captioned share blocks what follows.")

@@ -1,27 +1,19 @@
 """Evaluations: which pictures judge an adapter, and what the verdict asks."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from director_diffusion.spec_base import PositiveInt, Slug, Spec, Text
+from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec, Text
 from director_diffusion.specs.bases import ModelSource
+from director_diffusion.specs.directors import Director
+from director_diffusion.specs.encoders import AestheticHead, Embedder, ImageEncoder, StyleProjection
+from director_diffusion.specs.prompts import Prompt
 
+Tier = Literal["draft", "release"]
+"""How thoroughly an adapter is judged: after every training, or before it is published."""
 
-class Prompt(Spec):
-    """One evaluation prompt, without a trigger."""
-
-    text: Text
-    subject: Text
-
-
-class Embedder(Spec):
-    """An open_clip model that scores images: its architecture's name and its weights."""
-
-    model: Text = Field(
-        description="open_clip's architecture name; for a folder, the folder's open_clip_config.json rules."
-    )
-    source: ModelSource
+TIERS: tuple[Tier, ...] = ("draft", "release")
 
 
 class Sampling(Spec):
@@ -34,13 +26,26 @@ class Sampling(Spec):
 
 
 class Margins(Spec):
-    """What counts as enough and as too much, on the embedder's cosine scale."""
+    """What counts as enough and as too much."""
 
-    style: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="Superiority: style effect's interval must lie above this, against both other arms."
+    style: Share = Field(
+        0.1,
+        description="Superiority: the style effect's interval must lie above this share of the way from the other "
+        "arm's closeness to that of the director's own stills (the lower quartile of the training stills').",
     )
     prompt: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.02, description="Non-inferiority: prompt effect's interval must lie above minus this."
+        0.02, description="Non-inferiority: prompt effect's interval must lie above minus this, in cosine."
+    )
+    memorised: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1,
+        description="Limit of the share of pictures that are nearer to a training still than 99 % of training stills "
+        "are to each other; the share's interval must lie below.",
+    )
+    diversity: Share = Field(
+        0.8, description="Limit: mean distance between pictures must lie above this share of the base's."
+    )
+    regression: Share = Field(
+        0.25, description="Non-inferiority to the version published before: the share of its style effect that may go."
     )
 
 
@@ -60,14 +65,27 @@ class Previews(Spec):
 
 
 class EvaluationPlan(Spec):
-    """Which pictures are drawn to judge an adapter, and what the verdict asks."""
+    """Which pictures are drawn to judge an adapter, what is measured of them, and what the verdict asks."""
 
     slug: Slug
     prompts: tuple[Prompt, ...] = Field(min_length=4)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Of the draft, which follows every training.")
+    release_seeds: tuple[int, ...] = Field(
+        (), description="Further seeds of the release, which must pass before an adapter is published."
+    )
     sampling: Sampling = Sampling()
     previews: Previews | None = Field(None, description="None: nothing is drawn while an adapter is trained.")
     embedder: Embedder
+    encoder: ImageEncoder
+    style_projection: StyleProjection | None = None
+    aesthetic: AestheticHead | None = Field(None, description="Reported as a secondary taste; never judged.")
+    questions: bool = Field(
+        False, description="Ask the captioner of each picture whether it shows its prompt: a second voice on fidelity."
+    )
+    style_by: Literal["embedder", "encoder", "style_projection"] = Field(
+        "encoder", description="Whose closeness to held-out stills the verdict calls style."
+    )
+    memorised_by: Literal["embedder", "encoder"] = Field("encoder", description="Whose nearest stills are looked at.")
     margins: Margins = Margins()
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=200, le=100_000)] = Field(4000, description="Bootstrap resamples.")
@@ -78,10 +96,35 @@ class EvaluationPlan(Spec):
         texts = [prompt.text for prompt in self.prompts]
         if len(set(texts)) < len(texts):
             raise ValueError("two prompts are the same")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("two seeds are the same")
+        seeds = self.seeds_of("release")
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("two of seeds and release_seeds are the same")
+        if self.style_by == "style_projection" and self.style_projection is None:
+            raise ValueError("style_by: there is no style_projection")
         return self
+
+    def seeds_of(self, tier: Tier) -> tuple[int, ...]:
+        """The release draws the draft's seeds too, which are drawn already."""
+        return self.seeds if tier == "draft" else self.seeds + self.release_seeds
+
+    def asked_of(self, director: Director) -> "EvaluationPlan":
+        """The plan with the director's own prompts, where there are some, in place of all but the novel ones."""
+        if not director.prompts:
+            return self
+        novel = tuple(prompt for prompt in self.prompts if prompt.novel)
+        return EvaluationPlan.model_validate({**self.model_dump(), "prompts": (*director.prompts, *novel)})
 
     def judging(self) -> dict[str, Any]:
         """The part that decides samples, scores and the verdict: all but the previews."""
         return self.model_dump(mode="json", exclude={"previews"})
+
+    def sources(self, captioner: ModelSource) -> dict[str, ModelSource]:
+        """Where all that looks at pictures comes from, by what it is; `captioner` is asked questions."""
+        found = {"embedder": self.embedder.source, "encoder": self.encoder.source}
+        if self.style_projection is not None:
+            found["style projection"] = self.style_projection.source
+        if self.aesthetic is not None:
+            found |= {"aesthetic embedder": self.aesthetic.embedder.source, "aesthetic head": self.aesthetic.source}
+        if self.questions:
+            found["captioner"] = captioner
+        return found

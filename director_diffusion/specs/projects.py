@@ -51,6 +51,19 @@ class FolderHub(Spec):
     folder: Text | None = Field(None, description="Folder or fsspec URL; None: `hub/` in the store.")
 
 
+class EndpointHub(Spec):
+    """Publish to the Hugging Face Hub, or to another server that speaks its protocol; HF_TOKEN says as whom."""
+
+    kind: Literal["hub"]
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")] = "https://huggingface.co"
+    private: bool = Field(
+        True, description="How repositories are made that are not there yet; those that are stay as they are."
+    )
+
+
+Hub = Annotated[FolderHub | EndpointHub, Field(discriminator="kind")]
+
+
 class Deployment(Spec):
     """Where it runs, never what comes out."""
 
@@ -71,7 +84,10 @@ class Deployment(Spec):
         None, description="Threads of a step's arithmetic on the CPU; None leaves it to the libraries."
     )
     captioning_batch: PositiveInt = 8
-    hub: FolderHub
+    hub: Hub
+    deliver_to: Text | None = Field(
+        None, description="Folder or fsspec URL that ComfyUI reads live adapters from; None: they are only recorded."
+    )
     model_cache: Text | None = Field(None, description="Folder of downloaded models; None: the user's cache.")
 
     @model_validator(mode="after")

@@ -53,25 +53,31 @@ def _rejected(still_set: "StillSet", rules: StillsRules) -> CheckOutcome:
 def _no_leak(still_set: "StillSet", rules: StillsRules) -> CheckOutcome:
     # Compares hashes with scipy at hand: not to be loaded where this module is only asked for its CHECKS.
     from director_diffusion.stills.similarity import CLUSTER_SLACK, distance, similar_pairs
-    from director_diffusion.stills.split import MIN_HELD_OUT
+    from director_diffusion.stills.split import MIN_HELD_OUT, MIN_VALIDATION
 
-    train, held_out = still_set.train, still_set.held_out
-    both = [*train, *held_out]
+    train, validation, held_out = still_set.train, still_set.validation, still_set.held_out
+    both = [*train, *validation, *held_out]
     reach = rules.near_duplicate_distance + CLUSTER_SLACK
     pairs = [
         (both[first], both[second])
         for first, second in similar_pairs([still.phash for still in both], reach)
-        if both[first].split != both[second].split
+        if (both[first].split == "train") != (both[second].split == "train")
     ]
-    numbers = {"train": len(train), "held_out": len(held_out), "similar_pairs": len(pairs)}
-    if len(held_out) < MIN_HELD_OUT or not train:
+    numbers = {
+        "train": len(train),
+        "validation": len(validation),
+        "held_out": len(held_out),
+        "similar_pairs": len(pairs),
+    }
+    if len(held_out) < MIN_HELD_OUT or len(validation) < MIN_VALIDATION or not train:
         return NO_LEAK.outcome(
             False,
-            f"The stills could not be split: {len(train)} for training and {len(held_out)} held out, where "
-            f"{MIN_HELD_OUT} held-out ones are needed. Add stills that differ from each other.",
+            f"The stills could not be split: {len(train)} for training, {len(validation)} to choose by and "
+            f"{len(held_out)} held out, where {MIN_VALIDATION} and {MIN_HELD_OUT} are needed. Add stills that "
+            "differ from each other.",
             **numbers,
         )
-    split = f"{len(train)} stills for training, {len(held_out)} held out"
+    split = f"{len(train)} stills for training, {len(validation)} to choose by, {len(held_out)} held out"
     if not pairs:
         return NO_LEAK.outcome(True, f"{split}; no two across are within {reach} of 64 hash bits.", **numbers)
     one, other = min(pairs, key=lambda pair: distance(pair[0].phash, pair[1].phash))

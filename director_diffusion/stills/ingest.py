@@ -31,9 +31,9 @@ from director_diffusion.stills.frames import (
     shows_nothing,
     thumb_of,
 )
-from director_diffusion.stills.rows import NORMALISER_VERSION, STILLS_FILE, RawFile, Still
+from director_diffusion.stills.rows import NORMALISER_VERSION, STILLS_FILE, RawFile, Split, Still
 from director_diffusion.stills.similarity import CLUSTER_SLACK, Look, clusters, near_duplicates, perceptual_hash
-from director_diffusion.stills.split import Member, held_out
+from director_diffusion.stills.split import Member, untrained, validation
 from director_diffusion.stills.still_set import IMAGES, StillSet, read_unchanged
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import write_table
@@ -214,10 +214,13 @@ def _split(judged: Sequence[_Judged], rules: StillsRules) -> list[_Judged]:
     kept = [one for one in judged if one.row.status == "kept"]
     numbers = clusters([one.row.phash for one in kept], rules.near_duplicate_distance + CLUSTER_SLACK)
     members = [Member(one.row.film, number, one.row.sha256) for one, number in zip(kept, numbers, strict=True)]
-    away = held_out(members, rules.held_out_share)
+    away = untrained(members, rules.held_out_share)
+    choosing = validation(members, away)
+    split: list[Split] = [
+        "validation" if index in choosing else "held_out" if index in away else "train" for index in range(len(kept))
+    ]
     rows = {
-        one.raw.name: replace(one.row, cluster=numbers[index], split="held_out" if index in away else "train")
-        for index, one in enumerate(kept)
+        one.raw.name: replace(one.row, cluster=numbers[index], split=split[index]) for index, one in enumerate(kept)
     }
     return [replace(one, row=rows.get(one.raw.name, one.row)) for one in judged]
 

@@ -6,6 +6,9 @@ Belongs here: what is written down of every file that a director's folder holds.
 from dataclasses import dataclass
 from typing import Literal
 
+Split = Literal["train", "validation", "held_out", "none"]
+"""What a still is for: to be learned from, to choose a training's step, to judge its adapter, or (rejected) nothing."""
+
 RAW_FILE, WRITTEN_FILE, STILLS_FILE = "raw_stills.parquet", "written_captions.parquet", "stills.parquet"
 # Part of every still's id: raise it when the same file and crop come out as other pixels.
 NORMALISER_VERSION = 1
@@ -52,7 +55,7 @@ class Still:
     status: Literal["kept", "rejected"]
     reason: str  # why it was rejected, in words; "" for kept ones
     warnings: tuple[str, ...]
-    split: Literal["train", "held_out", "none"]
+    split: Split
     width: int  # pixels, after the crop
     height: int
     crop: tuple[int, ...]  # left, top, right, bottom in the upright image; () for none

@@ -17,11 +17,12 @@ _LABEL = 16  # pixels, below each picture and for each heading
 _GAP = 6
 _BACKGROUND = (24, 24, 24)
 _TEXT = (220, 220, 220)
-_MARK = {"train": (70, 130, 200), "held_out": (235, 160, 50), "none": (170, 60, 60)}
+_MARK = {"train": (70, 130, 200), "validation": (235, 215, 90), "held_out": (235, 160, 50), "none": (170, 60, 60)}
 
 
 def contact_sheet(still_set: StillSet, limit: int = 120) -> Image.Image:
-    """Kept stills by film (train in blue, held-out in orange), then rejected ones with their reason, on one RGB sheet.
+    """Kept stills by film (train in blue, validation in yellow, held-out in orange), then rejected ones with their
+    reason, on one RGB sheet.
 
     At most `limit` stills are drawn, kept ones first, evenly taken from all; the headings count them all.
     """
@@ -37,15 +38,15 @@ def contact_sheet(still_set: StillSet, limit: int = 120) -> Image.Image:
 
 def _heading(still_set: StillSet) -> str:
     return (
-        f"{len(still_set.kept)} kept: {len(still_set.train)} for training (blue), {len(still_set.held_out)} held out "
-        f"(orange); {len(still_set.rejected)} rejected"
+        f"{len(still_set.kept)} kept: {len(still_set.train)} for training (blue), {len(still_set.validation)} to "
+        f"choose its step by (yellow), {len(still_set.held_out)} held out (orange); {len(still_set.rejected)} rejected"
     )
 
 
 def _film_heading(still_set: StillSet, film: str) -> str:
     stills = [still for still in still_set.kept if still.film == film]
-    held_out = sum(still.split == "held_out" for still in stills)
-    return f"{film}: {len(stills)} kept, {held_out} held out"
+    untrained = sum(still.split != "train" for still in stills)
+    return f"{film}: {len(stills)} kept, {untrained} not trained on"
 
 
 def _draw(still_set: StillSet, heading: str, sections: Sequence[tuple[str, Sequence[Still]]]) -> Image.Image:

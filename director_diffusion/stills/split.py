@@ -1,8 +1,9 @@
-"""Split: which stills the adapter never sees, so that it can be judged by them.
+"""Split: which stills the adapter never sees, so that its steps can be chosen and it can be judged by them.
 
 Whole films are held out where there are several; of a single film, whole clusters of similar stills.  Films that share
 similar stills stay together; where that would hold out more than half, clusters are held out instead of films.  The
-choice is by hash of names and contents, so it is the same on every machine, and a new still moves few others.
+choice is by hash of names and contents, so it is the same on every machine, and a new still moves few others.  Of what
+is held out, a third (`validation`) chooses a training's step; the verdict is spoken over the rest alone.
 
 Belongs here: that choice.  Does not: what is similar (`similarity`).
 """
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.stills.similarity import linked
 
-MIN_HELD_OUT = 2
+MIN_HELD_OUT = 2  # to judge by
+MIN_VALIDATION = 1
+VALIDATION_SHARE = 1 / 3  # of what is not trained on
 
 
 @dataclass(frozen=True)
@@ -33,34 +36,51 @@ class _Unit:
     members: tuple[int, ...]
 
 
-def held_out(stills: Sequence[Member], share: float) -> set[int]:
-    """Indices of the stills to hold out: near `share` of them, at least two, and never all.
+def untrained(stills: Sequence[Member], share: float) -> set[int]:
+    """Indices of the stills to keep from training: near `share` of them, at least three, and never all.
 
-    Empty where that is impossible (fewer than three stills, or all alike): the checks say so.
+    Empty where that is impossible (fewer than four stills, or all alike): the checks say so.
     """
-    target = max(share * len(stills), float(MIN_HELD_OUT))
+    least = MIN_HELD_OUT + MIN_VALIDATION
+    target = max(share * len(stills), float(least))
     films = {still.film for still in stills}
     if len(films) > 1:
-        chosen = _choose(_film_units(stills), target, limit=len(stills) / 2)
+        chosen = _choose(_film_units(stills), target, limit=len(stills) / 2, least=least)
         if chosen:
             return chosen
-    return _choose(_cluster_units(stills), target, limit=len(stills) - 1)
+    return _choose(_cluster_units(stills), target, limit=len(stills) - 1, least=least)
 
 
-def _choose(units: list[_Unit], target: float, limit: float) -> set[int]:
+def validation(stills: Sequence[Member], away: set[int]) -> set[int]:
+    """Of the stills kept from training (indices `away`), those that choose a training's step: about a third.
+
+    Whole clusters of similar stills, so that the verdict is spoken over others; single stills where those are too
+    large.
+    """
+    places = sorted(away)
+    members = [stills[place] for place in places]
+    limit = len(members) - MIN_HELD_OUT
+    target = max(VALIDATION_SHARE * len(members), float(MIN_VALIDATION))
+    chosen = _choose(_cluster_units(members), target, limit, MIN_VALIDATION) or _choose(
+        _units(range(len(members)), [hash_bytes(one.sha256.encode()) for one in members]), target, limit, MIN_VALIDATION
+    )
+    return {places[index] for index in chosen}
+
+
+def _choose(units: list[_Unit], target: float, limit: float, least: int) -> set[int]:
     """Take units in order wherever that brings the number of stills nearer to `target`; never more than `limit`.
 
-    Empty where no choice within `limit` holds at least MIN_HELD_OUT.
+    Empty where no choice within `limit` holds at least `least`.
     """
     chosen: set[int] = set()
     for unit in units:
         more = len(chosen) + len(unit.members)
         if more <= limit and abs(more - target) < abs(len(chosen) - target):
             chosen |= set(unit.members)
-    if len(chosen) >= MIN_HELD_OUT:
+    if len(chosen) >= least:
         return chosen
     # Every unit is much larger than the target: take the one that overshoots least.
-    fitting = [unit for unit in units if MIN_HELD_OUT <= len(unit.members) <= limit]
+    fitting = [unit for unit in units if least <= len(unit.members) <= limit]
     return set(min(fitting, key=lambda unit: len(unit.members)).members) if fitting else set()
 
 

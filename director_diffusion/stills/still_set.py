@@ -51,6 +51,10 @@ class StillSet:
         return tuple(still for still in self.rows if still.split == "train")
 
     @property
+    def validation(self) -> tuple[Still, ...]:
+        return tuple(still for still in self.rows if still.split == "validation")
+
+    @property
     def held_out(self) -> tuple[Still, ...]:
         return tuple(still for still in self.rows if still.split == "held_out")
 

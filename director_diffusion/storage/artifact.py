@@ -11,6 +11,7 @@ Does not: how a key is made of inputs and specs (`resources.stage`).
 
 import json
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -187,6 +188,17 @@ def usable_artifact(store: Store, asset: tuple[str, ...], partition: str | None)
             f"Mend the cause, then materialize {name} again.",
         )
     return artifact
+
+
+def usable_artifacts(store: Store, asset: tuple[str, ...], partitions: Iterable[str]) -> dict[str, Artifact]:
+    """By partition, those of which there is one, and no blocking check of it failed."""
+    found = {}
+    for partition in partitions:
+        if store.exists(f"{partition_folder(asset, partition)}/latest.json"):
+            artifact = latest_artifact(store, asset, partition)
+            if artifact.failed_blocking_check() is None:
+                found[partition] = artifact
+    return found
 
 
 def latest_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:

@@ -89,18 +89,18 @@ class Drawn:
 
 
 def load_dataset(latents: Sequence[LatentRow], prompts: Sequence[PromptRow], store: Store, family: Family) -> Dataset:
-    """Read posteriors and embeddings of the train, held-out and prior pictures.
+    """Read posteriors and embeddings of the train, validation and prior pictures; the held-out ones judge, unseen.
 
     Raises TrainingError where some are lacking.
     """
-    rows = [row for row in latents if row.split != "none"]
+    rows = [row for row in latents if row.split in ("train", "validation", "prior")]
     item_of = {row.still: row.item for row in prompts}
     for row in rows:
         if row.still not in item_of:
             raise TrainingError(f"still {row.still}", "has no prompt embedding", "Materialize prompt_embeddings again.")
     if "" not in item_of:
         raise TrainingError("the empty prompt", "has no embedding", "Materialize prompt_embeddings again.")
-    for split, words in (("train", "to train on"), ("held_out", "held out to judge the adapter by")):
+    for split, words in (("train", "to train on"), ("validation", "to choose its step by")):
         if not any(row.split == split for row in rows):
             raise TrainingError(
                 "stills", f"include none {words}", "Add stills of another film, or raise stills.held_out_share."
@@ -108,14 +108,14 @@ def load_dataset(latents: Sequence[LatentRow], prompts: Sequence[PromptRow], sto
     posteriors = load_posteriors(rows, store)
     wanted = {row.still for row in rows} | {""}
     embeddings = load_prompts([row for row in prompts if row.still in wanted], store)
-    samples: dict[str, list[Sample]] = {"train": [], "held_out": [], "prior": []}
+    samples: dict[str, list[Sample]] = {"train": [], "validation": [], "prior": []}
     for row in rows:
         mean, std = posteriors[row.still]
         sizes = family.size_conditions(_placement(row))
         samples[row.split].append(Sample(row.still, mean, std, embeddings[item_of[row.still]], sizes))
     return Dataset(
         train=tuple(samples["train"]),
-        held_out=tuple(samples["held_out"]),
+        held_out=tuple(samples["validation"]),
         empty_prompt=embeddings[item_of[""]],
         prior=tuple(samples["prior"]),
     )

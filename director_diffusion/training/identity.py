@@ -74,6 +74,7 @@ def training_identity(
     init: str = "",
 ) -> Identity:
     """Of a training on these rows; `init` is the hash of the adapter file that it starts from."""
+    seen = [row for row in latents if row.split != "held_out"]  # these judge, and no step knows them
     return Identity(
         {
             "version": TRAINING_VERSION,
@@ -83,11 +84,11 @@ def training_identity(
             "recipe": recipe.model_dump(mode="json", exclude={"slug", "activation_gib"}),
             "init": init,
             # Items' names hold the fingerprint of what made them.
-            "latents": {row.still: f"{row.split}, {row.reference}" for row in latents},
+            "latents": {row.still: f"{row.split}, {row.reference}" for row in seen},
             "sizes": {
-                row.still: [row.original_width, row.original_height, row.crop_left, row.crop_top] for row in latents
+                row.still: [row.original_width, row.original_height, row.crop_left, row.crop_top] for row in seen
             },
-            "prompts": {row.still: row.reference for row in prompts},
+            "prompts": {row.still: row.reference for row in prompts if row.split != "held_out"},
         }
     )
 

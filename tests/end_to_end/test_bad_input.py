@@ -22,7 +22,7 @@ from PIL import Image
 
 from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, RawFile, Still
 from tests.small_configs import change, read
-from tests.tiny_project import STAGES, Outcome, TinyProject
+from tests.tiny_project import WHOLE_RUN, Outcome, TinyProject
 
 ENOUGH = 14
 HOSTILE_NAMES = (
@@ -349,7 +349,7 @@ def test_a_base_that_lacks_a_part_is_named_and_leaves_what_was_made(
     shutil.rmtree(project.folder / "my_base")
     refused(project.run("nolan", "--until", "latents"), "my_base: is not a folder")
     change(project.configs, "bases/mini", source=original["source"])
-    assert project.run("nolan").rows[0]["reused"] == len(STAGES)
+    assert project.run("nolan").rows[0]["reused"] == WHOLE_RUN
     project.assert_whole("nolan")
 
 

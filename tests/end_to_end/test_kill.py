@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from director_diffusion.hashing import hash_bytes, short
+from director_diffusion.sampling.canary import PICTURES
 from tests.tiny_project import TinyProject
 
 FIRST_CHECKPOINT, STEPS = 3, 6
@@ -26,10 +27,10 @@ def project(made: TinyProject, tmp_path: Path) -> TinyProject:
     return project
 
 
-def exists(project: TinyProject, pattern: str) -> Callable[[], bool]:
-    """Whether the store holds something of this name."""
+def exists(project: TinyProject, pattern: str, beside: int) -> Callable[[], bool]:
+    """Whether the store holds something of this name `beside` what was there."""
     root = project.folder / "store"
-    return lambda: any(root.glob(pattern))
+    return lambda: sum(1 for _ in root.glob(pattern)) > beside
 
 
 def lock_of(stage: str) -> str:
@@ -44,8 +45,9 @@ MOMENTS = {  # what is there once a stage is at work, in the order of the stages
     "mini/latents": "cache/latents/*/*",
     "mini_lora/adapter": f"work/trainings/mini_lora/adapter/nolan/*/step-{FIRST_CHECKPOINT:06d}",
     "mini_lora/samples": "cache/images/*/*",
-    "mini_lora/evaluation": "cache/embeddings/*/*",
+    "mini_lora/evaluation": lock_of("mini_lora/evaluation"),
 }
+BEFORE = {"mini_lora/samples": PICTURES}  # of the canary
 
 
 def assert_nothing_half_written_shows(project: TinyProject) -> None:
@@ -59,7 +61,7 @@ def assert_nothing_half_written_shows(project: TinyProject) -> None:
 def test_killed_in_stage_after_stage_it_ends_as_if_undisturbed(made: TinyProject, project: TinyProject) -> None:
     for count, (stage, moment) in enumerate(MOMENTS.items()):
         child = project.start("nolan")
-        child.wait_until(exists(project, moment))
+        child.wait_until(exists(project, moment, BEFORE.get(stage, 0)))
         child.kill()
         assert stage not in project.artifacts("nolan"), f"{stage} was over before it was killed"
         assert_nothing_half_written_shows(project)

@@ -1,6 +1,7 @@
 """A base that is trained on one checkpoint and sampled on another: what either of them changes."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import dagster as dg
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from director_diffusion.families import get_family
 from director_diffusion.latents.buckets import nearest
+from director_diffusion.sampling.canary import PICTURES
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, EvaluationPlan
 from pipelines.build import build_definitions
@@ -57,10 +59,12 @@ def keys(before: TinyProject, after: TinyProject) -> list[str]:
 
 
 def test_what_was_trained_stays(made: TinyProject, project: TinyProject) -> None:
-    changed = keys(made, project)
-    assert changed[:3] == ["mini_lora/samples", "mini_lora/evaluation", "mini_lora/model_card"]
-    assert set(changed) <= {*changed[:3], "mini_lora/published_model"}
-    assert len(set(project.items()) - set(made.items())) == 12 + 12, "every arm's images, and their embeddings"
+    changed, judged = keys(made, project), ["samples", "evaluation", "release_samples", "release_evaluation"]
+    assert changed[:5] == [f"mini_lora/{name}" for name in (*judged, "model_card")]
+    assert set(changed) <= {*changed[:5], "mini_lora/published_model"}
+    new = Counter(name.split("/")[0] for name in set(project.items()) - set(made.items()))
+    drawn = len(project.latest("mini_lora/release_samples", "nolan").table("samples.parquet", Sample))
+    assert new == {"images": drawn + PICTURES, "embeddings": 3 * drawn, "canary": 1}, "as three encoders see every arm"
 
 
 def rows(project: TinyProject) -> list[Sample]:
@@ -141,4 +145,4 @@ def test_other_guidance_makes_samples_stale_and_no_training(project: TinyProject
     change(project.configs, "bases/mini", sampled_with={**sampled_with, "guidance": {**GUIDANCE, "sample": 2.0}})
     after = code_versions()
     changed = [stage for stage in STAGES if before[stage] != after[stage]]
-    assert changed == ["mini_lora/samples", "mini_lora/model_card"]
+    assert changed == ["mini_lora/samples", "mini_lora/release_samples", "mini_lora/model_card"]

@@ -1,8 +1,14 @@
-"""The graph through a real webserver and daemon: one director alone, and the stale sequence of an edited caption."""
+"""The graph through a real webserver and daemon: one director alone, and the stale sequence of an edited caption.
+
+A run costs the server a new process that imports everything.  The whole is launched there, as people do; what is
+materialized after it runs in this process on the same instance, as `director run` does, and the server tells what
+became of it.
+"""
 
 from collections import Counter
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
@@ -11,12 +17,23 @@ from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import latest_artifact
+from pipelines.build import build_definitions
+from pipelines.cli.in_process import errors_of, run_job
+from pipelines.surroundings import read_surroundings
 from tests.dagster_server import DagsterServer
+from tests.small_configs import surroundings_of
+from tests.tiny_project import TinyProject
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 JOB, DIRECTOR = "make_mini_lora", "nolan"
-AFTER_ADAPTER = ["mini_lora/samples", "mini_lora/evaluation", "mini_lora/model_card", "mini_lora/published_model"]
+AFTER_ADAPTER = [
+    f"mini_lora/{name}"
+    for name in (
+        "published_before", "samples", "evaluation", "release_samples", "release_evaluation", "model_card",
+        "published_model",
+    )
+]  # fmt: skip
 CAPTION = "a green tower beside two cars on a street at night, wide shot"
 
 
@@ -27,38 +44,51 @@ def test_one_partition_then_an_edited_caption(server: DagsterServer) -> None:
     assert others_of(server) == others, "others are untouched"
     assert server.stale(DIRECTOR) == set()
 
-    server.run(JOB, DIRECTOR, assets=["stills", "mini/latents"])
+    materialize(server, "stills", "mini/latents")
     assert server.stale(DIRECTOR) == set(), "re-materializing what did not change leaves downstream fresh"
 
     store = server.folder / "store"
     items, texts = cached_items(store), caption_texts(store)
     still = edit_one_training_caption(store)
     assert server.stale(DIRECTOR) == set(), "an edit is seen when it is looked at"
-    server.run("look_at_inputs", DIRECTOR)
+    materialize(server, job="look_at_inputs")
     assert server.stale(DIRECTOR) == {"captions"}
 
-    server.run(JOB, DIRECTOR, assets=["captions"])
+    materialize(server, "captions")
     edited = caption_texts(store)
     assert {name for name in texts if texts[name] != edited[name]} == {still}
     assert new_items(store, items) == {}, "a person's caption asks no model, and no other caption is made anew"
     # The card counts captions itself, so it is behind at once; the rest of the recipe waits for the ripple.
     assert server.stale(DIRECTOR) == {"mini/prompt_embeddings", "mini_lora/model_card"}
 
-    server.run(JOB, DIRECTOR, assets=["mini/prompt_embeddings"])
+    materialize(server, "mini/prompt_embeddings")
     assert new_items(store, items) == {"prompts": 1}
     assert server.stale(DIRECTOR) == {"mini_lora/adapter", "mini_lora/model_card"}
 
-    trained = server.run(JOB, DIRECTOR, assets=["mini_lora/adapter"])
+    trained = materialize(server, "mini_lora/adapter")
     assert set(server.observations("mini_lora/adapter", trained)) == {DIRECTOR}, "training can be watched"
-    assert server.stale(DIRECTOR) == {"mini_lora/samples", "mini_lora/model_card"}, "watching makes nothing stale"
+    behind = {f"mini_lora/{name}" for name in ("published_before", "samples", "release_samples", "model_card")}
+    assert server.stale(DIRECTOR) == behind, "watching makes nothing stale"
 
-    server.run(JOB, DIRECTOR, assets=AFTER_ADAPTER)
+    materialize(server, *AFTER_ADAPTER)
     assert server.stale(DIRECTOR) == set()
     made = new_items(store, items)
     assert made["prompts"] == 1
     assert "latents" not in made
     assert made["images"] == adapter_images(store), "the base's two arms are not drawn again"
     assert others_of(server) == others
+
+
+def materialize(server: DagsterServer, *assets: str, job: str = JOB) -> str:
+    """Run some assets of a job, or all, in this process on the server's instance.  Returns the run's id."""
+    definitions = build_definitions(read_surroundings(surroundings_of(server.folder)))
+    keys = [dg.AssetKey(name.split("/")) for name in assets]
+    if not keys:
+        keys = sorted(definitions.resolve_job_def(job).asset_layer.selected_asset_keys)
+    with TinyProject(server.folder).instance() as instance:
+        result = run_job(definitions, instance, job, keys, partition=DIRECTOR)
+    assert result.success, errors_of(result)
+    return result.run_id
 
 
 def others_of(server: DagsterServer) -> dict[str, set[str]]:
@@ -93,5 +123,5 @@ def edit_one_training_caption(store: Path) -> str:
 
 
 def adapter_images(store: Path) -> int:
-    rows = latest_artifact(Store(str(store)), ("mini_lora", "samples"), DIRECTOR).table(SAMPLES_FILE, Sample)
+    rows = latest_artifact(Store(str(store)), ("mini_lora", "release_samples"), DIRECTOR).table(SAMPLES_FILE, Sample)
     return sum(row.arm == "adapter" for row in rows)

@@ -1,246 +1,292 @@
-"""evaluate: from samples and held-out stills to files, on a tiny open_clip model."""
+"""evaluate: from samples and stills to files, seen by the shipped open_clip model and timm encoder."""
 
+import dataclasses
 import json
+from collections import Counter
 
-import numpy as np
-import open_clip
 import pytest
-from PIL import Image
-from safetensors.torch import save_file
 
-from director_diffusion.errors import EvaluationError, ModelError
-from director_diffusion.evaluation.embedder import ClipEmbedder
-from director_diffusion.evaluation.evaluate import evaluate
-from director_diffusion.evaluation.plots import effects_plot
-from director_diffusion.evaluation.types import Evaluation, effects_from, verdict_from
-from director_diffusion.hashing import hash_bytes
+from director_diffusion.errors import EvaluationError
+from director_diffusion.evaluation import evaluate as module
+from director_diffusion.evaluation.encoders.embedder import ClipEmbedder
+from director_diffusion.evaluation.encoders.image_encoder import TimmEncoder
+from director_diffusion.evaluation.encoders.look import LookEncoder
+from director_diffusion.evaluation.pairs import pairs_grid
+from director_diffusion.evaluation.plots import confusion_plot, effects_plot
+from director_diffusion.evaluation.references import FILE, rivals_of, write_reference
+from director_diffusion.evaluation.types import Evaluation, Pair, effects_from, verdict_from
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.images import png_bytes
-from director_diffusion.sampling.rows import ARMS, Sample
-from director_diffusion.specs import Director, Embedder, EvaluationPlan, FolderSource
-from director_diffusion.stills.rows import Still
+from director_diffusion.sampling.rows import Sample
 from director_diffusion.stills.still_set import StillSet
-from director_diffusion.storage import Store
+from director_diffusion.tables import read_table
+from tests.evaluation.bench import BLUE, GREEN, RED, SPLITS, Bench, Models, outcomes, plan_of
 
-PLAN = EvaluationPlan.model_validate(
-    {
-        "slug": "p",
-        "prompts": [{"text": f"a house number {i}", "subject": "house"} for i in range(8)],
-        "seeds": [0, 1],
-        "embedder": {"model": "mini", "source": {"kind": "folder", "folder": "models/mini/embedder"}},
-        "margins": {"style": 0.0, "prompt": 1.0},
-        "resamples": 500,
-    }
-)
-DIRECTOR = Director(slug="nolan", name="Nolan", trigger="nolan film", stills_licence="none")
-BLUE, RED = (30, 60, 200), (200, 40, 30)
+PLAN = plan_of()
+PICTURES, STILLS, PROMPTS = 3 * 8 * 2, SPLITS.count("held_out") + SPLITS.count("train"), 8
+GOOD = {"base": RED, "base_in_style": RED, "adapter": BLUE}
 
 
-def picture(colour, seed):
-    """A noisy picture of mostly one colour."""
-    noise = np.random.default_rng(seed).integers(-25, 26, size=(48, 88, 3))
-    return Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8))
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """Shared, so that pictures which several tests judge are embedded once."""
+    return Bench(tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def still_set(store, tmp_path):
-    """Blue held-out stills and red training stills."""
-    rows = []
-    for number, split in enumerate(("held_out", "held_out", "held_out", "train", "train")):
-        file = tmp_path / "stills" / "images" / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        picture(BLUE if split == "held_out" else RED, 100 + number).save(file)
-        rows.append(
-            Still(
-                still=f"still-{number}",
-                film="film",
-                name=file.name,
-                sha256="",
-                status="kept",
-                reason="",
-                warnings=(),
-                split=split,
-                width=88,
-                height=48,
-                crop=(),
-                reference="",
-                file=f"images/{file.name}",
-                phash="",
-                cluster=number,
-            )
-        )
-    return StillSet(rows, store, tmp_path / "stills")
-
-
-@pytest.fixture
-def draw(store):
-    """Samples of the plan whose arms have these colours."""
-
-    def make(**colours):
-        samples = []
-        for arm in ARMS:
-            for index, prompt in enumerate(PLAN.prompts):
-                for seed in PLAN.seeds:
-                    data = png_bytes(picture(colours[arm], 1000 * ARMS.index(arm) + 10 * index + seed))
-                    name = f"cache/images/test/{hash_bytes(data)}.png"
-                    store.write(name, data)
-                    samples.append(
-                        Sample(arm, index, prompt.text, prompt.text, "house", seed, name, name, hash_bytes(data))
-                    )
-        return samples
-
-    return make
-
-
-@pytest.fixture
-def judge(mini_embedder, store, still_set, tmp_path):
-    def run(samples, **changes):
-        settings = {
-            "still_set": still_set,
-            "plan": PLAN,
-            "director": DIRECTOR,
-            "embedder_folder": mini_embedder,
-            "embedder_fingerprint": "mini",
-            "store": store,
-            "device": "cpu",
-            "out": tmp_path / "out",
-            "progress": Silent(),
-        }
-        return evaluate(samples, **(settings | changes))
-
-    return run
+def new(tmp_path):
+    """One of a test's own, to count on and to damage."""
+    return Bench(tmp_path)
 
 
 @pytest.fixture
 def embedded(monkeypatch):
-    """How many images and texts were embedded."""
-    counts, images, texts = {"images": 0, "texts": 0}, ClipEmbedder.images, ClipEmbedder.texts
+    """How many pictures each encoder saw, and how many texts were read."""
+    counts = Counter()
 
-    def counted_images(self, some):
-        counts["images"] += len(some)
-        return images(self, some)
+    def counted(cls, method):
+        original = getattr(cls, method)
 
-    def counted_texts(self, some):
-        counts["texts"] += len(some)
-        return texts(self, some)
+        def replacement(self, some):
+            counts[f"{cls.__name__}.{method}"] += len(some)
+            return original(self, some)
 
-    monkeypatch.setattr(ClipEmbedder, "images", counted_images)
-    monkeypatch.setattr(ClipEmbedder, "texts", counted_texts)
+        monkeypatch.setattr(cls, method, replacement)
+
+    for cls in (ClipEmbedder, TimmEncoder, LookEncoder):
+        counted(cls, "images")
+    counted(ClipEmbedder, "texts")
     return counts
 
 
-def test_an_adapter_like_the_held_out_stills_passes(draw, judge):
-    found = judge(draw(base=RED, base_in_style=RED, adapter=BLUE))
-    assert found.verdict.outcome == "pass"
-    assert found.effect("style", "base").low > 0.01
-    assert (found.prompts, found.seeds, found.held_out) == (8, 2, 3)
-    assert len(found.scores) == 48
+def seen(images, texts=PROMPTS):
+    """The counts of `embedded` where every encoder saw as many."""
+    pictures = {f"{cls.__name__}.images": images for cls in (ClipEmbedder, TimmEncoder, LookEncoder)}
+    return {**pictures, "ClipEmbedder.texts": texts}
 
 
-def test_closeness_to_training_stills_alone_counts_for_nothing(draw, judge):
-    found = judge(draw(base=BLUE, base_in_style=BLUE, adapter=RED))  # red as the training stills are
+# the verdict
+
+
+def test_an_adapter_like_the_held_out_stills_passes(bench):
+    found = bench.judge(PLAN, bench.draw(PLAN, **GOOD))
+    assert found.verdict.outcome == "pass", found.verdict.reasons
+    assert found.effect("clip", "base").low > 0.01
+    assert found.effect("colour", "base").high < 0, "nearer in colour too"
+    assert (found.tier, found.prompts, found.seeds, found.held_out) == ("draft", 8, (0, 1), 3)
+    assert len(found.scores) == 7 * PICTURES, "seven metrics of each picture"
+    assert {effect.part for effect in found.effects} == {"all", "own", "novel"}
+    assert found.arms["adapter"].cmmd < found.arms["base"].cmmd
+
+
+def test_closeness_to_training_stills_alone_counts_for_nothing(bench):
+    found = bench.judge(PLAN, bench.draw(PLAN, base=BLUE, base_in_style=BLUE, adapter=RED))  # as training stills are
     assert found.verdict.outcome == "fail"
-    assert found.effect("style", "base").high < 0
+    assert found.effect("clip", "base").high < 0
+    assert outcomes(found)["style_base"] == "fail"
 
 
-def test_an_adapter_that_changes_nothing_never_passes(draw, judge):
-    found = judge(draw(base=BLUE, base_in_style=BLUE, adapter=BLUE))
+def test_an_adapter_that_changes_nothing_never_passes(bench):
+    found = bench.judge(PLAN, bench.draw(PLAN, base=BLUE, base_in_style=BLUE, adapter=BLUE))
     assert found.verdict.outcome != "pass"
 
 
-def test_files_say_what_was_returned_in_equal_bytes(draw, judge, tmp_path, store):
-    samples = draw(base=RED, base_in_style=RED, adapter=BLUE)
-    found, out = judge(samples), tmp_path / "out"
+def test_stills_that_chose_the_step_judge_nothing(bench):
+    samples = bench.draw(PLAN, **GOOD)
+    without = StillSet(
+        [still for still in bench.stills.rows if still.split != "validation"], bench.store, bench.stills.folder
+    )
+    assert bench.judge(PLAN, samples, stills=without) == bench.judge(PLAN, samples)
+
+
+def test_style_may_be_what_the_image_encoder_sees(bench):
+    plan = plan_of(style_by="encoder", memorised_by="encoder")
+    found = bench.judge(plan, bench.draw(plan, **GOOD))
+    assert found.style == "encoder"
+    assert "style closeness" in found.findings[0].reason
+    assert found.findings[0].value == found.effect("encoder", "base").mean
+
+
+# memorisation
+
+
+def test_a_training_still_that_is_drawn_again_is_found_and_told(bench):
+    copied = bench.stills.train[2]
+    found = bench.judge(PLAN, bench.draw(PLAN, copied=[copied], **GOOD))
+    assert found.memorisation.nearest == pytest.approx(1, abs=1e-5)
+    assert found.memorisation.share == 1 / 16
+    (memorised,) = (finding for finding in found.findings if finding.name == "memorised")
+    assert memorised.value == 1 / 8, "of the prompts"
+    pairs = read_table(bench.folder / "out" / "nearest_stills.parquet", Pair)
+    assert len(pairs) == 16, "one for every picture of the adapter"
+    first = pairs[0]
+    assert (first.still, first.film, first.name, first.beyond) == (copied.still, "film", copied.name, True)
+    assert first.prompt == "a house number 0"
+    assert bench.store.exists(first.reference)
+    assert [pair.beyond for pair in pairs[1:]] == [False] * 15
+    similar = [pair.similarity for pair in pairs]
+    assert similar == sorted(similar, reverse=True)
+
+
+def test_an_adapter_that_draws_its_training_stills_alone_fails(bench):
+    stills = bench.stills.train
+    plan = plan_of(margins={"style": 0.0, "prompt": 0.5, "memorised": 0.3, "diversity": 0.01})
+    found = bench.judge(plan, bench.draw(plan, copied=[stills[i % 5] for i in range(16)], **GOOD))
+    assert outcomes(found)["memorised"] == "fail"
+    assert found.verdict.outcome == "fail"
+
+
+def test_pairs_are_shown_side_by_side_for_people_at_home(bench):
+    found = bench.judge(PLAN, bench.draw(PLAN, copied=bench.stills.train[:1], **GOOD))
+    six, two = (pairs_grid(pairs, bench.stills, bench.store) for pairs in (found.pairs, found.pairs[:2]))
+    assert six.width == two.width
+    assert six.height > 2 * two.height
+
+
+# other directors
+
+
+def test_an_adapter_nearer_to_another_director_does_not_pass(bench):
+    samples = bench.draw(PLAN, **GOOD)
+    blue = bench.mean_vector(PLAN, bench.stills.validation)
+    own = bench.judge(PLAN, samples).confusion["nolan"]
+    found = bench.judge(PLAN, samples, rivals={"fincher": 1.2 * blue, "anderson": -blue})
+    assert found.confusion["nolan"] == own
+    assert found.confusion["anderson"] < 0 < own < found.confusion["fincher"]
+    told = outcomes(found)
+    assert (told["nearer_than_anderson"], told["nearer_than_fincher"]) == ("pass", "fail")
+    assert found.verdict.outcome == "fail"
+
+
+def test_without_others_it_is_said_that_there_are_none(bench):
+    found = bench.judge(PLAN, bench.draw(PLAN, **GOOD))
+    assert list(found.confusion) == ["nolan"]
+    assert [note for note in found.notes if "No other director" in note]
+
+
+def test_a_reference_is_the_mean_of_what_the_plans_encoder_sees_of_held_out_stills(bench, tmp_path):
+    assert write_reference(bench.stills, PLAN, bench.encoders(PLAN), tmp_path, Silent()) == 3
+    data = json.loads((tmp_path / FILE).read_text())
+    (rival,) = rivals_of("nolan", {"nolan": data, "fincher": data}).values()
+    found = bench.judge(PLAN, bench.draw(PLAN, **GOOD), rivals={"fincher": rival})
+    assert found.confusion["fincher"] == pytest.approx(found.confusion["nolan"], abs=2e-6)
+    none = StillSet(bench.stills.train, bench.store, bench.stills.folder)
+    with pytest.raises(EvaluationError, match="no held-out stills"):
+        write_reference(none, PLAN, bench.encoders(PLAN), tmp_path, Silent())
+
+
+# tiers
+
+
+def test_a_release_is_judged_by_its_further_seeds_too(bench):
+    drawn, plan = plan_of(seeds=(0, 1, 2)), plan_of(seeds=(0,), release_seeds=(1, 2))
+    found = bench.judge(plan, bench.draw(drawn, **GOOD), tier="release")
+    assert (found.tier, found.seeds) == ("release", (0, 1, 2))
+    assert found.effect("clip", "base").seeds == 3
+    assert not [note for note in found.notes if "draft" in note]
+
+
+def test_a_release_of_the_drafts_samples_alone_says_why(bench):
+    plan = plan_of(seeds=(0,), release_seeds=(1, 2))
+    found = bench.judge(plan, bench.draw(plan, base=BLUE, base_in_style=BLUE, adapter=RED), tier="release")
+    assert (found.verdict.outcome, found.seeds) == ("fail", (0,))
+    assert [note for note in found.notes if note.startswith("The draft had failed")]
+
+
+def test_samples_of_another_plan_are_refused(bench):
+    samples = bench.draw(PLAN, **GOOD)
+    for plan in (plan_of(seeds=(0, 2)), plan_of(prompts=9), plan_of(seeds=(0,))):
+        with pytest.raises(EvaluationError, match="not those of plan"):
+            bench.judge(plan, samples)
+    with pytest.raises(EvaluationError, match="not those of plan"):
+        bench.judge(PLAN, (*samples[:-1], samples[0]))
+
+
+# files and the cache
+
+
+def test_files_say_what_was_returned_in_equal_bytes(new):
+    samples, out = new.draw(PLAN, **GOOD), new.folder / "out"
+    found = new.judge(PLAN, samples)
     assert Evaluation.read(out) == found
     assert effects_from(json.loads((out / "effects.json").read_text())) == found.effects
     assert verdict_from(json.loads((out / "verdict.json").read_text())) == found.verdict
+    assert tuple(read_table(out / "samples.parquet", Sample)) == samples
     first = {path.name: path.read_bytes() for path in out.iterdir()}
-    store.delete("cache/embeddings")
-    judge(samples)
+    new.store.delete("cache/embeddings")
+    new.judge(PLAN, samples)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
 
 
-def test_nothing_is_embedded_twice_and_no_model_loaded_for_it(draw, judge, embedded, tmp_path):
-    samples = draw(base=RED, base_in_style=RED, adapter=BLUE)
-    first = judge(samples)
-    assert embedded == {"images": 48 + 3, "texts": 8}
-    assert judge(samples, embedder_folder=tmp_path / "gone") == first
-    assert embedded == {"images": 51, "texts": 8}
+def test_nothing_is_embedded_twice_and_no_model_loaded_for_it(new, embedded):
+    samples = new.draw(PLAN, **GOOD)
+    first = new.judge(PLAN, samples)
+    assert embedded == seen(PICTURES + STILLS)
+    assert sorted(new.models.loaded) == ["models/mini/embedder", "models/mini/style_encoder"]
+    new.models = Models(root=new.folder / "gone")
+    assert new.judge(PLAN, samples) == first
+    assert embedded == seen(PICTURES + STILLS)
+    assert new.models.loaded == []
 
 
-def test_only_new_images_are_embedded(draw, judge, embedded):
-    judge(draw(base=RED, base_in_style=RED, adapter=BLUE))
-    judge(draw(base=RED, base_in_style=RED, adapter=(40, 160, 60)))
-    assert embedded == {"images": 51 + 16, "texts": 8}
+def test_only_new_pictures_are_embedded(new, embedded):
+    new.judge(PLAN, new.draw(PLAN, **GOOD))
+    new.judge(PLAN, new.draw(PLAN, **{**GOOD, "adapter": GREEN}))
+    assert embedded == seen(PICTURES + STILLS + 16)
 
 
-def test_a_fresh_label_or_another_embedder_embeds_everything_anew(draw, judge, embedded):
-    samples = draw(base=RED, base_in_style=RED, adapter=BLUE)
-    first = judge(samples)
-    assert judge(samples, fresh="week 12") == first
-    assert embedded["images"] == 102
-    judge(samples, embedder_fingerprint="another")
-    assert embedded["images"] == 153
+def test_a_new_metric_grades_old_samples_without_opening_a_picture(new, embedded, monkeypatch):
+    samples = new.draw(PLAN, **GOOD)
+    before = new.judge(PLAN, samples)
+    new.store.delete("cache/images")
+    for still in new.stills.rows:
+        (new.stills.folder / still.file).unlink()
+    grids_of = module.grids_of
+
+    def with_one_more(arms, seen, held_out):
+        brightest = {name: arm.grid(arm.rows(seen.look).max(axis=1)) for name, arm in arms.items()}
+        return {**grids_of(arms, seen, held_out), "brightest": brightest}
+
+    monkeypatch.setattr(module, "grids_of", with_one_more)
+    after = new.judge(PLAN, samples)
+    assert {score.metric for score in after.scores} - {score.metric for score in before.scores} == {"brightest"}
+    assert after.effect("brightest", "base").n == 8
+    assert embedded == seen(PICTURES + STILLS)
 
 
-def test_without_held_out_stills_there_is_no_evaluation(draw, judge, still_set, store):
-    none_held_out = StillSet(still_set.train, store, still_set.folder)
-    with pytest.raises(EvaluationError, match="no held-out stills"):
-        judge(draw(base=RED, base_in_style=RED, adapter=BLUE), still_set=none_held_out)
+def test_a_fresh_label_or_another_model_embeds_everything_anew(new, embedded):
+    samples = new.draw(PLAN, **GOOD)
+    first = new.judge(PLAN, samples)
+    assert new.judge(PLAN, samples, fresh="week 12") == first
+    assert embedded == seen(2 * (PICTURES + STILLS), 2 * PROMPTS)
+    new.models = Models(marks=", another")
+    new.judge(PLAN, samples)
+    looks = {"LookEncoder.images": 2 * (PICTURES + STILLS)}  # the same code counts colours
+    assert embedded == {**seen(3 * (PICTURES + STILLS), 3 * PROMPTS), **looks}
 
 
-def test_samples_of_another_plan_are_refused(draw, judge):
-    with pytest.raises(EvaluationError, match="not those of plan"):
-        judge(draw(base=RED, base_in_style=RED, adapter=BLUE), plan=PLAN.model_copy(update={"seeds": (0, 2)}))
+@pytest.mark.parametrize("split", ["held_out", "train"])
+def test_fewer_than_two_stills_to_judge_by_are_refused(bench, split):
+    others = [still for still in bench.stills.rows if still.split != split]
+    for count in (0, 1):
+        rows = [*others, *getattr(bench.stills, split)[:count]]
+        with pytest.raises(EvaluationError, match="2 of each are needed"):
+            bench.judge(PLAN, bench.draw(PLAN, **GOOD), stills=StillSet(rows, bench.store, bench.stills.folder))
 
 
-def test_a_damaged_sample_is_named(draw, judge, store):
-    samples = draw(base=RED, base_in_style=RED, adapter=BLUE)
-    store.write(samples[5].reference, store.read(samples[5].reference)[:60])
+def test_a_damaged_sample_is_named(new):
+    samples = new.draw(PLAN, **GOOD)
+    new.store.write(samples[5].reference, new.store.read(samples[5].reference)[:60])
     with pytest.raises(EvaluationError, match="damaged") as caught:
-        judge(samples)
+        new.judge(PLAN, samples)
     assert samples[5].reference in str(caught.value)
 
 
-def test_vectors_have_length_one_and_do_not_depend_on_their_batch(mini_embedder):
-    embedder = ClipEmbedder(mini_embedder, PLAN.embedder, device="cpu")
-    images = [picture(BLUE, 1), picture(RED, 2)]
-    both, alone = embedder.images(images), embedder.images(images[1:])
-    assert both.dtype == np.float32
-    assert np.linalg.norm(both, axis=1) == pytest.approx([1, 1])
-    assert both[1] == pytest.approx(alone[0], abs=1e-5)
-    texts = embedder.texts(["a house", "a car"])
-    assert np.linalg.norm(texts, axis=1) == pytest.approx([1, 1])
-    assert not np.allclose(texts[0], texts[1])
-
-
-def test_bare_weights_are_loaded_as_the_architecture_that_the_spec_names(tmp_path):
-    model = open_clip.CLIP(**open_clip.get_model_config("ViT-S-32-alt"))
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, tmp_path / "weights.safetensors")
-    spec = Embedder(model="ViT-S-32-alt", source=FolderSource(kind="folder", folder="weights"))
-    assert ClipEmbedder(tmp_path, spec, device="cpu").texts(["a house"]).shape == (1, 256)
-
-
-def test_a_folder_that_is_no_open_clip_model_is_refused(tmp_path, mini_embedder):
-    with pytest.raises(ModelError, match="0 weights files"):
-        ClipEmbedder(tmp_path, PLAN.embedder, device="cpu")
-    (tmp_path / "open_clip_config.json").write_bytes((mini_embedder / "open_clip_config.json").read_bytes())
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        ClipEmbedder(tmp_path, PLAN.embedder, device="cpu")
-    (tmp_path / "open_clip_model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        ClipEmbedder(tmp_path, PLAN.embedder, device="cpu")
-
-
-def test_plot_shows_both_metrics(draw, judge):
-    found = judge(draw(base=RED, base_in_style=RED, adapter=BLUE))
-    plot = effects_plot(found.effects, found.margins)
+def test_plots_show_findings_and_directors(bench):
+    found = bench.judge(PLAN, bench.draw(PLAN, **GOOD))
+    plot, other = effects_plot(found), effects_plot(dataclasses.replace(found, findings=()))
     assert plot.mode == "RGB"
-    assert plot.width > plot.height > 200
-    assert plot.tobytes() == effects_plot(found.effects, found.margins).tobytes()
+    assert min(plot.size) > 400
+    assert plot.size == other.size
+    assert plot.tobytes() != other.tobytes(), "bounds and outcomes are shown"
+    one, two = (confusion_plot("nolan", confusion) for confusion in ({"nolan": 0.5}, {"nolan": 0.5, "fincher": 0.4}))
+    assert one.height < two.height

@@ -153,7 +153,7 @@ def test_stages_make_an_adapter_of_such_a_base(folder: Path, tmp_path: Path) -> 
     (out / "images").mkdir(parents=True)
     stills, captions = [], []
     for number in range(4):
-        name, split = f"images/{number}.png", "held_out" if number == 3 else "train"
+        name, split = f"images/{number}.png", "validation" if number == 3 else "train"
         Image.new("RGB", (64, 40), (60 * number, 90, 200)).save(out / name)
         stills.append(
             Still(

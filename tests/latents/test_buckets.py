@@ -92,7 +92,7 @@ def test_counts_by_bucket() -> None:
     counts = count_buckets(
         [row("a", "train", 64, 64, 0.0), row("b", "held_out", 96, 40, 0.02), row("c", "train", 96, 40, 0.01)]
     )
-    assert [(count.bucket, count.train, count.held_out, count.most_cropped) for count in counts] == [
+    assert [(count.bucket, count.train, count.untrained, count.most_cropped) for count in counts] == [
         (Bucket(96, 40), 1, 1, 0.02),
         (Bucket(64, 64), 1, 0, 0.0),
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from director_diffusion.publishing.sign_offs import SignOff, add_sign_off
 from director_diffusion.training.picks import remove_pick, write_pick
 from director_diffusion.training.rows import Pick
 from pipelines.build import build_definitions
@@ -53,7 +54,8 @@ def test_the_weekly_reevaluation_asks_for_trained_directors_only(definitions: dg
 
 def test_the_reevaluation_trains_nothing(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def("reevaluate_mini_lora")
-    assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} == {"samples", "evaluation"}
+    names = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
+    assert names == {"mini/canary", "mini_lora/samples", "mini_lora/evaluation"}
 
 
 def test_changed_inputs_ask_for_that_director_alone(definitions: dg.Definitions, tmp_path: Path) -> None:
@@ -85,7 +87,10 @@ def test_changed_inputs_ask_for_that_director_alone(definitions: dg.Definitions,
         changed, cursor = tick(cursor)
         assert changed == ["fincher"], "a pick is an input"
     remove_pick(store.get(), "mini_lora", "fincher")
-    assert tick(cursor)[0] == ["fincher"], "and so is its absence"
+    changed, cursor = tick(cursor)
+    assert changed == ["fincher"], "and so is its absence"
+    add_sign_off(store.get(), "mini_lora", "nolan", SignOff("signed off", "0" * 64, "ann", "it is fine", "2026-11-22"))
+    assert tick(cursor)[0] == ["nolan"], "a sign-off is one too"
     assert set(json.loads(cursor or "")) >= {"nolan", "fincher", "anderson"}
 
 
@@ -128,31 +133,60 @@ def report(instance: dg.DagsterInstance, name: str, version: str, slug: str = "n
     )
 
 
-def test_automation_follows_content_not_materializations(definitions: dg.Definitions) -> None:
-    graph = definitions.resolve_asset_graph()
-    with dg.instance_for_test() as instance:
-        for key in graph.toposorted_asset_keys:
+class Automation:
+    """What Dagster would run by itself, asked again and again; of nolan everything is made."""
+
+    def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance):
+        self.definitions, self.instance, self.cursor = definitions, instance, None
+        self.keys = definitions.resolve_asset_graph().toposorted_asset_keys
+        for key in self.keys:
             report(instance, key.to_user_string(), "v1")
+        assert self.requested() == set(), "the first look only remembers"
 
-        cursor = None
+    def requested(self) -> set[tuple[str, str | None]]:
+        result = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self.cursor)
+        self.cursor = result.cursor
+        return {
+            (key.to_user_string(), partition) for key in self.keys for partition in result.get_requested_partitions(key)
+        }
 
-        def requested() -> set[tuple[str, str | None]]:
-            nonlocal cursor
-            result = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
-            cursor = result.cursor
-            return {
-                (key.to_user_string(), partition)
-                for key in graph.get_all_asset_keys()
-                for partition in result.get_requested_partitions(key)
-            }
+    def after(self, name: str, version: str, slug: str = "nolan") -> set[tuple[str, str | None]]:
+        """What is asked for once an asset is reported with this content."""
+        report(self.instance, name, version, slug)
+        return self.requested()
 
-        assert requested() == set(), "the first look only remembers"
-        report(instance, "written_captions", "v1")
-        assert requested() == set(), "an identical re-materialization retrains nothing"
-        report(instance, "written_captions", "v2")
-        assert requested() == {("captions", "nolan")}
-        assert requested() == set(), "asked once: a run that failed is not asked for again"
-        report(instance, "captions", "v2")
-        assert requested() == {("mini/prompt_embeddings", "nolan"), ("mini_lora/model_card", "nolan")}
-        report(instance, "mini_lora/pick", "v2")
-        assert requested() == {("mini_lora/adapter", "nolan")}, "a person's choice is followed too"
+
+def of_nolan(*names: str) -> set[tuple[str, str]]:
+    return {(name, "nolan") for name in names}
+
+
+def test_automation_follows_content_not_materializations(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        automation = Automation(definitions, instance)
+        assert automation.after("written_captions", "v1") == set(), "an identical re-materialization retrains nothing"
+        assert automation.after("written_captions", "v2") == of_nolan("captions")
+        assert automation.requested() == set(), "asked once: a run that failed is not asked for again"
+        assert automation.after("captions", "v2") == of_nolan("mini/prompt_embeddings", "mini_lora/model_card")
+        assert automation.after("mini_lora/pick", "v2") == of_nolan("mini_lora/adapter"), "a person's choice too"
+
+
+def test_other_directors_stills_evaluate_nothing_again_and_hold_nobody_up(definitions: dg.Definitions) -> None:
+    both = of_nolan("mini_lora/evaluation", "mini_lora/release_evaluation")
+    with dg.instance_for_test() as instance:
+        automation = Automation(definitions, instance)
+        assert automation.after("reference_set", "v1", "fincher") == set()
+        assert automation.after("reference_set", "v2", "fincher") == set()
+        assert automation.after("mini_lora/samples", "v2") == of_nolan("mini_lora/evaluation"), (
+            "though scorsese has no reference set yet"
+        )
+        assert automation.requested() == set()
+        assert automation.after("mini_lora/published_before", "v2") == both, "what it is compared with counts"
+
+
+def test_a_sign_off_is_looked_at_by_people_alone_and_followed(definitions: dg.Definitions) -> None:
+    with dg.instance_for_test() as instance:
+        automation = Automation(definitions, instance)
+        assert ("mini_lora/published_model", "nolan") in automation.after("mini_lora/sign_off", "v2")
+        assert automation.after("mini_lora/adapter", "v2") >= of_nolan(
+            "mini_lora/samples", "mini_lora/published_before"
+        )

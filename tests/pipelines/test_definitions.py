@@ -13,22 +13,8 @@ import yaml
 from pipelines.build import build_definitions
 from pipelines.surroundings import CHECKOUT, read_surroundings
 from tests.small_configs import change, read, small_configs, surroundings_of
+from tests.tiny_project import OF_BASE, STAGES
 
-STAGES = [
-    "raw_stills",
-    "written_captions",
-    "director",
-    "stills",
-    "captions",
-    "mini/latents",
-    "mini/prompt_embeddings",
-    "mini_lora/pick",
-    "mini_lora/adapter",
-    "mini_lora/samples",
-    "mini_lora/evaluation",
-    "mini_lora/model_card",
-    "mini_lora/published_model",
-]
 TRAINED_HERE = ["mini/base_model", "mnist/base_model"]
 
 
@@ -40,7 +26,7 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 
 def test_every_stage_is_an_asset_partitioned_by_director(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*STAGES, *TRAINED_HERE}
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*STAGES, *OF_BASE, *TRAINED_HERE}
     for name in STAGES:
         keys = graph.get(dg.AssetKey(name.split("/"))).partitions_def.get_partition_keys()
         assert keys == ["anderson", "fincher", "nolan", "scorsese", "villeneuve"]
@@ -56,7 +42,7 @@ def test_bases_trained_here_are_assets_of_their_own_with_one_job(definitions: dg
     job = definitions.resolve_job_def("build_base")
     assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == set(TRAINED_HERE)
     whole = definitions.resolve_job_def("make_mini_lora").asset_layer.selected_asset_keys
-    assert {key.to_user_string() for key in whole} == set(STAGES)
+    assert {key.to_user_string() for key in whole} == {*STAGES, *OF_BASE}
 
 
 def test_what_a_recipe_asks_for_is_upstream_of_its_adapter(tmp_path: Path) -> None:
@@ -113,7 +99,7 @@ def test_every_stage_tells_what_it_is(definitions: dg.Definitions) -> None:
         assert node.kinds, key
         assert node.owners, key
         assert node.code_version, key
-        assert node.group_name in {"dataset", "mini", "mini_lora", "mnist"}, key
+        assert node.group_name in {"dataset", "evaluation", "mini", "mini_lora", "mnist"}, key
 
 
 def test_images_and_captions_are_apart(definitions: dg.Definitions) -> None:
@@ -128,16 +114,61 @@ def test_images_and_captions_are_apart(definitions: dg.Definitions) -> None:
     assert "captions" in ancestors("mini/prompt_embeddings")
 
 
+def test_a_draft_is_judged_before_a_release_and_a_release_before_the_card(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+
+    def parents(name: str) -> set[str]:
+        return {key.to_user_string() for key in graph.get(dg.AssetKey(["mini_lora", name])).parent_keys}
+
+    judged_by = {"stills", "director", "reference_set", "mini/canary", "mini_lora/published_before"}
+    assert parents("evaluation") == {*judged_by, "mini_lora/samples"}
+    assert parents("release_samples") == {"director", "mini_lora/adapter", "mini_lora/evaluation"}
+    assert parents("release_evaluation") == {*judged_by, "mini_lora/release_samples"}
+    for name in ("model_card", "published_model"):
+        assert "mini_lora/release_evaluation" in parents(name)
+        assert "mini_lora/evaluation" not in parents(name)
+    assert parents("published_before") == {"mini_lora/adapter"}
+    assert parents("sign_off") == set()
+
+
+def test_every_question_of_a_verdict_is_a_check_of_its_own(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for name in ("evaluation", "release_evaluation"):
+        keys = graph.get(dg.AssetKey(["mini_lora", name])).check_keys
+        assert {key.name for key in keys} == {
+            "verdict", "style", "prompt", "memorisation", "diversity", "own_style", "no_regression",
+        }  # fmt: skip
+
+
+def test_more_seeds_of_a_release_draw_nothing_for_the_draft(tmp_path: Path) -> None:
+    configs = small_configs(tmp_path)
+
+    def versions() -> dict[str, str | None]:
+        graph = build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
+        return {key.to_user_string(): graph.get(key).code_version for key in graph.get_all_asset_keys()}
+
+    before = versions()
+    change(configs, "evaluations/mini", release_seeds=[12, 13])
+    after = versions()
+    changed = {name for name in before if before[name] != after[name]}
+    assert "mini_lora/release_samples" in changed
+    assert not {"mini_lora/samples", "mini_lora/adapter", "reference_set"} & changed
+
+
 def test_the_pool_of_gpu_steps(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     pooled = {key.to_user_string() for key in graph.get_all_asset_keys() if "gpu" in (graph.get(key).pools or set())}
     assert pooled == {
         "captions",
+        "reference_set",
         "mini/latents",
         "mini/prompt_embeddings",
+        "mini/canary",
         "mini_lora/adapter",
         "mini_lora/samples",
         "mini_lora/evaluation",
+        "mini_lora/release_samples",
+        "mini_lora/release_evaluation",
         *TRAINED_HERE,
     }
 

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from director_diffusion.errors import SpecError
-from director_diffusion.evaluation.embedder import ClipEmbedder
+from director_diffusion.evaluation.encoders.embedder import ClipEmbedder
 from director_diffusion.hashing import hash_folder
 from director_diffusion.pretraining.embedder import (
     CONTEXT,

@@ -46,13 +46,13 @@ STILLS = [
     still(0, "train", 100, 50),
     still(1, "train", 80, 80),
     still(2, "train", 90, 90),
-    still(3, "held_out", 80, 80),
+    still(3, "validation", 80, 80),
 ]
 CAPTIONS = [
     caption(0, "train", "a red car on a street"),
     caption(1, "train", "two houses on grass"),
     caption(2, "train", ""),
-    caption(3, "held_out", "a tower at night"),
+    caption(3, "validation", "a tower at night"),
 ]
 
 
@@ -148,7 +148,7 @@ def with_prior(dataset: Dataset, count: int) -> Dataset:
 def test_the_gradient_is_dreambooths(tmp_path: Path, mini_base: Path, accumulation: int) -> None:
     """diffusers' train_dreambooth: `loss = loss + args.prior_loss_weight * prior_loss`, means over each half, divided
     by the accumulation steps in `accelerator.backward`."""
-    stills = [*((f"wide{i}", "train", WIDE) for i in range(4)), ("held", "held_out", WIDE)]
+    stills = [*((f"wide{i}", "train", WIDE) for i in range(4)), ("held", "validation", WIDE)]
     dataset = with_prior(make_dataset(Store(str(tmp_path)), stills), 3)  # type: ignore[arg-type]
     recipe = varied(RECIPE, prior={"pictures": 3, "weight": 0.6}, gradient_accumulation=accumulation, steps=3)
     accelerator = Accelerator(cpu=True)
@@ -183,7 +183,7 @@ def test_the_gradient_is_dreambooths(tmp_path: Path, mini_base: Path, accumulati
 
 
 def test_the_prior_leaves_the_stills_batches_as_they_are(tmp_path: Path, mini_base: Path) -> None:
-    stills = [*((f"wide{i}", "train", WIDE) for i in range(4)), ("held", "held_out", WIDE)]
+    stills = [*((f"wide{i}", "train", WIDE) for i in range(4)), ("held", "validation", WIDE)]
     plain = make_dataset(Store(str(tmp_path)), stills)  # type: ignore[arg-type]
     family = get_family("flux")
 

@@ -229,3 +229,67 @@ def test_an_artifact_whose_files_were_deleted_is_made_again(world: World) -> Non
     world.store.delete(world.latest("loud").folder)
     assert world.run().success
     assert world.calls == ["source", "loud"]
+
+
+@pytest.fixture
+def choir(world: World) -> World:
+    """The world with a stage that takes `loud` of everybody."""
+
+    @stage(partitions=PARTITIONS, group="toy", version="1", name="choir", gathers={"voices": dg.AssetKey(["loud"])})
+    def everyone(run: StageRun, source: Artifact, voices: dict[str, Artifact]) -> StageResult:
+        """All who are there, one after the other."""
+        world.calls.append("choir")
+        sung = [f"{who}: {voices[who].read('loud.txt').decode()}" for who in sorted(voices)]
+        (run.out / "choir.txt").write_text("\n".join(sung))
+        return run.result()
+
+    world.assets = [*world.assets, everyone]
+    return world
+
+
+def sung(world: World, partition: str = "nolan") -> list[str]:
+    return world.latest("choir", partition).read("choir.txt").decode().splitlines()
+
+
+def test_a_gathered_input_is_of_all_partitions_that_there_are(choir: World) -> None:
+    assert choir.run("nolan").success
+    assert sung(choir) == ["nolan: HELLO PLEASE"]
+    choir.source.write_text("goodbye please")
+    assert choir.run("fincher").success
+    assert sung(choir, "fincher") == ["fincher: GOODBYE PLEASE", "nolan: HELLO PLEASE"]
+    assert sung(choir) == ["nolan: HELLO PLEASE"], "until it is made again"
+
+
+def test_one_more_partition_or_another_content_of_one_is_another_key(choir: World) -> None:
+    choir.run("nolan")
+    choir.run("fincher")
+    choir.run("nolan")
+    assert choir.calls == ["source", "choir"], "fincher has come"
+    choir.run("nolan")
+    assert choir.calls == ["source"]
+    assert set(choir.latest("choir").manifest.inputs) == {"source", "loud/fincher", "loud/nolan"}
+
+    choir.source.write_text("goodbye please")
+    choir.run("fincher")
+    choir.source.write_text("hello please")
+    choir.run("nolan")
+    assert choir.calls == ["source", "choir"], "fincher says something else"
+    assert sung(choir) == ["fincher: GOODBYE PLEASE", "nolan: HELLO PLEASE"]
+
+
+def test_what_a_blocking_check_refused_is_left_out_of_what_is_gathered(choir: World) -> None:
+    choir.source.write_text("hi")
+    assert not choir.run("fincher").success
+    choir.source.write_text("hello please")
+    assert choir.run("nolan").success
+    assert sung(choir) == ["nolan: HELLO PLEASE"]
+
+
+def test_a_gathered_artifact_whose_files_are_gone_is_named(choir: World) -> None:
+    choir.run("fincher")
+    choir.store.delete(choir.latest("loud", "fincher").folder)
+    result = choir.run("nolan")
+    assert not result.success
+    errors = " ".join(str(event.step_failure_data.error) for event in result.get_step_failure_events())
+    assert "lost the files of version" in errors
+    assert "'fincher'" in errors

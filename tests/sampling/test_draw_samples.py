@@ -14,7 +14,7 @@ from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
 from director_diffusion.sampling.draw import draw_samples, image_cache, plan_sampler
 from director_diffusion.sampling.grids import comparison_grid
-from director_diffusion.sampling.prompts import arm_prompt
+from director_diffusion.sampling.prompts import arm_prompt, noise_seed, seeds_drawn
 from director_diffusion.sampling.rows import ARMS, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import Store
@@ -37,14 +37,16 @@ BASE = Base.model_validate(
 PROMPTS = ("a red house", "a car on a road", "two trees", "a figure at night")
 
 
-def plan(seeds=(0,), **sampling):
+def plan(seeds=(0,), release_seeds=(), **sampling):
     return EvaluationPlan.model_validate(
         {
             "slug": "p",
-            "prompts": [{"text": text, "subject": "s"} for text in PROMPTS],
+            "prompts": [{"text": text, "subject": "s", "novel": text == PROMPTS[3]} for text in PROMPTS],
             "seeds": seeds,
+            "release_seeds": release_seeds,
             "sampling": {"steps": 1, "batch_size": 3, **sampling},
             "embedder": {"model": "m", "source": {"kind": "folder", "folder": "models/mini/embedder"}},
+            "encoder": {"model": "m", "source": {"kind": "folder", "folder": "models/mini/style_encoder"}},
         }
     )
 
@@ -79,6 +81,7 @@ def sample(mini_base, make_adapter, store, tmp_path):
         settings = {
             "folder": mini_base,
             "adapter": adapter,
+            "seeds": plan.seeds,
             "adapter_version": f"adapter of {director.slug}",
             "base_fingerprint": "mini",
             "store": store,
@@ -99,8 +102,9 @@ def pixels(store, sample):
 def test_every_arm_has_every_prompt_and_seed(sample, store, tmp_path):
     rows = sample(plan(seeds=(0, 1)))
     assert [(row.arm, row.prompt_index, row.seed) for row in rows] == [
-        (arm, prompt, seed) for arm in ARMS for prompt in range(4) for seed in (0, 1)
+        (arm, prompt, noise_seed(PROMPTS[prompt], seed)) for arm in ARMS for prompt in range(4) for seed in (0, 1)
     ]
+    assert [row.novel for row in rows] == [row.prompt == PROMPTS[3] for row in rows]
     assert read_table(tmp_path / "out" / "samples.parquet", Sample) == rows
     for row in rows:
         assert hash_bytes(store.read(row.reference)) == row.sha256
@@ -109,6 +113,35 @@ def test_every_arm_has_every_prompt_and_seed(sample, store, tmp_path):
             arm_prompt(row.arm, row.prompt, director()),
         )
     assert len({row.sha256 for row in rows}) == len(rows)
+
+
+def test_every_prompt_has_noise_of_its_own_and_all_arms_the_same(sample, drawn):
+    sample(plan(seeds=(0, 1)))
+    noises = {prompt: {seed for asked, seed in drawn if prompt in asked} for prompt in PROMPTS}
+    assert all(len(seeds) == 2 for seeds in noises.values()), "as many as seeds, in three arms"
+    assert len(set.union(*noises.values())) == 8
+    assert all(0 <= seed < 2**32 for seed in set.union(*noises.values()))
+
+
+def test_noise_is_the_prompts_and_not_its_place(sample, drawn):
+    """A plan may be told in another order, or lose a prompt: pictures stay."""
+    sample()
+    drawn.clear()
+    less = plan().model_copy(update={"prompts": plan().prompts[:0:-1]})
+    assert len(sample(less)) == 9
+    assert drawn == []
+
+
+def test_a_release_draws_its_further_seeds_alone(sample, drawn):
+    both = plan(release_seeds=(1, 2))
+    draft = sample(both)
+    drawn.clear()
+    release = sample(both, seeds=both.seeds_of("release"))
+    assert len(release) == 3 * len(draft)
+    assert len(drawn) == 2 * len(draft)
+    assert set(draft) <= set(release)
+    assert seeds_drawn(release, both, "release") == (0, 1, 2)
+    assert seeds_drawn(draft, both, "release") == seeds_drawn(draft, both, "draft") == (0,)
 
 
 def test_arms_are_asked_for_the_style_as_people_would(sample):

@@ -160,7 +160,7 @@ def test_only_adapter_weights_change(mini_base: Path, dataset: Dataset) -> None:
 
 
 def test_accumulation_gives_the_gradient_of_the_larger_batch(mini_base: Path, store: Store) -> None:
-    dataset = make_dataset(store, [(f"s{i}", "train", WIDE) for i in range(4)] + [("h", "held_out", WIDE)])
+    dataset = make_dataset(store, [(f"s{i}", "train", WIDE) for i in range(4)] + [("h", "validation", WIDE)])
     norms, weights = [], []
     for batch_size, accumulation in ((4, 1), (2, 2), (1, 4)):
         recipe = varied(RECIPE, batch_size=batch_size, gradient_accumulation=accumulation)

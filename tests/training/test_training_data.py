@@ -96,7 +96,7 @@ def test_order_and_noise_depend_on_seed_and_step_alone(loaded: Loaded) -> None:
 
 
 def test_accumulated_batches_hold_the_samples_of_the_larger_batch(store: Store) -> None:
-    dataset = make_dataset(store, [(f"s{i}", "train", WIDE) for i in range(5)] + [("h", "held_out", WIDE)])
+    dataset = make_dataset(store, [(f"s{i}", "train", WIDE) for i in range(5)] + [("h", "validation", WIDE)])
     data = load_dataset(dataset.latents, dataset.prompts, dataset.store, FAMILY)
     for large, small in zip(
         batches_of(data, steps=9, batch_size=4), batches_of(data, steps=9, gradient_accumulation=2), strict=True
@@ -137,8 +137,8 @@ def test_noise_levels_follow_the_shift_of_their_bucket(loaded: Loaded) -> None:
 @pytest.mark.parametrize(
     ("stills", "message"),
     [
-        ([("a", "train", WIDE)], "stills: include none held out to judge the adapter by. Add stills of another film"),
-        ([("a", "held_out", WIDE)], "stills: include none to train on"),
+        ([("a", "train", WIDE)], "stills: include none to choose its step by. Add stills of another film"),
+        ([("a", "validation", WIDE)], "stills: include none to train on"),
         ([("a", "none", WIDE)], "stills: include none to train on"),
     ],
 )

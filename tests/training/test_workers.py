@@ -144,8 +144,8 @@ def test_one_that_is_killed_ends_all_and_the_next_run_goes_on(
 def test_an_error_of_one_is_told_as_it_is(train: Train, dataset: Dataset) -> None:
     with pytest.raises(TrainingError, match="3 processes: cannot share a step of 2 batches of 1 evenly"):
         train(SHARED, processes=3)
-    others = Dataset(dataset.store, [row for row in dataset.latents if row.split != "held_out"], dataset.prompts)
-    with pytest.raises(TrainingError, match="stills: include none held out"):
+    others = Dataset(dataset.store, [row for row in dataset.latents if row.split != "validation"], dataset.prompts)
+    with pytest.raises(TrainingError, match="stills: include none to choose its step by"):
         train(SHARED, name="none", processes=2, data=others)
 
 

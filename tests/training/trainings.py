@@ -70,7 +70,7 @@ def varied(recipe: Recipe, **changes: object) -> Recipe:
     return Recipe.model_validate({**recipe.model_dump(), **changes})
 
 
-Split = Literal["train", "held_out", "none"]
+Split = Literal["train", "validation", "none"]
 
 
 METADATA = {"director": "nolan", "latents": "0123", "prompt_embeddings": "4567"}
@@ -162,7 +162,7 @@ def train_at(
 STILLS: list[tuple[str, Split, tuple[int, int]]] = [
     *((f"wide{i}", "train", WIDE) for i in range(4)),
     ("tall0", "train", TALL),
-    ("wide9", "held_out", WIDE),
-    ("tall9", "held_out", TALL),
+    ("wide9", "validation", WIDE),
+    ("tall9", "validation", TALL),
     ("unused", "none", WIDE),
 ]

@@ -1,0 +1,111 @@
+"""Resampling: what chance alone does to the verdict's statistics.
+
+Belongs here: comparisons of an adapter with itself, simulations of intervals, and how many prompts detect what effect.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.truth.defects import sound
+from benchmarks.truth.setting import SEEDS, Setting
+from benchmarks.truth.trials import drawn
+from director_diffusion.evaluation.effects import by_still
+from director_diffusion.evaluation.encoders.opened import Encoders
+from director_diffusion.evaluation.evaluate import arms_of
+from director_diffusion.evaluation.seen import grids_of, see, stills_of
+from director_diffusion.evaluation.statistics.bootstrap import MeanTest, mean_test
+from director_diffusion.evaluation.statistics.holm import holm
+from director_diffusion.evaluation.types import Metric, style_metric
+from director_diffusion.progress import Silent
+
+Grid = NDArray[np.float64]  # (prompts, seeds of the pool)
+RESAMPLES = 1000
+TAIL = 0.025
+POWER = 1.96 + 0.84
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One director's sound adapter over the whole pool of noise."""
+
+    style: Mapping[str, Grid]  # by arm
+    prompt: Mapping[str, Grid]
+    stills_variance: float  # of the style effect between held-out stills
+
+    @property
+    def metrics(self) -> tuple[Mapping[str, Grid], Mapping[str, Grid]]:
+        return self.style, self.prompt
+
+
+@dataclass(frozen=True)
+class Components:
+    """Variance of the paired effect against the base asked by name: between prompts, and between noises of one."""
+
+    prompt: float
+    seed: float
+
+
+def pool_of(setting: Setting, encoders: Encoders, director: str) -> Pool:
+    plan = setting.plan(0).model_copy(update={"seeds": setting.pool, "release_seeds": ()})
+    adapter = sound(setting, director, 0)
+    assert adapter is not None, "a sound training was refused"
+    arms = arms_of(drawn(setting, director, adapter, 0, setting.pool), plan, setting.pool, setting.directors[director])
+    still_set = setting.still_set(director)
+    samples = [sample for arm in arms.values() for sample in arm.flat]
+    seen = see(samples, still_set.held_out, still_set, encoders, setting.store, Silent())
+    grids = grids_of(arms, seen, still_set.held_out)
+    style: Metric = style_metric(plan)
+    split = by_still(
+        {name: arm.rows(seen.embedder) for name, arm in arms.items()}, stills_of(seen.embedder, still_set.held_out)
+    )
+    differences = split.by_arm["adapter"] - split.by_arm["base_in_style"]
+    return Pool(grids[style], grids["prompt"], float(differences.var(ddof=1)))
+
+
+def components(arms: Mapping[str, Grid]) -> Components:
+    """By the method of moments, from differences (prompts, seeds)."""
+    differences = arms["adapter"] - arms["base_in_style"]
+    within = float(differences.var(axis=1, ddof=1).mean())
+    between = float(differences.mean(axis=1).var(ddof=1)) - within / differences.shape[1]
+    return Components(max(between, 0.0), within)
+
+
+def same_against_same(pool: Pool, simulation: int) -> tuple[bool, bool]:
+    """An adapter against itself from other noise: whether a metric is called different, uncorrected and by Holm."""
+    rng = np.random.default_rng([simulation, 1])
+    prompts, seeds = pool.style["adapter"].shape
+    order = np.argsort(rng.random((prompts, seeds)), axis=1)[:, : 2 * SEEDS]
+    p_values = []
+    for arms in pool.metrics:
+        picked = np.take_along_axis(arms["adapter"], order, axis=1)
+        test = _test(picked[:, :SEEDS] - picked[:, SEEDS:], simulation)
+        p_values.append(min(test.p_above(0.0), test.p_below(0.0)))
+    return min(p_values) <= TAIL, min(holm(p_values)) <= TAIL
+
+
+def covered(found: Components, shape: Grid, simulation: int, *, prompts: int, seeds: int, normal: bool) -> bool:
+    """Whether the 95 % interval of simulated effects holds their true mean, 0.
+
+    Normal draws, or draws from the measured differences `shape` themselves, centred, with each prompt's noise about its
+    own mean.
+    """
+    rng = np.random.default_rng([simulation, prompts, seeds])
+    if normal:
+        values = rng.normal(0, found.prompt**0.5, (prompts, 1)) + rng.normal(0, found.seed**0.5, (prompts, seeds))
+    else:
+        rows = rng.integers(0, shape.shape[0], prompts)
+        values = shape[rows[:, None], rng.integers(0, shape.shape[1], (prompts, seeds))] - shape.mean()
+    interval = _test(values, simulation).interval(0.95)
+    return interval.low <= 0 <= interval.high
+
+
+def detectable(found: Components, *, prompts: int, seeds: int, stills_variance: float = 0.0, stills: int = 1) -> float:
+    """The effect that is found at 5 %, two-sided, in four of five trials."""
+    return POWER * float(((found.prompt + found.seed / seeds) / prompts + stills_variance / stills) ** 0.5)
+
+
+def _test(values: Grid, seed: int) -> MeanTest:
+    return mean_test(values, resamples=RESAMPLES, seed=seed)

@@ -1,0 +1,1 @@
+"""Encoders: from pictures to vectors, kept by content.  Imports no model: each lives in its own module."""

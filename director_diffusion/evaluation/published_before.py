@@ -1,0 +1,86 @@
+"""Published before: the version that a new adapter is compared with.
+
+Belongs here: the note of what was published, one small file for a director and recipe, and what is read of it.
+
+    published/<recipe>/<director>.json   versions in the order in which they were published, each once
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from director_diffusion.errors import StoreError
+from director_diffusion.evaluation.evaluate import Before
+from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
+from director_diffusion.sampling.rows import Sample
+from director_diffusion.storage import Artifact, Store
+from director_diffusion.tables import read_table, write_table
+
+FILE = "published_before.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published version."""
+
+    adapter_version: str
+    repo_id: str
+    commit: str
+    evaluation: str  # the store's folder of the evaluation that it was published by
+
+
+def note_published(store: Store, recipe: str, director: str, entry: Entry) -> None:
+    """Remember what has been published, as the newest.  Said again of the newest, changes nothing."""
+    entries = published_entries(store, recipe, director)
+    if entries and entries[-1].adapter_version == entry.adapter_version:
+        return
+    kept = [one for one in entries if one.adapter_version != entry.adapter_version]
+    data = [asdict(one) for one in (*kept, entry)]
+    store.write(_name(recipe, director), json.dumps(data, indent=1).encode())
+
+
+def published_entries(store: Store, recipe: str, director: str) -> list[Entry]:
+    """What has been published, oldest first.  Raises StoreError for a damaged note."""
+    name = _name(recipe, director)
+    if not store.exists(name):
+        return []
+    try:
+        return [Entry(**entry) for entry in json.loads(store.read(name))]
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            name, f"holds no published versions: {error}", "Delete it: the next publication begins it anew."
+        ) from error
+
+
+def write_published_before(store: Store, recipe: str, director: str, adapter_version: str, out: Path) -> Entry | None:
+    """Write into `out` the newest published version but this one, with its adapter's samples; returns it.
+
+    The version itself is passed over, so that its own publication does not make its evaluation stale.
+    """
+    others = [
+        entry
+        for entry in published_entries(store, recipe, director)
+        if entry.adapter_version != adapter_version and store.exists(f"{entry.evaluation}/{SAMPLES_FILE}")
+    ]
+    entry = others[-1] if others else None
+    (out / FILE).write_text(json.dumps(None if entry is None else asdict(entry)) + "\n", encoding="utf-8")
+    if entry is not None:
+        with store.local_copy(f"{entry.evaluation}/{SAMPLES_FILE}") as path:
+            samples = read_table(path, Sample)
+        write_table(out / SAMPLES_FILE, Sample, [sample for sample in samples if sample.arm == "adapter"])
+    return entry
+
+
+def before_of(artifact: Artifact) -> Before | None:
+    """What `write_published_before` wrote."""
+    data = artifact.json(FILE)
+    return None if data is None else Before(data["adapter_version"], tuple(_samples(artifact)))
+
+
+def _samples(artifact: Artifact) -> Sequence[Sample]:
+    return artifact.table(SAMPLES_FILE, Sample)
+
+
+def _name(recipe: str, director: str) -> str:
+    return f"published/{recipe}/{director}.json"

@@ -1,0 +1,157 @@
+"""The version published before: what is remembered of it, and how a new adapter is compared with it."""
+
+import json
+
+import pytest
+
+from director_diffusion.errors import StoreError
+from director_diffusion.evaluation.evaluate import Before
+from director_diffusion.evaluation.published_before import (
+    FILE,
+    Entry,
+    before_of,
+    note_published,
+    published_entries,
+    write_published_before,
+)
+from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
+from director_diffusion.sampling.rows import Sample
+from director_diffusion.storage import Artifact
+from director_diffusion.storage.artifact import Manifest, describe_files, write_artifact
+from director_diffusion.tables import write_table
+from tests.evaluation.bench import BLUE, GREEN, RED, Bench, outcomes, plan_of
+
+PLAN = plan_of(prompts=10, seeds=(0,))
+BASES = {"base": RED, "base_in_style": RED}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+def before(bench, colour, plan=PLAN):
+    """An earlier version's pictures, other than this adapter's, for the plan's prompts and noise."""
+    return Before("ab" * 32, bench.draw(plan, arms=("adapter",), adapter=colour, salt=1))
+
+
+def published_questions(evaluation):
+    return {name: outcome for name, outcome in outcomes(evaluation).items() if name.endswith("_published")}
+
+
+# the comparison
+
+
+def test_an_adapter_like_the_one_before_is_no_worse(bench):
+    found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=BLUE), before=before(bench, BLUE))
+    assert published_questions(found) == {"style_published": "pass", "prompt_published": "pass"}
+    assert found.published == "ab" * 32
+    effect = found.effect("clip", "published")
+    assert (effect.n, effect.part) == (10, "all")
+    assert effect.low <= 0 <= effect.high
+    assert "the version published before" in found.verdict.reasons[-1]
+
+
+def test_one_that_lost_the_style_is_refused_for_it(bench):
+    found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=before(bench, BLUE))
+    assert published_questions(found)["style_published"] == "fail"
+    assert found.effect("clip", "published").high < 0
+
+
+def test_prompts_that_both_drew_from_the_same_noise_are_compared(bench):
+    """Of ten, eight are left of the plan of that time; one seed was another then."""
+    ten = before(bench, BLUE).samples
+    eight = Before("ab" * 32, ten[:8])
+    samples = bench.draw(PLAN, **BASES, adapter=BLUE)
+    found = bench.judge(PLAN, samples, before=eight)
+    assert found.effect("clip", "published").n == 8
+    assert found.effect("clip", "base").n == 10
+    value = found.effect("clip", "published").mean
+    other = Before(
+        "ab" * 32, (*ten[:8], *bench.draw(plan_of(prompts=10, seeds=(5,)), arms=("adapter",), adapter=GREEN))
+    )
+    assert bench.judge(PLAN, samples, before=other).effect("clip", "published").mean == value, (
+        "other noise is not looked at"
+    )
+
+
+def test_too_few_common_prompts_are_said_and_nothing_is_claimed(bench):
+    seven = Before("ab" * 32, before(bench, BLUE).samples[:7])
+    found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=seven)
+    assert published_questions(found) == {}
+    assert found.published == ""
+    assert [note for note in found.notes if note.startswith("Version abababab, published before, drew too few")]
+    with pytest.raises(StopIteration):
+        found.effect("clip", "published")
+
+
+# the note
+
+
+def entry(version, evaluation="assets/mini_lora/release_evaluation/nolan/k1"):
+    return Entry(version * 64, "director-diffusion/nolan", "c" * 40, evaluation)
+
+
+def test_versions_are_remembered_in_order_each_once(bench):
+    def versions():
+        return [one.adapter_version[0] for one in published_entries(bench.store, "order", "nolan")]
+
+    assert versions() == []
+    for version in "aab":
+        note_published(bench.store, "order", "nolan", entry(version))
+    assert versions() == ["a", "b"]
+    note_published(bench.store, "order", "nolan", entry("a"))
+    assert versions() == ["b", "a"], "published again, it is the newest"
+    assert published_entries(bench.store, "order", "fincher") == []
+
+
+@pytest.mark.parametrize("text", [b"[", b'[{"adapter_version": "a"}]', b"[1]"])
+def test_a_damaged_note_is_named(bench, text):
+    bench.store.write("published/damaged/nolan.json", text)
+    with pytest.raises(StoreError, match=r"published/damaged/nolan\.json: holds no published versions"):
+        published_entries(bench.store, "damaged", "nolan")
+
+
+def test_the_newest_other_version_is_taken_with_its_adapters_pictures(bench, tmp_path):
+    samples = bench.draw(PLAN, **BASES, adapter=BLUE)
+    write_table(tmp_path / SAMPLES_FILE, Sample, samples)
+    for key in ("k1", "k2"):
+        bench.store.put(tmp_path / SAMPLES_FILE, f"evaluations/{key}/{SAMPLES_FILE}")
+    for version, key in (("a", "k1"), ("b", "k2"), ("c", "gone")):
+        note_published(bench.store, "r", "nolan", entry(version, f"evaluations/{key}"))
+
+    def newest_but(version):
+        out = tmp_path / version
+        out.mkdir()
+        found = write_published_before(bench.store, "r", "nolan", version * 64, out)
+        return (found.adapter_version[0] if found else None), out
+
+    assert newest_but("x")[0] == "b", "of c, nothing is left to compare with"
+    assert newest_but("b")[0] == "a", "a version is not compared with itself"
+    _, out = newest_but("c")
+    assert {path.name for path in out.iterdir()} == {FILE, SAMPLES_FILE}
+    kept = before_of(artifact_of(bench.store, out))
+    assert kept == Before("b" * 64, tuple(sample for sample in samples if sample.arm == "adapter"))
+
+
+def test_without_an_earlier_version_there_is_nothing_before(bench, tmp_path):
+    note_published(bench.store, "first", "nolan", entry("a"))
+    assert write_published_before(bench.store, "first", "nolan", "a" * 64, tmp_path) is None
+    assert json.loads((tmp_path / FILE).read_text()) is None
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert before_of(artifact_of(bench.store, tmp_path)) is None
+
+
+def artifact_of(store, folder) -> Artifact:
+    key = f"key-{folder.name}"
+    manifest = Manifest(
+        asset=("r", "published_before"),
+        partition="nolan",
+        key=key,
+        plain_key=key,
+        version="v",
+        files=describe_files(folder),
+        code_version="1",
+        seconds=0,
+    )
+    return write_artifact(store, folder, manifest)
