@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from director_diffusion.errors import StoreError
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base, Director, EvaluationPlan, Project, Recipe, Source, TrainedSource
 from director_diffusion.storage import Artifact
@@ -44,6 +45,20 @@ def models_of(*sources: Source) -> list[dg.AssetKey]:
 
 def of_recipe(recipe: Recipe, name: str) -> dg.AssetKey:
     return dg.AssetKey([recipe.slug, name])
+
+
+def same_making(artifact: Artifact, name: dg.AssetKey, made_of: Artifact, *, again: str) -> None:
+    """Raise StoreError unless `artifact` was made of `made_of`, which is what readers see of `name` now.
+
+    Stages are materialized one by one: without this, new weights could go out under an older one's verdict.
+    """
+    if artifact.manifest.inputs.get("/".join(name.path)) != made_of.version:
+        what = "/".join(artifact.manifest.asset)
+        raise StoreError(
+            what,
+            f"was made of another {'/'.join(name.path)} than there is now",
+            f"Materialize {again} first.",
+        )
 
 
 def encoders_of(run: StageRun, project: Project, plan: EvaluationPlan) -> "Encoders":

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets_defs.canary import CANARY
-from assets_defs.common import GPU, director_of, encoders_of, models_of, of_base, of_recipe
+from assets_defs.common import GPU, director_of, drawing_spec, encoders_of, models_of, of_base, of_recipe
 from assets_defs.reference_set import REFERENCE_SET
 from assets_defs.samples import samples_name
 from director_diffusion.evaluation.checks import CHECKS
 from director_diffusion.evaluation.encoders.versions import VERSIONS
-from director_diffusion.sampling.rows import FILE, Sample
+from director_diffusion.hashing import hash_data, short
+from director_diffusion.sampling.rows import DRAWING_VERSION, FILE, Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, Tier
 from director_diffusion.storage import Artifact
 from resources.stage import stage
@@ -36,8 +37,17 @@ def evaluation_asset(
         name=evaluation_name(tier),
         group=recipe.slug,
         version="2",
-        spec={"versions": VERSIONS, "plan": plan.judging(), "tier": tier},
-        fingerprints=lambda resources: {name: resources.models.fingerprint(source) for name, source in sources.items()},
+        spec={
+            "versions": VERSIONS,
+            "plan": plan.judging(),
+            "tier": tier,
+            "drawing": DRAWING_VERSION,
+            "base": drawing_spec(base.drawn_with),
+        },
+        fingerprints=lambda resources: {
+            name: resources.models.fingerprint(source)
+            for name, source in {**sources, "drawn with": base.drawn_with.source}.items()
+        },
         reads={
             "samples": of_recipe(recipe, samples_name(tier)),
             "published_before": of_recipe(recipe, "published_before"),
@@ -73,10 +83,22 @@ def evaluation_asset(
         from director_diffusion.stills.still_set import StillSet
 
         still_set, singing = StillSet.of(stills), Canary.read(canary.read(CANARY_FILE))
+        encoders = encoders_of(run, project, plan)
+        others = {slug: one.json(REFERENCE_FILE) for slug, one in references.items()}
         material = Material(
             samples=tuple(samples.table(FILE, Sample)),
+            drawing=short(
+                hash_data(
+                    {
+                        "drawing": DRAWING_VERSION,
+                        "base": drawing_spec(base.drawn_with),
+                        "content": run.resources.models.fingerprint(base.drawn_with.source),
+                        "sampling": plan.sampling,
+                    }
+                )
+            ),
             still_set=still_set,
-            rivals=rivals_of(run.director, {slug: one.json(REFERENCE_FILE) for slug, one in references.items()}),
+            rivals=rivals_of(run.director, others, plan, encoders),
             before=before_of(published_before),
             notes=(singing.words,) if singing.drifted else (),
         )
@@ -86,7 +108,7 @@ def evaluation_asset(
             plan.asked_of(person),
             tier,
             person,
-            encoders_of(run, project, plan),
+            encoders,
             store=run.store,
             out=run.out,
             progress=run.progress,

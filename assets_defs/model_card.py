@@ -5,7 +5,7 @@ Belongs here: gathering what the card tells.  Its words, metadata and files live
 
 import dagster as dg
 
-from assets_defs.common import director_of, models_of, of_recipe
+from assets_defs.common import director_of, models_of, of_recipe, same_making
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.evaluation.types import Evaluation
@@ -72,6 +72,9 @@ def model_card_asset(
         from director_diffusion.publishing.making import stages_behind
         from director_diffusion.publishing.sign_offs import adapter_version, decode_sign_offs, sign_off_for
 
+        again = f"{recipe.slug}/release_samples and {recipe.slug}/release_evaluation"
+        same_making(samples, of_recipe(recipe, "adapter"), adapter, again=again)
+        same_making(evaluation, of_recipe(recipe, "release_samples"), samples, again=again)
         person = director_of(director)
         drawn = samples.table(SAMPLES_FILE, Sample)
         rows, texts = stills.table(STILLS_FILE, Still), captions.table(CAPTIONS_FILE, Caption)

@@ -30,9 +30,11 @@ def published_before_asset(partitions: dg.PartitionsDefinition, recipe: Recipe) 
         from director_diffusion.hashing import hash_file
 
         version = hash_file(adapter.path(WEIGHTS))
-        entry = write_published_before(run.store, recipe.slug, run.director, version, run.out)
+        entry, pictures = write_published_before(run.store, recipe.slug, run.director, version, run.out)
         if entry is None:
             return run.result(facts={"published before": "nothing: there is nothing to be worse than"})
-        return run.result(facts={"published before": short(entry.adapter_version), "commit": entry.commit})
+        return run.result(
+            facts={"published before": short(entry.adapter_version), "commit": entry.commit}, references=pictures
+        )
 
     return published_before

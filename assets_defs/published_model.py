@@ -6,7 +6,7 @@ always materialized, also when withheld: a skipped output would turn a backfill 
 
 import dagster as dg
 
-from assets_defs.common import director_of, of_recipe
+from assets_defs.common import director_of, of_recipe, same_making
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.hashing import short
 from director_diffusion.publishing.checks import CHECKS
@@ -44,6 +44,7 @@ def published_model_asset(partitions: dg.PartitionsDefinition, project: Project,
         from director_diffusion.publishing.repository import REPO
         from director_diffusion.publishing.sign_offs import FILE, decode_sign_offs, sign_off_for
 
+        same_making(model_card, of_recipe(recipe, "release_evaluation"), evaluation, again=f"{recipe.slug}/model_card")
         adapter_version = model_card.json(f"{REPO}/provenance.json")["adapter"]["sha256"]
         signed_off = sign_off_for(decode_sign_offs(sign_off.read(FILE).decode(), FILE), adapter_version)
         verdict = Evaluation.read(evaluation.local_folder).verdict

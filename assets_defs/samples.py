@@ -5,7 +5,7 @@ Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache l
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_recipe
+from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_recipe, same_making
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
 from director_diffusion.hashing import hash_file
 from director_diffusion.sampling.rows import DRAWING_VERSION
@@ -40,7 +40,7 @@ def samples_asset(
         },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
         reads={"adapter": of_recipe(recipe, "adapter")},
-        further={"draft": of_recipe(recipe, "evaluation")} if tier == "release" else None,
+        further=_draft_of(recipe) if tier == "release" else None,
         after=models_of(drawn_with.source),
         pool=GPU,
         kinds={"pytorch", "diffusers"},
@@ -54,8 +54,13 @@ def samples_asset(
         models, weights = run.resources.models, adapter.path(WEIGHTS)
         person = director_of(director)
         asked = plan.asked_of(person)
-        failed = any(verdict_from(judged.json(VERDICT_FILE)).outcome == "fail" for judged in draft.values())
-        seeds = plan.seeds if failed else all_seeds  # no more pictures of what is refuted already
+        seeds = all_seeds
+        if draft:
+            again = f"{recipe.slug}/samples and {recipe.slug}/evaluation"
+            same_making(draft["drawn"], of_recipe(recipe, "adapter"), adapter, again=again)
+            same_making(draft["judged"], of_recipe(recipe, "samples"), draft["drawn"], again=again)
+            if verdict_from(draft["judged"].json(VERDICT_FILE)).outcome == "fail":
+                seeds = plan.seeds  # no more pictures of what is refuted already
         rows = draw_samples(
             asked,
             drawn_with,
@@ -78,3 +83,8 @@ def samples_asset(
         )
 
     return samples
+
+
+def _draft_of(recipe: Recipe) -> dict[str, dg.AssetKey]:
+    """The draft that a release goes on from."""
+    return {"drawn": of_recipe(recipe, "samples"), "judged": of_recipe(recipe, "evaluation")}

@@ -37,9 +37,16 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
     # again, nor a director without stills hold the others up: the next evaluation takes them as they are then.
     on_its_own = inputs_changed(but=[dg.AssetKey([REFERENCE_SET])])
 
+    def waiting_for_the_verdict(key: dg.AssetKey) -> dg.AutomationCondition:
+        """What is made of an adapter and of its verdict follows the verdict alone: an adapter comes long before it."""
+        earlier = {"release_samples": ("adapter", "samples"), "model_card": ("adapter", "release_samples")}
+        return inputs_changed(but=[dg.AssetKey([*key.path[:-1], name]) for name in earlier[key.path[-1]]])
+
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.key.path[-1] in (*ROOT_NAMES, PICK, SIGN_OFF):
             return spec
+        if spec.key.path[-1] in ("release_samples", "model_card"):
+            return spec.replace_attributes(automation_condition=waiting_for_the_verdict(spec.key))
         gathers = any(dep.asset_key.path == [REFERENCE_SET] for dep in spec.deps)
         return spec.replace_attributes(automation_condition=on_its_own if gathers else condition)
 

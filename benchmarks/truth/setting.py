@@ -99,10 +99,9 @@ class Setting:
     def still_set(self, director: str) -> StillSet:
         return StillSet.of(self.of(director, "stills"))
 
-    def rivals(self, director: str) -> dict[str, NDArray[np.float64]]:
-        return rivals_of(
-            director, {slug: self.of(slug, "reference_set").json(REFERENCE_FILE) for slug in self.directors}
-        )
+    def rivals(self, director: str, encoders: Encoders) -> dict[str, NDArray[np.float64]]:
+        references = {slug: self.of(slug, "reference_set").json(REFERENCE_FILE) for slug in self.directors}
+        return rivals_of(director, references, self.plan(0), encoders)
 
     def encoders(self) -> Encoders:
         return open_encoders(

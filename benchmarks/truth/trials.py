@@ -23,6 +23,7 @@ from director_diffusion.sampling.draw import draw_samples
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.storage import Store
 
+DRAWING = "the same for all"
 ALL = (Defect(SOUND, "sound", sound), *DEFECTS)
 
 
@@ -68,9 +69,13 @@ def judged(
     before = None
     if earlier is not None:
         pictures = [sample for sample in drawn(setting, director, earlier, trial) if sample.arm == "adapter"]
-        before = Before(hash_file(earlier), tuple(pictures))
+        before = Before(hash_file(earlier), DRAWING, tuple(pictures))
     material = Material(
-        tuple(drawn(setting, director, adapter, trial)), setting.still_set(director), setting.rivals(director), before
+        tuple(drawn(setting, director, adapter, trial)),
+        DRAWING,
+        setting.still_set(director),
+        setting.rivals(director, encoders),
+        before,
     )
     with tempfile.TemporaryDirectory() as out:
         return evaluate(

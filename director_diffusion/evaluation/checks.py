@@ -44,7 +44,7 @@ def judge(evaluation: Evaluation) -> list[CheckOutcome]:
 
 def _part(check: Check, findings: list[Finding]) -> CheckOutcome:
     if not findings:
-        return check.outcome(True, "Not asked: there was nothing to compare with.")
+        return check.outcome(True, "Not asked: there was nothing, or not enough, to compare with.")
     intervals = {one.name: f"{one.value:+.4f} [{one.low:+.4f}, {one.high:+.4f}]" for one in findings}
     passed = all(one.outcome == "pass" for one in findings)
     return check.outcome(passed, "; ".join(one.reason for one in findings) + ".", **intervals)

@@ -92,14 +92,18 @@ def _not_inferior(grids: Grids, metric: Metric, against: OtherArm, margin: float
 
 
 def _memorised(evidence: Evidence, plan: EvaluationPlan) -> Claim:
-    """A prompt counts as soon as one of its pictures is too near: pictures of one prompt are no independent trials."""
+    """A prompt counts as soon as one of its pictures is too near: pictures of one prompt are no independent trials.
+
+    The margin is of pictures: among s of a prompt, each beyond with that chance, one is with 1 − (1 − margin)^s.
+    """
+    seeds = evidence.nearest.shape[1]
     beyond = (evidence.nearest > evidence.threshold).any(axis=1)
     return Claim(
         name="memorised",
         words="the share of prompts with a picture nearer to a training still than 99 % of those are to each other",
         kind="limit",
         test=ShareTest(int(beyond.sum()), beyond.size),
-        bound=plan.margins.memorised,
+        bound=1 - (1 - plan.margins.memorised) ** seeds,
         above=False,
     )
 

@@ -52,7 +52,14 @@ def paired_effects(
     parts = {"all": np.ones(len(novel), bool), "own": ~np.array(novel, bool), "novel": np.array(novel, bool)}
     wanted = PARTS if any(novel) else PARTS[:1]
     return tuple(
-        _effect(metric, against, part, difference(arms, against)[parts[part]], splits.get(metric), plan)
+        _effect(
+            metric,
+            against,
+            part,
+            difference(arms, against)[parts[part]],
+            splits.get(metric) if part == "all" else None,  # taken apart over all prompts only
+            plan,
+        )
         for metric, arms in grids.items()
         for against in others
         for part in wanted

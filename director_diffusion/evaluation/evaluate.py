@@ -45,9 +45,10 @@ LEAST_COMMON = 8  # prompts that a comparison with an earlier version needs to b
 
 @dataclass(frozen=True)
 class Before:
-    """The version that was published before: its name, and its adapter's pictures."""
+    """The version that was published before: its name, how it was drawn, and its adapter's pictures."""
 
     version: str
+    drawing: str
     samples: tuple[Sample, ...]
 
 
@@ -56,6 +57,7 @@ class Material:
     """What is judged, and what it is judged beside."""
 
     samples: tuple[Sample, ...]
+    drawing: str  # names all but adapter, prompts and noise that pixels depend on
     still_set: StillSet
     rivals: Mapping[str, NDArray[np.float64]]  # of other directors, the mean vector of held-out stills
     before: Before | None
@@ -82,7 +84,7 @@ def evaluate(
     _check_stills(still_set, director)
     seeds = seeds_drawn(material.samples, plan, tier)
     arms = arms_of(material.samples, plan, seeds, director)
-    earlier = _common(material.before, arms["adapter"], plan)
+    earlier = _common(material.before, material.drawing, arms["adapter"], plan)
     shown = [*material.samples, *(earlier.flat if earlier is not None else ())]
     seen = see(shown, [*held_out, *train], still_set, encoders, store, progress)
     grids = grids_of(arms, seen, held_out)
@@ -106,6 +108,7 @@ def evaluate(
     rows = {of: arm.rows(by_style) for of, arm in arms.items()}
     evaluation = Evaluation(
         tier=tier,
+        drawing=material.drawing,
         scores=_scores(arms, grids),
         effects=_effects(arms, seen, grids, held_out, evidence.published, plan),
         findings=findings,
@@ -165,9 +168,11 @@ def arms_of(
     return {arm: Arm(tuple(tuple(by_place[arm, *place] for place in row) for row in asked)) for arm in ARMS}
 
 
-def _common(before: Before | None, adapter: Arm, plan: EvaluationPlan) -> Arm | None:
-    """The earlier version's pictures for this adapter's prompts and noise; None where too few prompts have them."""
-    if before is None:
+def _common(before: Before | None, drawing: str, adapter: Arm, plan: EvaluationPlan) -> Arm | None:
+    """The earlier version's pictures for this adapter's prompts and noise; None where too few prompts have them, or
+    they were drawn otherwise: the sampler's effect must not be taken for the adapter's.
+    """
+    if before is None or before.drawing != drawing:
         return None
     by_place = {(sample.prompt, sample.seed): sample for sample in before.samples}
     rows = [
@@ -248,8 +253,8 @@ def _remarks(material: Material, earlier: Arm | None, *, drawn_in_full: bool) ->
         remarks.append("No other director's held-out stills were there to tell this adapter's style from.")
     if material.before is not None and earlier is None:
         remarks.append(
-            f"Version {material.before.version[:8]}, published before, drew too few of these prompts from the same "
-            "noise to be compared with."
+            f"Version {material.before.version[:8]}, published before, was drawn otherwise, or drew too few of these "
+            "prompts from the same noise, to be compared with."
         )
     return tuple(remarks)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from director_diffusion.errors import StoreError
 from director_diffusion.evaluation.evaluate import Before
+from director_diffusion.evaluation.types import EFFECTS_FILE
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.storage import Artifact, Store
@@ -53,8 +54,12 @@ def published_entries(store: Store, recipe: str, director: str) -> list[Entry]:
         ) from error
 
 
-def write_published_before(store: Store, recipe: str, director: str, adapter_version: str, out: Path) -> Entry | None:
-    """Write into `out` the newest published version but this one, with its adapter's samples; returns it.
+def write_published_before(
+    store: Store, recipe: str, director: str, adapter_version: str, out: Path
+) -> tuple[Entry | None, list[str]]:
+    """Write into `out` the newest published version but this one, with its adapter's samples.
+
+    Returns it, and the store's names of its pictures.
 
     The version itself is passed over, so that its own publication does not make its evaluation stale.
     """
@@ -64,18 +69,22 @@ def write_published_before(store: Store, recipe: str, director: str, adapter_ver
         if entry.adapter_version != adapter_version and store.exists(f"{entry.evaluation}/{SAMPLES_FILE}")
     ]
     entry = others[-1] if others else None
-    (out / FILE).write_text(json.dumps(None if entry is None else asdict(entry)) + "\n", encoding="utf-8")
+    told = None
+    samples: list[Sample] = []
     if entry is not None:
         with store.local_copy(f"{entry.evaluation}/{SAMPLES_FILE}") as path:
-            samples = read_table(path, Sample)
-        write_table(out / SAMPLES_FILE, Sample, [sample for sample in samples if sample.arm == "adapter"])
-    return entry
+            samples = [sample for sample in read_table(path, Sample) if sample.arm == "adapter"]
+        write_table(out / SAMPLES_FILE, Sample, samples)
+        drawing = json.loads(store.read(f"{entry.evaluation}/{EFFECTS_FILE}"))["drawing"]
+        told = {**asdict(entry), "drawing": drawing}
+    (out / FILE).write_text(json.dumps(told) + "\n", encoding="utf-8")
+    return entry, [sample.reference for sample in samples]
 
 
 def before_of(artifact: Artifact) -> Before | None:
     """What `write_published_before` wrote."""
     data = artifact.json(FILE)
-    return None if data is None else Before(data["adapter_version"], tuple(_samples(artifact)))
+    return None if data is None else Before(data["adapter_version"], data["drawing"], tuple(_samples(artifact)))
 
 
 def _samples(artifact: Artifact) -> Sequence[Sample]:

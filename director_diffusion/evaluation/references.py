@@ -43,11 +43,20 @@ def write_reference(
         progress=progress,
     )
     mean = np.stack([vectors[still.still] for still in held_out]).astype(np.float64).mean(axis=0)
-    data = {"stills": len(held_out), "style_by": plan.style_by, "mean": mean.round(DECIMALS).tolist()}
+    data = {"stills": len(held_out), "seen_by": cache.name, "mean": mean.round(DECIMALS).tolist()}
     (out / FILE).write_text(json.dumps(data) + "\n", encoding="utf-8")
     return len(held_out)
 
 
-def rivals_of(director: str, references: Mapping[str, Mapping[str, Any]]) -> dict[str, NDArray[np.float64]]:
-    """Mean vectors of the other directors, of the parsed files by director's slug."""
-    return {slug: np.array(data["mean"]) for slug, data in references.items() if slug != director}
+def rivals_of(
+    director: str, references: Mapping[str, Mapping[str, Any]], plan: EvaluationPlan, encoders: Encoders
+) -> dict[str, NDArray[np.float64]]:
+    """Mean vectors of the other directors, of the parsed files by director's slug; not of those seen by another encoder
+    than the plan's of now, whose vectors mean something else.
+    """
+    seen_by = getattr(encoders, plan.style_by).name
+    return {
+        slug: np.array(data["mean"])
+        for slug, data in references.items()
+        if slug != director and data["seen_by"] == seen_by
+    }

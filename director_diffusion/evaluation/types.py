@@ -119,7 +119,7 @@ class Finding:
     high: float
     bound: float
     above: bool  # whether the value is to lie above the bound
-    p: float  # adjusted, of what the outcome claims; of "undecided", of what would have been a pass
+    p: float  # adjusted: against the claim where it failed or need not be shown, else for it
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ class Evaluation:
     """All that is said about one adapter by one tier of a plan."""
 
     tier: Tier
+    drawing: str  # names how pictures were drawn, but for adapter, prompts and noise
     scores: tuple[Score, ...]
     effects: tuple[Effect, ...]
     findings: tuple[Finding, ...]
@@ -185,6 +186,7 @@ class Evaluation:
         """All but scores, pairs and verdict, as plain data."""
         return {
             "tier": self.tier,
+            "drawing": self.drawing,
             "effects": [asdict(effect) for effect in self.effects],
             "findings": [asdict(finding) for finding in self.findings],
             "style": self.style,

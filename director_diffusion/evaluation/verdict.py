@@ -66,8 +66,9 @@ def judge(claims: Sequence[Claim], confidence: float) -> tuple[Finding, ...]:
 def decide(findings: Sequence[Finding]) -> Verdict:
     """Fail where a claim is refuted, pass where all hold, else undecided.
 
-    As all must hold together, passing by chance is no likelier than that any single false claim of them holds by chance
-    (an intersection-union test, Berger 1982).
+    As all must hold together, passing by chance is no likelier than that a false claim that must be shown holds by
+    chance (an intersection-union test, Berger 1982).  Claims that need not be shown are a screen beside them: they stop
+    what they refute, and promise nothing.
     """
     outcomes = {finding.outcome for finding in findings}
     outcome: Outcome = "fail" if "fail" in outcomes else "undecided" if "undecided" in outcomes else "pass"

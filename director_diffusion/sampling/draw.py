@@ -113,7 +113,9 @@ def draw_samples(
             for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
                 some = asked[arm][place :: len(seeds)]
                 draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task)
-            plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
+            plain = images
+            if fresh:
+                plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
             samples += [_sample(one, images, plain) for one in asked[arm]]
     write_table(out / FILE, Sample, samples)
     return samples

@@ -39,7 +39,7 @@ class Margins(Spec):
     memorised: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,
         description="Limit of the share of pictures that are nearer to a training still than 99 % of training stills "
-        "are to each other; the share's interval must lie below.",
+        "are to each other, shown over prompts: with 1 seed and 0.1 it takes 36 prompts or more.",
     )
     diversity: Share = Field(
         0.8, description="Limit: mean distance between pictures must lie above this share of the base's."

@@ -70,7 +70,11 @@ def test_killed_in_stage_after_stage_it_ends_as_if_undisturbed(made: TinyProject
 
     last = project.start("nolan").end()
     assert last.code == 0, last.err
-    assert project.artifacts("nolan") == made.artifacts("nolan"), "keys and contents of an undisturbed run"
+    undisturbed, found = made.artifacts("nolan"), project.artifacts("nolan")
+    assert [key for key, _ in found.values()] == [key for key, _ in undisturbed.values()]
+    for artifacts in (found, undisturbed):
+        del artifacts["mini_lora/model_card"]  # it tells how long each stage took
+    assert found == undisturbed, "contents of an undisturbed run"
     assert_nothing_half_written_shows(project)
     assert not list((project.folder / "store" / "work").rglob("step-*")), "checkpoints go when the adapter is there"
 

@@ -1,8 +1,8 @@
 """The graph through a real webserver and daemon: one director alone, and the stale sequence of an edited caption.
 
-A run costs the server a new process that imports everything.  The whole is launched there, as people do; what is
-materialized after it runs in this process on the same instance, as `director run` does, and the server tells what
-became of it.
+A run costs the server a new process that imports everything it works with (`test_terminate` has a training there), so
+what is to be worked on here is materialized in this process, on the same instance, as `director run` does.  The server
+launches a run of the whole, and tells what became of every other.
 """
 
 from collections import Counter
@@ -39,6 +39,7 @@ CAPTION = "a green tower beside two cars on a street at night, wide shot"
 
 def test_one_partition_then_an_edited_caption(server: DagsterServer) -> None:
     others = others_of(server)
+    materialize(server)
     server.run(JOB, DIRECTOR)
     assert all(DIRECTOR in partitions for partitions in server.materialized().values())
     assert others_of(server) == others, "others are untouched"

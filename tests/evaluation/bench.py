@@ -25,6 +25,8 @@ DIRECTOR = Director(slug="nolan", name="Nolan", trigger="nolan film", stills_lic
 BLUE, RED, GREEN = (30, 60, 200), (200, 40, 30), (40, 160, 60)
 SPLITS = ("held_out", "held_out", "held_out", "validation", *["train"] * 5)
 
+DRAWING = "the plan's sampler"
+
 
 def plan_of(prompts=8, seeds=(0, 1), **changes) -> EvaluationPlan:
     """A plan whose margins colours can keep: the shipped embedder says what style is."""
@@ -138,7 +140,7 @@ class Bench:
         **more,
     ) -> Evaluation:
         """Evaluate into the folder `out`."""
-        material = Material(tuple(samples), more.pop("stills", self.stills), rivals or {}, before, **more)
+        material = Material(tuple(samples), DRAWING, more.pop("stills", self.stills), rivals or {}, before, **more)
         out = self.folder / "out"
         out.mkdir(exist_ok=True)
         return evaluate(

@@ -137,12 +137,15 @@ def near(prompts, seeds=1):
     return nearest
 
 
-def test_of_48_prompts_none_may_come_too_near_a_training_still():
+def test_of_48_prompts_few_may_come_too_near_a_training_still():
+    """Two pictures of a prompt are twice the chance that one is beyond, so the prompts' bound is 1 − 0.9²."""
     claim = asked(evidence(nearest=near(0)))["memorised"]
-    assert (claim.test.mean, claim.test.n, claim.bound, claim.above) == (0, 48, 0.1, False)
+    assert (claim.test.mean, claim.test.n, claim.above) == (0, 48, False)
+    assert claim.bound == pytest.approx(0.19)
+    assert asked(evidence(nearest=near(0)[:, :1]))["memorised"].bound == pytest.approx(0.1)
     assert answers(evidence(nearest=near(0)))["memorised"] == "pass"
-    assert answers(evidence(nearest=near(2)))["memorised"] == "undecided"
-    assert answers(evidence(nearest=near(16)))["memorised"] == "fail"
+    assert answers(evidence(nearest=near(6)))["memorised"] == "undecided"
+    assert answers(evidence(nearest=near(24)))["memorised"] == "fail"
 
 
 def test_a_prompt_counts_once_however_many_of_its_pictures_are_too_near():

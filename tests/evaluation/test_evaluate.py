@@ -129,7 +129,7 @@ def test_a_training_still_that_is_drawn_again_is_found_and_told(bench):
 
 def test_an_adapter_that_draws_its_training_stills_alone_fails(bench):
     stills = bench.stills.train
-    plan = plan_of(margins={"style": 0.0, "prompt": 0.5, "memorised": 0.3, "diversity": 0.01})
+    plan = plan_of(margins={"style": 0.0, "prompt": 0.5, "memorised": 0.15, "diversity": 0.01})
     found = bench.judge(plan, bench.draw(plan, copied=[stills[i % 5] for i in range(16)], **GOOD))
     assert outcomes(found)["memorised"] == "fail"
     assert found.verdict.outcome == "fail"
@@ -166,9 +166,11 @@ def test_without_others_it_is_said_that_there_are_none(bench):
 def test_a_reference_is_the_mean_of_what_the_plans_encoder_sees_of_held_out_stills(bench, tmp_path):
     assert write_reference(bench.stills, PLAN, bench.encoders(PLAN), tmp_path, Silent()) == 3
     data = json.loads((tmp_path / FILE).read_text())
-    (rival,) = rivals_of("nolan", {"nolan": data, "fincher": data}).values()
+    (rival,) = rivals_of("nolan", {"nolan": data, "fincher": data}, PLAN, bench.encoders(PLAN)).values()
     found = bench.judge(PLAN, bench.draw(PLAN, **GOOD), rivals={"fincher": rival})
     assert found.confusion["fincher"] == pytest.approx(found.confusion["nolan"], abs=2e-6)
+    stale = {"fincher": {**data, "seen_by": "another encoder"}}
+    assert rivals_of("nolan", stale, PLAN, bench.encoders(PLAN)) == {}, "whose vectors mean something else"
     none = StillSet(bench.stills.train, bench.store, bench.stills.folder)
     with pytest.raises(EvaluationError, match="no held-out stills"):
         write_reference(none, PLAN, bench.encoders(PLAN), tmp_path, Silent())

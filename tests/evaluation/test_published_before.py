@@ -1,6 +1,7 @@
 """The version published before: what is remembered of it, and how a new adapter is compared with it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,12 +15,13 @@ from director_diffusion.evaluation.published_before import (
     published_entries,
     write_published_before,
 )
+from director_diffusion.evaluation.types import EFFECTS_FILE
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.artifact import Manifest, describe_files, write_artifact
 from director_diffusion.tables import write_table
-from tests.evaluation.bench import BLUE, GREEN, RED, Bench, outcomes, plan_of
+from tests.evaluation.bench import BLUE, DRAWING, GREEN, RED, Bench, outcomes, plan_of
 
 PLAN = plan_of(prompts=10, seeds=(0,))
 BASES = {"base": RED, "base_in_style": RED}
@@ -32,7 +34,7 @@ def bench(tmp_path_factory):
 
 def before(bench, colour, plan=PLAN):
     """An earlier version's pictures, other than this adapter's, for the plan's prompts and noise."""
-    return Before("ab" * 32, bench.draw(plan, arms=("adapter",), adapter=colour, salt=1))
+    return Before("ab" * 32, DRAWING, bench.draw(plan, arms=("adapter",), adapter=colour, salt=1))
 
 
 def published_questions(evaluation):
@@ -61,14 +63,14 @@ def test_one_that_lost_the_style_is_refused_for_it(bench):
 def test_prompts_that_both_drew_from_the_same_noise_are_compared(bench):
     """Of ten, eight are left of the plan of that time; one seed was another then."""
     ten = before(bench, BLUE).samples
-    eight = Before("ab" * 32, ten[:8])
+    eight = Before("ab" * 32, DRAWING, ten[:8])
     samples = bench.draw(PLAN, **BASES, adapter=BLUE)
     found = bench.judge(PLAN, samples, before=eight)
     assert found.effect("clip", "published").n == 8
     assert found.effect("clip", "base").n == 10
     value = found.effect("clip", "published").mean
     other = Before(
-        "ab" * 32, (*ten[:8], *bench.draw(plan_of(prompts=10, seeds=(5,)), arms=("adapter",), adapter=GREEN))
+        "ab" * 32, DRAWING, (*ten[:8], *bench.draw(plan_of(prompts=10, seeds=(5,)), arms=("adapter",), adapter=GREEN))
     )
     assert bench.judge(PLAN, samples, before=other).effect("clip", "published").mean == value, (
         "other noise is not looked at"
@@ -76,13 +78,21 @@ def test_prompts_that_both_drew_from_the_same_noise_are_compared(bench):
 
 
 def test_too_few_common_prompts_are_said_and_nothing_is_claimed(bench):
-    seven = Before("ab" * 32, before(bench, BLUE).samples[:7])
+    seven = Before("ab" * 32, DRAWING, before(bench, BLUE).samples[:7])
     found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=seven)
     assert published_questions(found) == {}
     assert found.published == ""
-    assert [note for note in found.notes if note.startswith("Version abababab, published before, drew too few")]
+    assert [note for note in found.notes if "Version abababab" in note and "drew too few" in note]
     with pytest.raises(StopIteration):
         found.effect("clip", "published")
+
+
+def test_what_was_drawn_otherwise_is_not_compared(bench):
+    """Another sampler's effect must not be taken for the adapter's."""
+    otherwise = replace(before(bench, BLUE), drawing="with other steps")
+    found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=otherwise)
+    assert published_questions(found) == {}
+    assert [note for note in found.notes if "drawn otherwise" in note]
 
 
 # the note
@@ -116,6 +126,7 @@ def test_the_newest_other_version_is_taken_with_its_adapters_pictures(bench, tmp
     samples = bench.draw(PLAN, **BASES, adapter=BLUE)
     write_table(tmp_path / SAMPLES_FILE, Sample, samples)
     for key in ("k1", "k2"):
+        bench.store.write(f"evaluations/{key}/{EFFECTS_FILE}", json.dumps({"drawing": f"as {key}"}).encode())
         bench.store.put(tmp_path / SAMPLES_FILE, f"evaluations/{key}/{SAMPLES_FILE}")
     for version, key in (("a", "k1"), ("b", "k2"), ("c", "gone")):
         note_published(bench.store, "r", "nolan", entry(version, f"evaluations/{key}"))
@@ -123,7 +134,8 @@ def test_the_newest_other_version_is_taken_with_its_adapters_pictures(bench, tmp
     def newest_but(version):
         out = tmp_path / version
         out.mkdir()
-        found = write_published_before(bench.store, "r", "nolan", version * 64, out)
+        found, pictures = write_published_before(bench.store, "r", "nolan", version * 64, out)
+        assert set(pictures) <= {sample.reference for sample in samples}
         return (found.adapter_version[0] if found else None), out
 
     assert newest_but("x")[0] == "b", "of c, nothing is left to compare with"
@@ -131,12 +143,12 @@ def test_the_newest_other_version_is_taken_with_its_adapters_pictures(bench, tmp
     _, out = newest_but("c")
     assert {path.name for path in out.iterdir()} == {FILE, SAMPLES_FILE}
     kept = before_of(artifact_of(bench.store, out))
-    assert kept == Before("b" * 64, tuple(sample for sample in samples if sample.arm == "adapter"))
+    assert kept == Before("b" * 64, "as k2", tuple(sample for sample in samples if sample.arm == "adapter"))
 
 
 def test_without_an_earlier_version_there_is_nothing_before(bench, tmp_path):
     note_published(bench.store, "first", "nolan", entry("a"))
-    assert write_published_before(bench.store, "first", "nolan", "a" * 64, tmp_path) is None
+    assert write_published_before(bench.store, "first", "nolan", "a" * 64, tmp_path) == (None, [])
     assert json.loads((tmp_path / FILE).read_text()) is None
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
     assert before_of(artifact_of(bench.store, tmp_path)) is None

@@ -146,6 +146,7 @@ def evaluation(**outcomes):
     one = ArmSet(cmmd=1.5, vendi=6.0, distance=0.4)
     return Evaluation(
         tier="draft",
+        drawing="d",
         scores=(Score("adapter", 0, 0, "clip", 0.5, "a"),),
         effects=EFFECTS,
         findings=found,

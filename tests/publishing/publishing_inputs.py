@@ -146,6 +146,7 @@ def evaluation(outcome: Outcome = "pass") -> Evaluation:
     findings = (finding("style_base"), finding("style_base_in_style"), finding("prompt_base", outcome, -0.05))
     return Evaluation(
         tier="release",
+        drawing="d",
         scores=tuple(
             Score(arm, prompt, 700 + prompt, metric, 0.5 + prompt / 10, "item")
             for metric in JUDGED

@@ -34,6 +34,8 @@ class EmbeddingCache(Generic[AnyEncoder_co]):
 
     def __init__(self, store: Store, fingerprint: str, load: Callable[[], AnyEncoder_co], *, fresh: str = ""):
         self._items = vector_items(store, fingerprint, fresh=fresh)
+        self.name = short(hash_data({"encoder": fingerprint}))
+        """What its vectors are seen by, whatever the label."""
         self._load = load
         self._encoder: AnyEncoder_co | None = None
 
