@@ -38,7 +38,6 @@ class Canary:
     """How the fixed adapter's pictures came out."""
 
     pictures: int
-    compared: bool  # with earlier ones; not where these are the first
     changed: int  # of them, in any bit
     worst_psnr: float | None  # dB, of the one least like the first drawing; None where none changed
 
@@ -49,8 +48,6 @@ class Canary:
     @property
     def words(self) -> str:
         """What it means for whoever compares scores over time."""
-        if not self.compared:
-            return f"{self.pictures} pictures, for later ones to be compared with."
         if self.worst_psnr is None:
             return f"All {self.pictures} pictures came out as when they were first drawn, to the bit."
         how = f"{self.changed} of {self.pictures} pictures changed, the worst to {self.worst_psnr:.1f} dB of its first"
@@ -107,20 +104,18 @@ def sing(
         if one.item in absent:  # these are the first
             first.write(one.item, now.read(one.item))
     pictures = [_opened(now, one) for one in wanted]
-    found = _compared(wanted, first, now, pictures, compared=bool(fresh) and not absent)
+    found = _compared(wanted, first, now, pictures)
     (out / FILE).write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
     return found, pictures
 
 
-def _compared(
-    wanted: Sequence[_Wanted], first: ItemCache, now: ItemCache, pictures: Sequence[Image.Image], *, compared: bool
-) -> Canary:
+def _compared(wanted: Sequence[_Wanted], first: ItemCache, now: ItemCache, pictures: Sequence[Image.Image]) -> Canary:
     changed = [
         psnr(to_tensor(_opened(first, one)), to_tensor(picture))
         for one, picture in zip(wanted, pictures, strict=True)
         if first.read(one.item) != now.read(one.item)
     ]
-    return Canary(len(wanted), compared, len(changed), round(min(changed), 2) if changed else None)
+    return Canary(len(wanted), len(changed), round(min(changed), 2) if changed else None)
 
 
 def _adapter(base: Base, folder: Callable[[], Path], *, base_fingerprint: str, store: Store, device: str) -> bytes:

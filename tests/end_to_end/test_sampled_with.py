@@ -145,4 +145,5 @@ def test_other_guidance_makes_samples_stale_and_no_training(project: TinyProject
     change(project.configs, "bases/mini", sampled_with={**sampled_with, "guidance": {**GUIDANCE, "sample": 2.0}})
     after = code_versions()
     changed = [stage for stage in STAGES if before[stage] != after[stage]]
-    assert changed == ["mini_lora/samples", "mini_lora/release_samples", "mini_lora/model_card"]
+    judged = ("samples", "evaluation", "release_samples", "release_evaluation", "model_card")
+    assert changed == [f"mini_lora/{name}" for name in judged]
