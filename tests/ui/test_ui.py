@@ -1,5 +1,6 @@
 """What a person sees in the UI: the lineage of every stage, and the pictures of a director's stills and captions."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -32,7 +33,9 @@ def test_lineage_shows_every_asset(server: DagsterServer, pages: DagsterPages) -
     graph = pages.open_lineage()
     for asset in server.materialized():
         *group, name = asset.split("/")
-        expect(graph.get_by_text(name, exact=True).first).to_be_visible()
+        # Of a large graph seen from afar, the UI cuts the middle out of longer names.
+        shown = re.compile(f"^{name[:4]}.*{name[-4:]}$")
+        expect(graph.get_by_text(shown).first).to_be_visible()
         if group:
             expect(graph.get_by_text(group[0], exact=True).first).to_be_visible()
 
