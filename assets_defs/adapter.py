@@ -6,7 +6,7 @@ Belongs here: the training stage of a recipe and its checks.  The process, the l
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_base, of_recipe
+from assets_defs.common import GPU, director_of, drawing_spec, learned_of, models_of, of_base, of_recipe
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
@@ -33,7 +33,7 @@ def adapter_asset(
         partitions=partitions,
         prefix=recipe.slug,
         group=recipe.slug,
-        version="2",
+        version="3",
         spec={
             "training": TRAINING_VERSION,
             "base": {"model_id": base.model_id, **drawing_spec(base)},
@@ -84,6 +84,7 @@ def adapter_asset(
             work=run.unfinished("trainings"),
             device=run.resources.machine.device,
             init=further["init"].path(WEIGHTS) if "init" in further else None,
+            init_learned=learned_of(further["init"]) if "init" in further else frozenset(),
             previews=plan.previews,
             preview_aspect=plan.sampling.aspect,
             processes=run.resources.machine.training_processes,

@@ -6,9 +6,9 @@ adapter.  The fixed adapter and its pictures are `director_diffusion.sampling`'s
 
 import dagster as dg
 
-from assets_defs.common import GPU, drawing_spec, models_of
+from assets_defs.common import GPU, how_drawn, models_of
 from director_diffusion.checks import Check
-from director_diffusion.sampling.rows import DRAWING_VERSION
+from director_diffusion.sampling.prompts import sung
 from director_diffusion.specs import Base, EvaluationPlan
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
@@ -29,13 +29,7 @@ def canary_asset(base: Base, plan: EvaluationPlan) -> dg.AssetsDefinition:
         prefix=base.slug,
         group=base.slug,
         version="1",
-        spec={
-            "drawing": DRAWING_VERSION,
-            "base": drawing_spec(drawn_with),
-            "prompts": plan.prompts,
-            "seeds": plan.seeds,
-            "sampling": plan.sampling,
-        },
+        spec={**how_drawn(drawn_with, plan), "pictures": sung(plan)},
         fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
         checks=[NO_DRIFT],
         after=models_of(drawn_with.source),

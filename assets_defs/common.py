@@ -6,7 +6,10 @@ import dagster as dg
 
 from director_diffusion.errors import StoreError
 from director_diffusion.models.trained import BASE_MODEL
+from director_diffusion.sampling.rows import DRAWING_VERSION
 from director_diffusion.specs import Base, Director, EvaluationPlan, Project, Recipe, Source, TrainedSource
+from director_diffusion.stills.learned import FILE as LEARNED_FILE
+from director_diffusion.stills.learned import decode_learned
 from director_diffusion.storage import Artifact
 from resources.stage_run import StageRun
 
@@ -29,6 +32,16 @@ def drawing_spec(base: Base) -> dict[str, Any]:
     return base.model_dump(
         mode="json", include={"family", "source", "guidance", "resolution", "max_prompt_tokens", "dtype"}
     )
+
+
+def how_drawn(base: Base, plan: EvaluationPlan) -> dict[str, Any]:
+    """All but adapter, prompts and noise that the pixels of a plan's pictures depend on; `base` is what draws them."""
+    return {"drawing": DRAWING_VERSION, "base": drawing_spec(base), "sampling": plan.sampling}
+
+
+def learned_of(artifact: Artifact, arm: str = "adapter") -> frozenset[str]:
+    """Ids of the stills that an adapter has learned, of its own artifact or of its samples."""
+    return decode_learned(artifact.read(LEARNED_FILE))[arm]
 
 
 def of_base(base: Base, name: str) -> dg.AssetKey:

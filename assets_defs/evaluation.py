@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets_defs.canary import CANARY
-from assets_defs.common import GPU, director_of, drawing_spec, encoders_of, models_of, of_base, of_recipe
+from assets_defs.common import GPU, director_of, encoders_of, how_drawn, models_of, of_base, of_recipe
 from assets_defs.reference_set import REFERENCE_SET
 from assets_defs.samples import samples_name
 from director_diffusion.evaluation.checks import CHECKS
 from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.hashing import hash_data, short
-from director_diffusion.sampling.rows import DRAWING_VERSION, FILE, Sample
+from director_diffusion.sampling.rows import FILE, Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, Tier
+from director_diffusion.stills.learned import FILE as LEARNED_FILE
+from director_diffusion.stills.learned import decode_learned
 from director_diffusion.storage import Artifact
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
@@ -36,13 +38,12 @@ def evaluation_asset(
         prefix=recipe.slug,
         name=evaluation_name(tier),
         group=recipe.slug,
-        version="2",
+        version="3",
         spec={
             "versions": VERSIONS,
             "plan": plan.judging(),
             "tier": tier,
-            "drawing": DRAWING_VERSION,
-            "base": drawing_spec(base.drawn_with),
+            "drawn": how_drawn(base.drawn_with, plan),
         },
         fingerprints=lambda resources: {
             name: resources.models.fingerprint(source)
@@ -82,21 +83,14 @@ def evaluation_asset(
         from director_diffusion.sampling.canary import Canary
         from director_diffusion.stills.still_set import StillSet
 
+        content = run.resources.models.fingerprint(base.drawn_with.source)
         still_set, singing = StillSet.of(stills), Canary.read(canary.read(CANARY_FILE))
         encoders = encoders_of(run, project, plan)
         others = {slug: one.json(REFERENCE_FILE) for slug, one in references.items()}
         material = Material(
             samples=tuple(samples.table(FILE, Sample)),
-            drawing=short(
-                hash_data(
-                    {
-                        "drawing": DRAWING_VERSION,
-                        "base": drawing_spec(base.drawn_with),
-                        "content": run.resources.models.fingerprint(base.drawn_with.source),
-                        "sampling": plan.sampling,
-                    }
-                )
-            ),
+            learned=decode_learned(samples.read(LEARNED_FILE)),
+            drawing=short(hash_data({**how_drawn(base.drawn_with, plan), "content": content})),
             still_set=still_set,
             rivals=rivals_of(run.director, others, plan, encoders),
             before=before_of(published_before),

@@ -23,7 +23,7 @@ def reference_set_asset(
     @stage(
         partitions=partitions,
         group="evaluation",
-        version="1",
+        version="2",
         name=REFERENCE_SET,
         spec={"versions": VERSIONS, "style_by": plan.style_by, "encoder": spec},
         fingerprints=lambda resources: {"encoder": resources.models.fingerprint(spec.source)},

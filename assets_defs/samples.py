@@ -5,11 +5,11 @@ Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache l
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_recipe, same_making
+from assets_defs.common import GPU, director_of, how_drawn, learned_of, models_of, of_recipe, same_making
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
 from director_diffusion.hashing import hash_file
-from director_diffusion.sampling.rows import DRAWING_VERSION
 from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
+from director_diffusion.stills.learned import write_learned
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
@@ -30,14 +30,8 @@ def samples_asset(
         prefix=recipe.slug,
         name=samples_name(tier),
         group=recipe.slug,
-        version="2",
-        spec={
-            "drawing": DRAWING_VERSION,
-            "base": drawing_spec(drawn_with),
-            "prompts": plan.prompts,
-            "seeds": all_seeds,
-            "sampling": plan.sampling,
-        },
+        version="3",
+        spec={**how_drawn(drawn_with, plan), "prompts": plan.prompts, "seeds": all_seeds},
         fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
         reads={"adapter": of_recipe(recipe, "adapter")},
         further=_draft_of(recipe) if tier == "release" else None,
@@ -76,6 +70,7 @@ def samples_asset(
             out=run.out,
             progress=run.progress,
         )
+        write_learned(run.out, {"adapter": learned_of(adapter)})
         return run.result(
             facts={"images": len(rows), "prompts": len(asked.prompts), "seeds": len(seeds)},
             pictures={"comparison": comparison_grid(rows, run.store)},

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from benchmarks.truth.defects import sound
 from benchmarks.truth.setting import SEEDS, Setting
 from benchmarks.truth.trials import drawn
-from director_diffusion.evaluation.effects import by_still
 from director_diffusion.evaluation.encoders.opened import Encoders
 from director_diffusion.evaluation.evaluate import arms_of
-from director_diffusion.evaluation.seen import grids_of, see, stills_of
+from director_diffusion.evaluation.folds import folds_of, pooled_grids, stills_splits
+from director_diffusion.evaluation.seen import see
 from director_diffusion.evaluation.statistics.bootstrap import MeanTest, mean_test
 from director_diffusion.evaluation.statistics.holm import holm
-from director_diffusion.evaluation.types import Metric, style_metric
+from director_diffusion.evaluation.types import style_metric
 from director_diffusion.progress import Silent
 
 Grid = NDArray[np.float64]  # (prompts, seeds of the pool)
@@ -55,14 +55,11 @@ def pool_of(setting: Setting, encoders: Encoders, director: str) -> Pool:
     arms = arms_of(drawn(setting, director, adapter, 0, setting.pool), plan, setting.pool, setting.directors[director])
     still_set = setting.still_set(director)
     samples = [sample for arm in arms.values() for sample in arm.flat]
+    folds = folds_of(still_set, setting.directors[director])
     seen = see(samples, still_set.held_out, still_set, encoders, setting.store, Silent())
-    grids = grids_of(arms, seen, still_set.held_out)
-    style: Metric = style_metric(plan)
-    split = by_still(
-        {name: arm.rows(seen.embedder) for name, arm in arms.items()}, stills_of(seen.embedder, still_set.held_out)
-    )
-    differences = split.by_arm["adapter"] - split.by_arm["base_in_style"]
-    return Pool(grids[style], grids["prompt"], float(differences.var(ddof=1)))
+    grids, style = pooled_grids(arms, folds, seen), style_metric(plan)
+    (split,) = stills_splits(arms, folds, seen)[style].folds
+    return Pool(grids[style], grids["prompt"], float((split["adapter"] - split["base_in_style"]).var(ddof=1)))
 
 
 def components(arms: Mapping[str, Grid]) -> Components:

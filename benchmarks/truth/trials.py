@@ -14,8 +14,9 @@ import torch
 
 from benchmarks.truth.defects import DEFECTS, SOUND, Defect, sound
 from benchmarks.truth.setting import TRIALS, Setting
+from director_diffusion.evaluation.earlier import Before
 from director_diffusion.evaluation.encoders.opened import Encoders
-from director_diffusion.evaluation.evaluate import Before, Material, evaluate
+from director_diffusion.evaluation.evaluate import Material, evaluate
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.hashing import hash_file
 from director_diffusion.progress import Silent
@@ -65,15 +66,18 @@ def judged(
     setting: Setting, encoders: Encoders, director: str, adapter: Path, trial: int, *, with_earlier: bool
 ) -> Evaluation:
     """By the release's plan; the version before is the sound adapter of the next training seed."""
+    still_set = setting.still_set(director)
+    learned = {"adapter": frozenset(still.still for still in still_set.train)}
     earlier = sound(setting, director, (trial + 1) % TRIALS) if with_earlier else None
     before = None
     if earlier is not None:
         pictures = [sample for sample in drawn(setting, director, earlier, trial) if sample.arm == "adapter"]
-        before = Before(hash_file(earlier), DRAWING, tuple(pictures))
+        before = Before(hash_file(earlier), DRAWING, tuple(pictures), learned)
     material = Material(
         tuple(drawn(setting, director, adapter, trial)),
+        learned,
         DRAWING,
-        setting.still_set(director),
+        still_set,
         setting.rivals(director, encoders),
         before,
     )

@@ -21,21 +21,20 @@ PARTS: tuple[Part, ...] = ("all", "own", "novel")
 
 @dataclass(frozen=True)
 class StillsSplit:
-    """A closeness, taken apart by held-out still: (stills,) per arm, means over pictures."""
+    """A closeness, taken apart by held-out still: of each fold (stills,) per arm, means over pictures."""
 
-    by_arm: Mapping[str, NDArray[np.float64]]
+    folds: tuple[Mapping[str, NDArray[np.float64]], ...]
 
     def error(self, against: str) -> float:
-        """Standard error of the effect over held-out stills as a sample of the director's."""
-        differences = self.by_arm["adapter"] - self.by_arm[against]
-        return float(differences.std(ddof=1) / np.sqrt(differences.size)) if differences.size > 1 else 0.0
+        """Standard error of the effect, the mean over folds, over held-out stills as a sample of the director's."""
+        differences = [by_arm["adapter"] - by_arm[against] for by_arm in self.folds]
+        variances = [one.var(ddof=1) / one.size if one.size > 1 else 0.0 for one in differences]
+        return float(np.sqrt(np.sum(variances)) / len(variances))
 
 
-def by_still(pictures: Mapping[str, Rows], stills: Rows) -> StillsSplit:
-    """Mean cosine of each arm's pictures (n, d) to each held-out still (m, d)."""
-    return StillsSplit(
-        {arm: stills.astype(np.float64) @ rows.astype(np.float64).mean(axis=0) for arm, rows in pictures.items()}
-    )
+def by_still(pictures: Mapping[str, Rows], stills: Rows) -> dict[str, NDArray[np.float64]]:
+    """Mean cosine of each arm's pictures (n, d) to each held-out still (m, d), (m,) per arm."""
+    return {arm: stills.astype(np.float64) @ rows.astype(np.float64).mean(axis=0) for arm, rows in pictures.items()}
 
 
 def paired_effects(

@@ -3,7 +3,7 @@
 Belongs here: the stage's function, which joins encoders, metrics, claims and verdict.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from director_diffusion.errors import EvaluationError
-from director_diffusion.evaluation.claims import BASES, Evidence, Published, claims, reference_closeness
-from director_diffusion.evaluation.effects import Grids, StillsSplit, by_still, paired_effects
+from director_diffusion.evaluation.claims import BASES, Evidence, Published, claims
+from director_diffusion.evaluation.earlier import Before, Compared, compared, published_of
+from director_diffusion.evaluation.effects import Grids, paired_effects
 from director_diffusion.evaluation.encoders.opened import Encoders
-from director_diffusion.evaluation.metrics.distribution import cmmd
+from director_diffusion.evaluation.folds import (
+    Fold,
+    check_unseen,
+    cmmd_of,
+    folds_of,
+    learned_stills,
+    nearness,
+    pooled_grids,
+    reference_closeness,
+    stills_splits,
+)
 from director_diffusion.evaluation.metrics.diversity import distances_by_prompt, vendi_score
 from director_diffusion.evaluation.metrics.memorisation import Neighbours, memorisation_threshold, nearest
-from director_diffusion.evaluation.metrics.similarity import DECIMALS, closeness
-from director_diffusion.evaluation.seen import Arm, Seen, grids_of, see, stills_of
+from director_diffusion.evaluation.metrics.similarity import DECIMALS
+from director_diffusion.evaluation.seen import Arm, Seen, Vectors, see, stills_of
 from director_diffusion.evaluation.types import (
     ArmSet,
     Effect,
     Evaluation,
     Memorisation,
-    Metric,
     OtherArm,
     Pair,
     Score,
@@ -35,21 +45,11 @@ from director_diffusion.progress import Progress
 from director_diffusion.sampling.prompts import noise_seed, seeds_drawn
 from director_diffusion.sampling.rows import ARMS, FILE, Sample
 from director_diffusion.specs import Director, EvaluationPlan, Tier
+from director_diffusion.stills.learned import write_learned
 from director_diffusion.stills.rows import Still
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage import Store
 from director_diffusion.tables import write_table
-
-LEAST_COMMON = 8  # prompts that a comparison with an earlier version needs to be worth a claim
-
-
-@dataclass(frozen=True)
-class Before:
-    """The version that was published before: its name, how it was drawn, and its adapter's pictures."""
-
-    version: str
-    drawing: str
-    samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Material:
     """What is judged, and what it is judged beside."""
 
     samples: tuple[Sample, ...]
+    learned: Mapping[str, Collection[str]]  # ids of the stills that each adapter has learned, by its arm
     drawing: str  # names all but adapter, prompts and noise that pixels depend on
     still_set: StillSet
     rivals: Mapping[str, NDArray[np.float64]]  # of other directors, the mean vector of held-out stills
@@ -77,77 +78,73 @@ def evaluate(
 ) -> Evaluation:
     """Score the samples of a tier against their prompts and the held-out stills; write the evaluation's files to `out`.
 
-    Raises EvaluationError where the director has no held-out stills or the samples are not the tier's.
+    Raises EvaluationError where the director has no held-out stills, an adapter has learned some of them, or the
+    samples are not the tier's.
     """
     still_set, style = material.still_set, style_metric(plan)
-    held_out, train = still_set.held_out, still_set.train
-    _check_stills(still_set, director)
+    folds = folds_of(still_set, director)
+    check_unseen(folds, material.learned, director)
+    train = learned_stills(folds, still_set)
     seeds = seeds_drawn(material.samples, plan, tier)
     arms = arms_of(material.samples, plan, seeds, director)
-    earlier = _common(material.before, material.drawing, arms["adapter"], plan)
-    shown = [*material.samples, *(earlier.flat if earlier is not None else ())]
-    seen = see(shown, [*held_out, *train], still_set, encoders, store, progress)
-    grids = grids_of(arms, seen, held_out)
-
+    both = compared(material.before, material.drawing, arms, len(plan.prompts))
+    shown = [*material.samples, *(both.pictures if both is not None else ())]
+    judging = dict.fromkeys(still for fold in folds for still in (*fold.held_out, *fold.train))
+    seen = see(shown, list(judging | dict.fromkeys(train)), still_set, encoders, store, progress)
+    grids = pooled_grids(arms, folds, seen)
     by_style, by_likeness = _vectors(seen, plan.style_by), _vectors(seen, plan.memorised_by)
-    pictures = {of: arm.cube(by_style) for of, arm in arms.items()}
-    own = stills_of(by_style, held_out)
+    near = nearness(arms, folds, by_style, director.slug, material.rivals)
     neighbours = nearest(arms["adapter"].rows(by_likeness), stills_of(by_likeness, train))
     threshold = memorisation_threshold(stills_of(by_likeness, train))
+    published, remarks = _published(both, material.before, folds, seen)
     evidence = Evidence(
         grids=grids,
-        pictures=pictures,
-        reference=reference_closeness(closeness(stills_of(by_style, train), own)),
+        pictures={of: arms[of].cube(by_style) for of in ARMS},
+        reference=reference_closeness(folds, by_style),
         nearest=arms["adapter"].grid(neighbours.similarity),
         threshold=threshold,
-        rivals=material.rivals,
-        own=own.astype(np.float64).mean(axis=0),
-        published=_published(earlier, arms, seen, held_out),
+        lead={slug: near[director.slug] - near[slug] for slug in material.rivals},
+        published=published,
     )
     findings = judge(claims(evidence, plan), plan.confidence)
-    rows = {of: arm.rows(by_style) for of, arm in arms.items()}
     evaluation = Evaluation(
         tier=tier,
         drawing=material.drawing,
         scores=_scores(arms, grids),
-        effects=_effects(arms, seen, grids, held_out, evidence.published, plan),
+        effects=_effects(arms, seen, grids, folds, published, plan),
         findings=findings,
         verdict=decide(findings),
         style=style,
         margins=plan.margins,
         prompts=len(plan.prompts),
         seeds=seeds,
-        held_out=len(held_out),
+        folds=len(folds),
+        held_out=sum(len(fold.held_out) for fold in folds),
         reference=round(evidence.reference, DECIMALS),
-        arms={of: _set(arm, pictures[of], seen, held_out) for of, arm in arms.items()},
+        arms={of: _set(of, arms, folds, by_style, seen) for of in ARMS},
         memorisation=Memorisation(
             threshold=threshold,
             share=neighbours.beyond(threshold),
-            chance=nearest(stills_of(by_likeness, held_out), stills_of(by_likeness, train)).beyond(threshold),
+            chance=_chance(folds, by_likeness),
             nearest=float(neighbours.similarity.max()),
         ),
-        confusion=_confusion(rows["adapter"], director.slug, evidence),
-        published=material.before.version if material.before is not None and earlier is not None else "",
-        notes=(*material.notes, *_remarks(material, earlier, drawn_in_full=seeds == plan.seeds_of(tier))),
+        confusion={slug: round(float(grid.mean()), DECIMALS) for slug, grid in sorted(near.items())},
+        published=material.before.version if material.before is not None and both is not None else "",
+        notes=(
+            *material.notes,
+            *_remarks(material, both, drawn_in_full=seeds == plan.seeds_of(tier)),
+            *remarks,
+        ),
         pairs=_pairs(arms["adapter"], neighbours, threshold, train),
     )
     evaluation.write(out)
     write_table(out / FILE, Sample, material.samples)
+    write_learned(out, material.learned)
     return evaluation
 
 
-def _check_stills(still_set: StillSet, director: Director) -> None:
-    if len(still_set.held_out) < 2 or len(still_set.train) < 2:
-        raise EvaluationError(
-            f"evaluation of {director.slug}",
-            f"there are {len(still_set.held_out)} held-out and {len(still_set.train)} training stills, where 2 of each "
-            "are needed to measure style by",
-            "Raise stills.held_out_share in the director's file, or add stills of another film.",
-        )
-
-
-def _vectors(seen: Seen, name: str) -> Mapping[str, NDArray[np.float32]]:
-    found: Mapping[str, NDArray[np.float32]] = getattr(seen, name)
+def _vectors(seen: Seen, name: str) -> Vectors:
+    found: Vectors = getattr(seen, name)
     return found
 
 
@@ -168,53 +165,22 @@ def arms_of(
     return {arm: Arm(tuple(tuple(by_place[arm, *place] for place in row) for row in asked)) for arm in ARMS}
 
 
-def _common(before: Before | None, drawing: str, adapter: Arm, plan: EvaluationPlan) -> Arm | None:
-    """The earlier version's pictures for this adapter's prompts and noise; None where too few prompts have them, or
-    they were drawn otherwise: the sampler's effect must not be taken for the adapter's.
-    """
-    if before is None or before.drawing != drawing:
-        return None
-    by_place = {(sample.prompt, sample.seed): sample for sample in before.samples}
-    rows = [
-        tuple(by_place[sample.prompt, sample.seed] for sample in row)
-        for row in adapter.samples
-        if all((sample.prompt, sample.seed) in by_place for sample in row)
-    ]
-    return Arm(tuple(rows)) if len(rows) >= min(LEAST_COMMON, len(plan.prompts)) else None
-
-
-def _published(earlier: Arm | None, arms: Mapping[str, Arm], seen: Seen, held_out: Sequence[Still]) -> Published | None:
-    if earlier is None:
-        return None
-    prompts = {row[0].prompt for row in earlier.samples}
-
-    def same(arm: Arm) -> Arm:
-        return Arm(tuple(row for row in arm.samples if row[0].prompt in prompts))
-
-    compared = {"adapter": same(arms["adapter"]), "base_in_style": same(arms["base_in_style"]), "published": earlier}
-    return Published(grids_of(compared, seen, held_out), len(prompts))
+def _published(
+    both: Compared | None, before: Before | None, folds: Sequence[Fold], seen: Seen
+) -> tuple[Published | None, tuple[str, ...]]:
+    return (None, ()) if both is None or before is None else published_of(both, before, folds, seen)
 
 
 def _effects(
     arms: Mapping[str, Arm],
     seen: Seen,
     grids: Grids,
-    held_out: Sequence[Still],
+    folds: Sequence[Fold],
     published: Published | None,
     plan: EvaluationPlan,
 ) -> tuple[Effect, ...]:
     novel = [row[0].novel for row in arms["adapter"].samples]
-    vectors: dict[Metric, Mapping[str, NDArray[np.float32]] | None] = {
-        "clip": seen.embedder,
-        "encoder": seen.encoder,
-        "projection": seen.style_projection,
-    }
-    splits: dict[Metric, StillsSplit] = {
-        metric: by_still({of: arm.rows(found) for of, arm in arms.items()}, stills_of(found, held_out))
-        for metric, found in vectors.items()
-        if found is not None
-    }
-    effects = paired_effects(grids, BASES, novel, splits, plan)
+    effects = paired_effects(grids, BASES, novel, stills_splits(arms, folds, seen), plan)
     if published is None:
         return effects
     against: tuple[OtherArm, ...] = ("published",)
@@ -225,36 +191,39 @@ def _scores(arms: Mapping[str, Arm], grids: Grids) -> tuple[Score, ...]:
     return tuple(
         Score(sample.arm, sample.prompt_index, sample.seed, metric, round(float(value), DECIMALS), sample.item)
         for metric, by_arm in grids.items()
-        for of, arm in arms.items()
-        for sample, value in zip(arm.flat, by_arm[of].ravel(), strict=True)
+        for of, values in by_arm.items()
+        for sample, value in zip(arms[of].flat, values.ravel(), strict=True)
     )
 
 
-def _set(arm: Arm, pictures: NDArray[np.float32], seen: Seen, held_out: Sequence[Still]) -> ArmSet:
-    rows = arm.rows(seen.embedder)
+def _set(of: str, arms: Mapping[str, Arm], folds: Sequence[Fold], by_style: Vectors, seen: Seen) -> ArmSet:
     return ArmSet(
-        cmmd=round(cmmd(rows, stills_of(seen.embedder, held_out)), DECIMALS),
-        vendi=round(vendi_score(pictures.reshape(-1, pictures.shape[-1])), DECIMALS),
-        distance=round(float(distances_by_prompt(pictures).mean()), DECIMALS),
+        cmmd=round(cmmd_of(of, arms, folds, seen.embedder), DECIMALS),
+        vendi=round(vendi_score(arms[of].rows(by_style)), DECIMALS),
+        distance=round(float(distances_by_prompt(arms[of].cube(by_style)).mean()), DECIMALS),
     )
 
 
-def _confusion(rows: NDArray[np.float32], slug: str, evidence: Evidence) -> dict[str, float]:
-    means = {slug: evidence.own, **evidence.rivals}
-    mean = rows.astype(np.float64).mean(axis=0)
-    return {director: round(float(mean @ means[director]), DECIMALS) for director in sorted(means)}
+def _chance(folds: Sequence[Fold], vectors: Vectors) -> float:
+    """The share of held-out stills that are nearer to a training still than those are to each other."""
+    beyond = 0.0
+    for fold in folds:
+        train = stills_of(vectors, fold.train)
+        found = nearest(stills_of(vectors, fold.held_out), train)
+        beyond += found.beyond(memorisation_threshold(train)) * len(fold.held_out)
+    return beyond / sum(len(fold.held_out) for fold in folds)
 
 
-def _remarks(material: Material, earlier: Arm | None, *, drawn_in_full: bool) -> tuple[str, ...]:
+def _remarks(material: Material, both: Compared | None, *, drawn_in_full: bool) -> tuple[str, ...]:
     remarks = []
     if not drawn_in_full:
         remarks.append("The draft had failed, so no further pictures were drawn for the release.")
     if not material.rivals:
         remarks.append("No other director's held-out stills were there to tell this adapter's style from.")
-    if material.before is not None and earlier is None:
+    if material.before is not None and both is None:
         remarks.append(
-            f"Version {material.before.version[:8]}, published before, was drawn otherwise, or drew too few of these "
-            "prompts from the same noise, to be compared with."
+            f"{material.before.words} was drawn otherwise, or drew too few of these prompts from the same noise, to be "
+            "compared with."
         )
     return tuple(remarks)
 

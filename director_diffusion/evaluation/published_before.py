@@ -6,19 +6,21 @@ Belongs here: the note of what was published, one small file for a director and 
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from director_diffusion.errors import StoreError
-from director_diffusion.evaluation.evaluate import Before
+from director_diffusion.evaluation.earlier import Before
 from director_diffusion.evaluation.types import EFFECTS_FILE
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
+from director_diffusion.stills.learned import FILE as LEARNED_FILE
+from director_diffusion.stills.learned import decode_learned, write_learned
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.tables import read_table, write_table
 
 FILE = "published_before.json"
+BASES = ("base", "base_in_style")  # arms that belong to no version
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def published_entries(store: Store, recipe: str, director: str) -> list[Entry]:
 def write_published_before(
     store: Store, recipe: str, director: str, adapter_version: str, out: Path
 ) -> tuple[Entry | None, list[str]]:
-    """Write into `out` the newest published version but this one, with its adapter's samples.
+    """Write into `out` the newest published version but this one, with its adapters' samples and what they learned.
 
     Returns it, and the store's names of its pictures.
 
@@ -66,15 +68,17 @@ def write_published_before(
     others = [
         entry
         for entry in published_entries(store, recipe, director)
-        if entry.adapter_version != adapter_version and store.exists(f"{entry.evaluation}/{SAMPLES_FILE}")
+        if entry.adapter_version != adapter_version
+        and all(store.exists(f"{entry.evaluation}/{file}") for file in (SAMPLES_FILE, LEARNED_FILE))
     ]
     entry = others[-1] if others else None
     told = None
     samples: list[Sample] = []
     if entry is not None:
         with store.local_copy(f"{entry.evaluation}/{SAMPLES_FILE}") as path:
-            samples = [sample for sample in read_table(path, Sample) if sample.arm == "adapter"]
+            samples = [sample for sample in read_table(path, Sample) if sample.arm not in BASES]
         write_table(out / SAMPLES_FILE, Sample, samples)
+        write_learned(out, decode_learned(store.read(f"{entry.evaluation}/{LEARNED_FILE}")))
         drawing = json.loads(store.read(f"{entry.evaluation}/{EFFECTS_FILE}"))["drawing"]
         told = {**asdict(entry), "drawing": drawing}
     (out / FILE).write_text(json.dumps(told) + "\n", encoding="utf-8")
@@ -84,11 +88,10 @@ def write_published_before(
 def before_of(artifact: Artifact) -> Before | None:
     """What `write_published_before` wrote."""
     data = artifact.json(FILE)
-    return None if data is None else Before(data["adapter_version"], data["drawing"], tuple(_samples(artifact)))
-
-
-def _samples(artifact: Artifact) -> Sequence[Sample]:
-    return artifact.table(SAMPLES_FILE, Sample)
+    if data is None:
+        return None
+    learned = decode_learned(artifact.read(LEARNED_FILE))
+    return Before(data["adapter_version"], data["drawing"], tuple(artifact.table(SAMPLES_FILE, Sample)), learned)
 
 
 def _name(recipe: str, director: str) -> str:

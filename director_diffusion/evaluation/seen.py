@@ -1,7 +1,7 @@
 """Seen: pictures and stills as vectors, and the grids of scores that metrics make of them.
 
 Belongs here: which pictures each encoder is shown, and which metric takes which vectors.  A new metric is a line in
-`grids_of`: it grades old samples from the cache, without a picture being drawn or opened.
+`picture_grids` or `closeness_grids`: it grades old samples from the cache, without a picture being drawn or opened.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -115,13 +115,27 @@ def stills_of(vectors: Vectors, stills: Sequence[Still]) -> Rows:
     return np.stack([vectors[still.still] for still in stills])
 
 
-def grids_of(arms: Mapping[str, Arm], seen: Seen, held_out: Sequence[Still]) -> dict[Metric, dict[str, Grid]]:
-    """Every metric's scores by arm, (prompts, seeds)."""
-    looks = stills_of(seen.look, held_out)
-    metrics: dict[Metric, Callable[[Arm], Sequence[float] | NDArray[np.float64]]] = {
+Score = Callable[[Arm], Sequence[float] | NDArray[np.float64]]
+
+
+def picture_grids(arms: Mapping[str, Arm], seen: Seen) -> dict[Metric, dict[str, Grid]]:
+    """Scores by arm, (prompts, seeds), of the metrics that take no stills."""
+    metrics: dict[Metric, Score] = {
         "prompt": lambda arm: prompt_fidelity(
             arm.rows(seen.embedder), np.stack([seen.texts[sample.prompt] for sample in arm.flat])
-        ),
+        )
+    }
+    if (taste := seen.taste) is not None:
+        metrics["aesthetic"] = lambda arm: [taste[sample.sha256] for sample in arm.flat]
+    if (answers := seen.answers) is not None:
+        metrics["question"] = lambda arm: [answers[sample.sha256, sample.prompt] for sample in arm.flat]
+    return _grids(metrics, arms)
+
+
+def closeness_grids(arms: Mapping[str, Arm], seen: Seen, held_out: Sequence[Still]) -> dict[Metric, dict[str, Grid]]:
+    """Scores by arm, (prompts, seeds), of the metrics of closeness to stills, and of distance from them."""
+    looks = stills_of(seen.look, held_out)
+    metrics: dict[Metric, Score] = {
         "clip": lambda arm: closeness(arm.rows(seen.embedder), stills_of(seen.embedder, held_out)),
         "encoder": lambda arm: closeness(arm.rows(seen.encoder), stills_of(seen.encoder, held_out)),
         "colour": lambda arm: look.colour_distance(arm.rows(seen.look), looks),
@@ -131,8 +145,8 @@ def grids_of(arms: Mapping[str, Arm], seen: Seen, held_out: Sequence[Still]) -> 
     }
     if (projections := seen.style_projection) is not None:
         metrics["projection"] = lambda arm: closeness(arm.rows(projections), stills_of(projections, held_out))
-    if (taste := seen.taste) is not None:
-        metrics["aesthetic"] = lambda arm: [taste[sample.sha256] for sample in arm.flat]
-    if (answers := seen.answers) is not None:
-        metrics["question"] = lambda arm: [answers[sample.sha256, sample.prompt] for sample in arm.flat]
+    return _grids(metrics, arms)
+
+
+def _grids(metrics: Mapping[Metric, Score], arms: Mapping[str, Arm]) -> dict[Metric, dict[str, Grid]]:
     return {name: {of: arm.grid(metric(arm)) for of, arm in arms.items()} for name, metric in metrics.items()}

@@ -163,7 +163,8 @@ class Evaluation:
     margins: Margins
     prompts: int
     seeds: tuple[int, ...]
-    held_out: int  # stills that closeness was measured to
+    folds: int  # so many adapters stood for this one where closeness to stills was measured; 1 is itself
+    held_out: int  # stills that closeness was measured to, of all folds
     reference: float  # lower quartile of the training stills' closeness to the held-out ones
     arms: Mapping[str, ArmSet]
     memorisation: Memorisation
@@ -193,6 +194,7 @@ class Evaluation:
             "margins": self.margins.model_dump(),
             "prompts": self.prompts,
             "seeds": list(self.seeds),
+            "folds": self.folds,
             "held_out": self.held_out,
             "reference": self.reference,
             "arms": {arm: asdict(one) for arm, one in self.arms.items()},

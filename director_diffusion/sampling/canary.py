@@ -22,12 +22,11 @@ from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.pixels import psnr, to_tensor
 from director_diffusion.progress import Progress
 from director_diffusion.sampling.draw import draw_missing, image_cache, image_item, plan_sampler
-from director_diffusion.sampling.prompts import noise_seed
+from director_diffusion.sampling.prompts import sung
 from director_diffusion.specs import Base, EvaluationPlan, LoraAdapter
 from director_diffusion.storage import ItemCache, Store
 
 FILE = "canary.json"
-PICTURES = 4  # of the plan's first prompts, from its first seed
 ADAPTER = LoraAdapter(kind="lora", rank=4, alpha=4, targets="attention")
 WIDTH = 0.05  # standard deviation of B; A's is 1/√in, so that ΔW comes to about a tenth of what linears begin with
 DRIFTED_DB = 40.0  # PSNR: below it a picture differs by more than its last bits
@@ -89,7 +88,7 @@ def sing(
     """
     sampler = plan_sampler(plan, base)
     adapter = _adapter(base, folder, base_fingerprint=base_fingerprint, store=store, device=device)
-    wanted = [_Wanted(prompt.text, noise_seed(prompt.text, plan.seeds[0])) for prompt in plan.prompts[:PICTURES]]
+    wanted = [_Wanted(text, seed) for text, seed in sung(plan)]
     version = hash_bytes(adapter)
     first = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
     now = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, fresh=fresh)

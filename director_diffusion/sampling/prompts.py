@@ -10,6 +10,8 @@ from director_diffusion.hashing import hash_data
 from director_diffusion.sampling.rows import ARMS, Arm, Sample
 from director_diffusion.specs import Director, EvaluationPlan, Tier
 
+CANARY_PICTURES = 4
+
 
 def arm_prompt(arm: Arm, text: str, director: Director) -> str:
     """The full prompt of an arm for a plan's `text`.
@@ -30,6 +32,11 @@ def noise_seed(text: str, seed: int) -> int:
     effect: an interval over prompts does not see what they have in common.
     """
     return int(hash_data({"prompt": text, "seed": seed})[:8], 16)
+
+
+def sung(plan: EvaluationPlan) -> tuple[tuple[str, int], ...]:
+    """What a canary draws: the plan's first prompts without a trigger, with the noise of its first seed."""
+    return tuple((prompt.text, noise_seed(prompt.text, plan.seeds[0])) for prompt in plan.prompts[:CANARY_PICTURES])
 
 
 def seeds_drawn(samples: Sequence[Sample], plan: EvaluationPlan, tier: Tier) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Evaluations: which pictures judge an adapter, and what the verdict asks."""
 
+from math import ceil, log
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,10 @@ from director_diffusion.specs.prompts import Prompt
 
 Tier = Literal["draft", "release"]
 """How thoroughly an adapter is judged: after every training, or before it is published."""
+
+SHOWN = 8
+"""Claims that a verdict corrects for at most: style, prompt (against both bases, and the version before), copies and
+diversity."""
 
 TIERS: tuple[Tier, ...] = ("draft", "release")
 
@@ -101,6 +106,24 @@ class EvaluationPlan(Spec):
             raise ValueError("two of seeds and release_seeds are the same")
         if self.style_by == "style_projection" and self.style_projection is None:
             raise ValueError("style_by: there is no style_projection")
+        return self
+
+    @model_validator(mode="after")
+    def _can_pass(self) -> "EvaluationPlan":
+        """A plan by which nothing could ever be shown would withhold every adapter, whatever it draws."""
+        alpha, limit = (1 - self.confidence) / 2, self.margins.memorised
+        least = ceil(log(alpha) / log(1 - limit))  # pictures, none of them too near: (1 − limit)^n ≤ α
+        drawn = len(self.prompts) * len(self.seeds_of("release"))
+        if drawn < least:
+            raise ValueError(
+                f"{drawn} pictures, not one of them too near a training still, do not show that less than {limit:g} "
+                f"are (margins.memorised): ask for {least} or more by prompts and release_seeds, or raise the margin"
+            )
+        if self.resamples + 1 < SHOWN / alpha:
+            raise ValueError(
+                f"resamples: of {self.resamples}, no p-value is small enough for {SHOWN} claims at this confidence; "
+                f"give {ceil(SHOWN / alpha)} or more"
+            )
         return self
 
     def seeds_of(self, tier: Tier) -> tuple[int, ...]:

@@ -31,6 +31,7 @@ class TrainingJob:
     work: Path  # survives a kill; shared by the trainings of this director and recipe
     device: str
     init: Path | None = None  # the adapter file to start from
+    init_learned: frozenset[str] = frozenset()  # ids of the stills that it has learned
     previews: Previews | None = None
     preview_aspect: float = 1.0
     processes: int = 1
@@ -45,6 +46,11 @@ class TrainingJob:
             base_fingerprint=self.base_fingerprint,
             init=hash_file(self.init) if self.init is not None else "",
         )
+
+    @property
+    def learned(self) -> frozenset[str]:
+        """Ids of the stills that the adapter learns, those of what it starts from among them."""
+        return self.init_learned | {row.still for row in self.latents if row.split == "train"}
 
     @property
     def training_prompts(self) -> Sequence[PromptRow]:

@@ -15,6 +15,7 @@ from PIL import Image
 from director_diffusion.adapters.files import save_adapter, scaled_weights
 from director_diffusion.adapters.injection import adapter_parameters, adapter_weights, set_adapter_weights
 from director_diffusion.progress import Progress
+from director_diffusion.stills.learned import write_learned
 from director_diffusion.tables import write_table
 from director_diffusion.training.acceleration import accelerated
 from director_diffusion.training.checkpoint import Checkpoints
@@ -51,7 +52,7 @@ def train_adapter(
     pick: Pick | None = None,
     stop: Stop = never,
 ) -> Trained:
-    """Train an adapter; writes its weights, `curve.parquet` and `training.json` to `out`.
+    """Train an adapter; writes its weights, `curve.parquet`, `learned.json` and `training.json` to `out`.
 
     Called again after a kill with an equal job, it goes on from the newest checkpoint and ends in the same bytes (on a
     CPU, of the same machine, versions and threads). Finished steps are never trained again. The averaged weights of the
@@ -147,6 +148,7 @@ def _finish(
         preview_seconds=drawing,
     )
     write_table(out / CURVE_FILE, CurvePoint, curve)
+    write_learned(out, {"adapter": job.learned})
     (out / RESULT_FILE).write_text(json.dumps(_lasting(result), indent=1) + "\n", encoding="utf-8")
     if result.trained_steps == recipe.steps:
         Checkpoints(job.work, job.identity).clear()

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from director_diffusion.hashing import hash_bytes, short
-from director_diffusion.sampling.canary import PICTURES
+from director_diffusion.sampling.prompts import CANARY_PICTURES
 from tests.tiny_project import TinyProject
 
 FIRST_CHECKPOINT, STEPS = 3, 6
@@ -47,7 +47,7 @@ MOMENTS = {  # what is there once a stage is at work, in the order of the stages
     "mini_lora/samples": "cache/images/*/*",
     "mini_lora/evaluation": lock_of("mini_lora/evaluation"),
 }
-BEFORE = {"mini_lora/samples": PICTURES}  # of the canary
+BEFORE = {"mini_lora/samples": CANARY_PICTURES}  # of the canary
 
 
 def assert_nothing_half_written_shows(project: TinyProject) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from director_diffusion.families import get_family
 from director_diffusion.latents.buckets import nearest
-from director_diffusion.sampling.canary import PICTURES
+from director_diffusion.sampling.prompts import CANARY_PICTURES
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, EvaluationPlan
 from pipelines.build import build_definitions
@@ -64,7 +64,9 @@ def test_what_was_trained_stays(made: TinyProject, project: TinyProject) -> None
     assert set(changed) <= {*changed[:5], "mini_lora/published_model"}
     new = Counter(name.split("/")[0] for name in set(project.items()) - set(made.items()))
     drawn = len(project.latest("mini_lora/release_samples", "nolan").table("samples.parquet", Sample))
-    assert new == {"images": drawn + PICTURES, "embeddings": 3 * drawn, "canary": 1}, "as three encoders see every arm"
+    assert new == {"images": drawn + CANARY_PICTURES, "embeddings": 3 * drawn, "canary": 1}, (
+        "as three encoders see every arm"
+    )
 
 
 def rows(project: TinyProject) -> list[Sample]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from director_diffusion.evaluation.earlier import Before
 from director_diffusion.evaluation.encoders.opened import Encoders, open_encoders
-from director_diffusion.evaluation.evaluate import Before, Material, evaluate
+from director_diffusion.evaluation.evaluate import Material, evaluate
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
@@ -140,7 +141,9 @@ class Bench:
         **more,
     ) -> Evaluation:
         """Evaluate into the folder `out`."""
-        material = Material(tuple(samples), DRAWING, more.pop("stills", self.stills), rivals or {}, before, **more)
+        stills = more.pop("stills", self.stills)
+        learned = more.pop("learned", {"adapter": {still.still for still in stills.train}})
+        material = Material(tuple(samples), learned, DRAWING, stills, rivals or {}, before, **more)
         out = self.folder / "out"
         out.mkdir(exist_ok=True)
         return evaluate(

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from director_diffusion.evaluation.claims import Evidence, Published, claims, reference_closeness
+from director_diffusion.evaluation.claims import Evidence, Published, claims
 from director_diffusion.evaluation.metrics.diversity import distances_by_prompt
 from director_diffusion.evaluation.verdict import judge
 from director_diffusion.specs import EvaluationPlan
@@ -20,7 +20,7 @@ def plan(**changes):
     return EvaluationPlan.model_validate(
         {
             "slug": "p",
-            "prompts": [{"text": f"prompt {i}", "subject": "s"} for i in range(4)],
+            "prompts": [{"text": f"prompt {i}", "subject": "s"} for i in range(36)],
             "embedder": {"model": "m", "source": SOURCE},
             "encoder": {"model": "m", "source": SOURCE},
             "style_by": "encoder",
@@ -42,6 +42,11 @@ def pictures(spread, seed, toward=OWN):
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
 
 
+def lead(drawn, rival=RIVAL):
+    """How much nearer pictures are to the director's own stills than to a rival's."""
+    return drawn.astype(np.float64) @ (OWN - rival)
+
+
 def grids(style=0.6, prompt=0.3, prompts=PROMPTS, seed=0, **others):
     """Scores of the adapter, beside others': a base at 0.4, one asked by name at 0.5, prompt fidelity 0.3 in both."""
     closeness = {"adapter": style, "base": 0.4, "base_in_style": 0.5, **others}
@@ -54,15 +59,15 @@ def grids(style=0.6, prompt=0.3, prompts=PROMPTS, seed=0, **others):
 
 def evidence(**changes):
     """Evidence for an adapter that keeps every margin."""
+    drawn = {"adapter": pictures(0.7, 0), "base": pictures(0.5, 1), "base_in_style": pictures(0.5, 2)}
     return Evidence(
         **{
             "grids": grids(),
-            "pictures": {"adapter": pictures(0.7, 0), "base": pictures(0.5, 1), "base_in_style": pictures(0.5, 2)},
+            "pictures": drawn,
             "reference": 0.7,
             "nearest": np.full((PROMPTS, SEEDS), 0.8),
             "threshold": 0.9,
-            "rivals": {"fincher": RIVAL},
-            "own": OWN,
+            "lead": {"fincher": lead(drawn["adapter"])},
             "published": None,
             **changes,
         }
@@ -87,10 +92,6 @@ def test_all_is_asked_in_order_and_holds_for_a_good_adapter():
 # style
 
 
-def test_the_reference_is_the_lower_quartile_of_the_training_stills_closeness():
-    assert reference_closeness(np.array([0.9, 0.5, 0.6, 0.7, 0.8])) == pytest.approx(0.6)
-
-
 def test_styles_bound_is_the_plans_share_of_the_way_to_the_directors_own_stills():
     found = asked(evidence())
     assert found["style_base"].bound == pytest.approx(0.25 * (0.7 - 0.4))
@@ -102,6 +103,20 @@ def test_no_way_is_left_where_an_arm_is_as_close_as_the_stills_are():
     found = asked(evidence(reference=0.45))
     assert found["style_base"].bound == pytest.approx(0.25 * 0.05)
     assert found["style_base_in_style"].bound == 0, "and better than it the adapter must be still"
+
+
+def test_the_bound_is_only_as_sure_as_the_prompts_that_it_is_estimated_from():
+    """An adapter that goes a little more than the plan's share of the way for every prompt, however far that is."""
+    arms = grids()["encoder"]
+    base = arms["base_in_style"] + 0.2 * np.random.default_rng(5).normal(size=(PROMPTS, 1))
+    along = base + 0.26 * (0.7 - base) + 0.001 * np.random.default_rng(6).normal(size=base.shape)
+    given = evidence(grids={**grids(), "encoder": {**arms, "base_in_style": base, "adapter": along}})
+    claim = asked(given)["style_base_in_style"]
+    assert claim.test.mean == pytest.approx(float((along - base).mean()))
+    assert answers(given)["style_base_in_style"] == "pass"
+    everywhere = {**arms, "base_in_style": base, "adapter": base + 0.28 * (0.7 - base.mean())}
+    noisy = asked(evidence(grids={**grids(), "encoder": everywhere}))["style_base_in_style"]
+    assert noisy.test.error > 0.005, "the same gain for all prompts, against a bound that hangs on which were asked"
 
 
 @pytest.mark.parametrize(("style", "outcome"), [(0.5, "fail"), (0.55, "undecided"), (0.6, "pass")])
@@ -170,23 +185,24 @@ def test_pictures_must_be_as_unlike_each_other_as_the_plans_share_of_the_bases()
 
 
 def test_an_adapter_nearer_to_another_director_fails():
-    arms = {**evidence().pictures, "adapter": pictures(0.5, 0, toward=RIVAL)}
-    assert answers(evidence(pictures=arms))["nearer_than_fincher"] == "fail"
+    given = evidence(lead={"fincher": lead(pictures(0.5, 0, toward=RIVAL))})
+    assert answers(given)["nearer_than_fincher"] == "fail"
 
 
 def test_one_in_the_middle_of_two_is_no_failure_and_no_pass_unless_it_leans_to_its_own():
     for lean, outcome in ((0.02, "pass"), (-0.02, "undecided")):
         middle = pictures(0.5, 0, toward=OWN + RIVAL)
         shift = lean - float(middle.reshape(-1, 8).mean(axis=0) @ (OWN - RIVAL))
-        arms = {**evidence().pictures, "adapter": middle + (shift / 2 * (OWN - RIVAL)).astype(np.float32)}
-        assert answers(evidence(pictures=arms))["nearer_than_fincher"] == outcome
+        shifted = middle + (shift / 2 * (OWN - RIVAL)).astype(np.float32)
+        assert answers(evidence(lead={"fincher": lead(shifted)}))["nearer_than_fincher"] == outcome
 
 
 def test_every_other_director_is_asked_about_and_none_without_any():
     rivals = {"villeneuve": RIVAL, "anderson": np.eye(8)[2], "fincher": np.eye(8)[3]}
-    found = [name for name in asked(evidence(rivals=rivals)) if name.startswith("nearer")]
+    leads = {slug: lead(pictures(0.5, 0), rival) for slug, rival in rivals.items()}
+    found = [name for name in asked(evidence(lead=leads)) if name.startswith("nearer")]
     assert found == ["nearer_than_anderson", "nearer_than_fincher", "nearer_than_villeneuve"]
-    assert not [name for name in asked(evidence(rivals={})) if name.startswith("nearer")]
+    assert not [name for name in asked(evidence(lead={})) if name.startswith("nearer")]
 
 
 # the version published before
@@ -219,3 +235,9 @@ def test_nor_may_prompts_be_followed_worse_than_by_it(prompt, outcome):
 def test_of_a_version_before_that_had_no_style_nothing_may_go():
     given = dataclasses.replace(evidence(), published=published(0.5, before=0.4))
     assert asked(given)["style_published"].bound == 0
+
+
+def test_where_style_cannot_be_compared_prompts_are_alone():
+    before = published(0.7)
+    given = dataclasses.replace(evidence(), published=Published({"prompt": before.grids["prompt"]}, 20))
+    assert [name for name in asked(given) if name.endswith("_published")] == ["prompt_published"]

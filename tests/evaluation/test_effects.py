@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from director_diffusion.evaluation.effects import by_still, paired_effects
+from director_diffusion.evaluation.effects import StillsSplit, by_still, paired_effects
 from director_diffusion.evaluation.metrics.similarity import closeness
 from director_diffusion.evaluation.statistics.bootstrap import mean_interval
 from director_diffusion.specs import EvaluationPlan
@@ -16,6 +16,7 @@ PLAN = EvaluationPlan.model_validate(
         "prompts": [{"text": f"prompt {i}", "subject": "s"} for i in range(PROMPTS)],
         "embedder": {"model": "m", "source": SOURCE},
         "encoder": {"model": "m", "source": SOURCE},
+        "margins": {"memorised": 0.5},
         "resamples": 1000,
         "confidence": 0.9,
         "bootstrap_seed": 5,
@@ -90,7 +91,7 @@ def test_the_choice_of_held_out_stills_has_an_error_of_its_own():
     stills = rng.normal(size=(7, 12)).astype(np.float32)
     pictures = {arm: rng.normal(size=(PROMPTS * SEEDS, 12)).astype(np.float32) for arm in ("base", "adapter")}
     grids = {"clip": {arm: closeness(rows, stills).reshape(PROMPTS, SEEDS) for arm, rows in pictures.items()}}
-    split = by_still(pictures, stills)
+    split = StillsSplit((by_still(pictures, stills),))
     found = effects(grids, splits={"clip": split}, others=("base",))["clip", "base", "all"]
     by_hand = [
         np.mean([a @ still for a in pictures["adapter"]]) - np.mean([b @ still for b in pictures["base"]])
@@ -99,3 +100,10 @@ def test_the_choice_of_held_out_stills_has_an_error_of_its_own():
     assert found.mean == pytest.approx(np.mean(by_hand), abs=1e-5)
     assert found.stills_error == pytest.approx(np.std(by_hand, ddof=1) / np.sqrt(7), rel=1e-4)
     assert found.detectable_over_stills == pytest.approx(2.8 * np.hypot(found.error, found.stills_error))
+
+
+def test_of_two_folds_the_error_is_that_of_their_mean():
+    rng = np.random.default_rng(7)
+    parts = [{arm: rng.normal(size=count) for arm in ("base", "adapter")} for count in (5, 9)]
+    errors = [StillsSplit((part,)).error("base") for part in parts]
+    assert StillsSplit(tuple(parts)).error("base") == pytest.approx(np.hypot(*errors) / 2)

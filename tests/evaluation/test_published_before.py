@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from director_diffusion.errors import StoreError
-from director_diffusion.evaluation.evaluate import Before
+from director_diffusion.evaluation.earlier import Before
 from director_diffusion.evaluation.published_before import (
     FILE,
     Entry,
@@ -18,6 +18,8 @@ from director_diffusion.evaluation.published_before import (
 from director_diffusion.evaluation.types import EFFECTS_FILE
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
+from director_diffusion.stills.learned import FILE as LEARNED_FILE
+from director_diffusion.stills.learned import write_learned
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.artifact import Manifest, describe_files, write_artifact
 from director_diffusion.tables import write_table
@@ -32,9 +34,16 @@ def bench(tmp_path_factory):
     return Bench(tmp_path_factory.mktemp("bench"))
 
 
+LEARNED = {"adapter": frozenset({"still-5", "still-6"})}
+
+
 def before(bench, colour, plan=PLAN):
     """An earlier version's pictures, other than this adapter's, for the plan's prompts and noise."""
-    return Before("ab" * 32, DRAWING, bench.draw(plan, arms=("adapter",), adapter=colour, salt=1))
+    return earlier(bench.draw(plan, arms=("adapter",), adapter=colour, salt=1))
+
+
+def earlier(samples, learned=LEARNED):
+    return Before("ab" * 32, DRAWING, tuple(samples), learned)
 
 
 def published_questions(evaluation):
@@ -63,28 +72,48 @@ def test_one_that_lost_the_style_is_refused_for_it(bench):
 def test_prompts_that_both_drew_from_the_same_noise_are_compared(bench):
     """Of ten, eight are left of the plan of that time; one seed was another then."""
     ten = before(bench, BLUE).samples
-    eight = Before("ab" * 32, DRAWING, ten[:8])
+    eight = earlier(ten[:8])
     samples = bench.draw(PLAN, **BASES, adapter=BLUE)
     found = bench.judge(PLAN, samples, before=eight)
     assert found.effect("clip", "published").n == 8
     assert found.effect("clip", "base").n == 10
     value = found.effect("clip", "published").mean
-    other = Before(
-        "ab" * 32, DRAWING, (*ten[:8], *bench.draw(plan_of(prompts=10, seeds=(5,)), arms=("adapter",), adapter=GREEN))
-    )
+    other = earlier((*ten[:8], *bench.draw(plan_of(prompts=10, seeds=(5,)), arms=("adapter",), adapter=GREEN)))
     assert bench.judge(PLAN, samples, before=other).effect("clip", "published").mean == value, (
         "other noise is not looked at"
     )
 
 
 def test_too_few_common_prompts_are_said_and_nothing_is_claimed(bench):
-    seven = Before("ab" * 32, DRAWING, before(bench, BLUE).samples[:7])
+    seven = earlier(before(bench, BLUE).samples[:7])
     found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=seven)
     assert published_questions(found) == {}
     assert found.published == ""
     assert [note for note in found.notes if "Version abababab" in note and "drew too few" in note]
     with pytest.raises(StopIteration):
         found.effect("clip", "published")
+
+
+def test_where_one_drew_more_seeds_the_common_ones_are_compared(bench):
+    two = plan_of(prompts=10, seeds=(0, 1))
+    samples = bench.draw(two, **BASES, adapter=BLUE)
+    found = bench.judge(two, samples, before=before(bench, BLUE))
+    assert (found.effect("clip", "published").n, found.effect("clip", "published").seeds) == (10, 1)
+    assert found.effect("clip", "base").seeds == 2
+    found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=BLUE), before=before(bench, BLUE, two))
+    assert found.effect("clip", "published").n == 10
+
+
+def test_stills_that_the_version_before_has_learned_compare_no_style(bench):
+    """It would be told nearer to them for having seen them."""
+    samples, pictures = bench.draw(PLAN, **BASES, adapter=RED), before(bench, BLUE).samples
+    held_out = [still.still for still in bench.stills.held_out]
+    found = bench.judge(PLAN, samples, before=earlier(pictures, {"adapter": frozenset(held_out[:2])}))
+    assert set(published_questions(found)) == {"prompt_published"}
+    assert [note for note in found.notes if "has learned stills that are held out now" in note]
+    found = bench.judge(PLAN, samples, before=earlier(pictures, {"adapter": frozenset(held_out[:1])}))
+    assert published_questions(found)["style_published"] == "fail"
+    assert [note for note in found.notes if "has learned 1 of the 3 stills" in note]
 
 
 def test_what_was_drawn_otherwise_is_not_compared(bench):
@@ -125,9 +154,11 @@ def test_a_damaged_note_is_named(bench, text):
 def test_the_newest_other_version_is_taken_with_its_adapters_pictures(bench, tmp_path):
     samples = bench.draw(PLAN, **BASES, adapter=BLUE)
     write_table(tmp_path / SAMPLES_FILE, Sample, samples)
+    write_learned(tmp_path, LEARNED)
     for key in ("k1", "k2"):
         bench.store.write(f"evaluations/{key}/{EFFECTS_FILE}", json.dumps({"drawing": f"as {key}"}).encode())
         bench.store.put(tmp_path / SAMPLES_FILE, f"evaluations/{key}/{SAMPLES_FILE}")
+        bench.store.put(tmp_path / LEARNED_FILE, f"evaluations/{key}/{LEARNED_FILE}")
     for version, key in (("a", "k1"), ("b", "k2"), ("c", "gone")):
         note_published(bench.store, "r", "nolan", entry(version, f"evaluations/{key}"))
 
@@ -141,9 +172,9 @@ def test_the_newest_other_version_is_taken_with_its_adapters_pictures(bench, tmp
     assert newest_but("x")[0] == "b", "of c, nothing is left to compare with"
     assert newest_but("b")[0] == "a", "a version is not compared with itself"
     _, out = newest_but("c")
-    assert {path.name for path in out.iterdir()} == {FILE, SAMPLES_FILE}
+    assert {path.name for path in out.iterdir()} == {FILE, SAMPLES_FILE, LEARNED_FILE}
     kept = before_of(artifact_of(bench.store, out))
-    assert kept == Before("b" * 64, "as k2", tuple(sample for sample in samples if sample.arm == "adapter"))
+    assert kept == Before("b" * 64, "as k2", tuple(one for one in samples if one.arm == "adapter"), LEARNED)
 
 
 def test_without_an_earlier_version_there_is_nothing_before(bench, tmp_path):

@@ -155,6 +155,7 @@ def evaluation(**outcomes):
         margins=Margins(style=0.1),
         prompts=24,
         seeds=(11, 12),
+        folds=1,
         held_out=7,
         reference=0.7,
         arms={"base": one, "base_in_style": one, "adapter": dataclasses.replace(one, vendi=5.0)},

@@ -71,7 +71,7 @@ PLAN = EvaluationPlan(
     seeds=(11,),
     embedder=Embedder(model="mini", source=FolderSource(kind="folder", folder="models/mini/embedder")),
     encoder=ImageEncoder(model="mini", source=FolderSource(kind="folder", folder="models/mini/style_encoder")),
-    margins=Margins(style=0.1, prompt=0.05),
+    margins=Margins(style=0.1, prompt=0.05, memorised=0.7),
 )
 JUDGED: tuple[Metric, ...] = ("prompt", "encoder")
 METRICS: tuple[Metric, ...] = (*JUDGED, "clip", "question", "colour", "luma", "contrast", "framing", "aesthetic")
@@ -160,6 +160,7 @@ def evaluation(outcome: Outcome = "pass") -> Evaluation:
         margins=PLAN.margins,
         prompts=4,
         seeds=(11,),
+        folds=1,
         held_out=2,
         reference=0.4,
         arms={arm: ArmSet(cmmd=1.5, vendi=3.25, distance=0.125) for arm in ARMS},

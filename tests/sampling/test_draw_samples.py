@@ -47,6 +47,7 @@ def plan(seeds=(0,), release_seeds=(), **sampling):
             "sampling": {"steps": 1, "batch_size": 3, **sampling},
             "embedder": {"model": "m", "source": {"kind": "folder", "folder": "models/mini/embedder"}},
             "encoder": {"model": "m", "source": {"kind": "folder", "folder": "models/mini/style_encoder"}},
+            "margins": {"memorised": 0.7},
         }
     )
 

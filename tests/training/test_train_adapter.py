@@ -20,6 +20,7 @@ from director_diffusion.families import get_family
 from director_diffusion.hashing import hash_folder
 from director_diffusion.processes import Flow
 from director_diffusion.progress import Silent
+from director_diffusion.stills.learned import decode_learned
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import read_table
 from director_diffusion.tensors import read_tensors
@@ -67,12 +68,14 @@ def learn(state: TrainingState, dataset: Dataset, steps: int, recipe: Any = RECI
 # --- what it leaves behind ---------------------------------------------------------------------------------------
 
 
-def test_a_training_from_rows_to_files(train: Train, tmp_path: Path, mini_base: Path) -> None:
+def test_a_training_from_rows_to_files(train: Train, dataset: Dataset, tmp_path: Path, mini_base: Path) -> None:
     before = hash_folder(mini_base)
     observations = Observations()
     result = train(progress=observations)
     out = tmp_path / "run" / "out"
-    assert sorted(path.name for path in out.iterdir()) == ["curve.parquet", WEIGHTS, "training.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["curve.parquet", "learned.json", WEIGHTS, "training.json"]
+    learned = frozenset(row.still for row in dataset.latents if row.split == "train")
+    assert decode_learned((out / "learned.json").read_bytes()) == {"adapter": learned}
     assert hash_folder(mini_base) == before
 
     assert [point.step for point in result.curve] == list(range(8))

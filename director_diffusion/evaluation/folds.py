@@ -1,0 +1,147 @@
+"""Folds: by which stills the adapter is judged, and whose pictures stand for it there.
+
+Belongs here: the one fold of a plan, or the two, and scores pooled over them.  With one, the adapter itself is judged
+by stills that it never saw.  With two, it has learned all stills; two adapters stand for it, each judged by the stills
+that it did not see, and only what takes no held-out stills is asked of the adapter itself.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from director_diffusion.errors import EvaluationError
+from director_diffusion.evaluation.effects import Grids, StillsSplit, by_still
+from director_diffusion.evaluation.metrics.distribution import cmmd
+from director_diffusion.evaluation.metrics.similarity import closeness
+from director_diffusion.evaluation.seen import Arm, Seen, Vectors, closeness_grids, picture_grids, stills_of
+from director_diffusion.evaluation.types import Metric
+from director_diffusion.sampling.rows import ARMS
+from director_diffusion.specs import Director
+from director_diffusion.stills.rows import Still
+from director_diffusion.stills.still_set import StillSet
+
+REFERENCE_QUANTILE = 0.25
+LEAST = 2  # stills that a closeness is measured to
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Stills that judge, and those that the adapter judged by them has learned."""
+
+    arm: str  # whose pictures are judged
+    held_out: tuple[Still, ...]
+    train: tuple[Still, ...]
+
+    def judged(self, arms: Mapping[str, Arm]) -> dict[str, Arm]:
+        """The three arms, this fold's adapter as the adapter."""
+        return {**{of: arms[of] for of in ARMS}, "adapter": arms[self.arm]}
+
+
+def folds_of(still_set: StillSet, director: Director) -> tuple[Fold, ...]:
+    """The one fold of the stills' own split.  Raises EvaluationError for fewer than two stills on either side."""
+    return (_checked(Fold("adapter", still_set.held_out, still_set.train), director),)
+
+
+def _checked(fold: Fold, director: Director) -> Fold:
+    if min(len(fold.held_out), len(fold.train)) < LEAST:
+        raise EvaluationError(
+            f"evaluation of {director.slug}",
+            f"there are {len(fold.held_out)} held-out and {len(fold.train)} training stills, where {LEAST} of each "
+            "are needed to measure style by",
+            "Raise stills.held_out_share in the director's file, or add stills of another film.",
+        )
+    return fold
+
+
+def check_unseen(folds: Sequence[Fold], learned: Mapping[str, Collection[str]], director: Director) -> None:
+    """Raise EvaluationError where an adapter has learned stills that are to judge it: they were split anew since."""
+    for fold in folds:
+        known = [still for still in fold.held_out if still.still in learned[fold.arm]]
+        if known:
+            raise EvaluationError(
+                f"evaluation of {director.slug}",
+                f"{len(known)} of {len(fold.held_out)} stills that are held out now were learned by the adapter, "
+                f"{known[0].film}/{known[0].name} among them",
+                "The stills were split anew since: materialize latents, prompt_embeddings, the adapter and its samples "
+                "again.",
+            )
+
+
+def learned_stills(folds: Sequence[Fold], still_set: StillSet) -> tuple[Still, ...]:
+    """What the adapter that is published has learned."""
+    return folds[0].train if len(folds) == 1 else still_set.kept
+
+
+def pooled_grids(arms: Mapping[str, Arm], folds: Sequence[Fold], seen: Seen) -> Grids:
+    """Every metric's scores by arm, (prompts, seeds): what takes stills averaged over folds."""
+    judged = [closeness_grids(fold.judged(arms), seen, fold.held_out) for fold in folds]
+    return picture_grids({of: arms[of] for of in ARMS}, seen) | averaged(judged)
+
+
+def averaged(found: Sequence[Grids]) -> dict[Metric, dict[str, NDArray[np.float64]]]:
+    """The mean over folds of each metric's grid of each arm."""
+    return {
+        metric: {of: np.mean([grids[metric][of] for grids in found], axis=0) for of in by_arm}
+        for metric, by_arm in found[0].items()
+    }
+
+
+def stills_splits(arms: Mapping[str, Arm], folds: Sequence[Fold], seen: Seen) -> dict[Metric, StillsSplit]:
+    """Each closeness taken apart by held-out still."""
+    vectors: dict[Metric, Vectors | None] = {
+        "clip": seen.embedder,
+        "encoder": seen.encoder,
+        "projection": seen.style_projection,
+    }
+    return {
+        metric: StillsSplit(
+            tuple(
+                by_still(
+                    {of: arm.rows(found) for of, arm in fold.judged(arms).items()}, stills_of(found, fold.held_out)
+                )
+                for fold in folds
+            )
+        )
+        for metric, found in vectors.items()
+        if found is not None
+    }
+
+
+def reference_closeness(folds: Sequence[Fold], vectors: Vectors) -> float:
+    """The closeness that a quarter of a fold's training stills stay below, to its held-out ones; mean over folds."""
+    return float(
+        np.mean(
+            [
+                np.quantile(
+                    closeness(stills_of(vectors, fold.train), stills_of(vectors, fold.held_out)), REFERENCE_QUANTILE
+                )
+                for fold in folds
+            ]
+        )
+    )
+
+
+def nearness(
+    arms: Mapping[str, Arm],
+    folds: Sequence[Fold],
+    vectors: Vectors,
+    director: str,
+    rivals: Mapping[str, NDArray[np.float64]],
+) -> dict[str, NDArray[np.float64]]:
+    """Closeness (prompts, seeds) of the adapter's pictures to each director's held-out stills, by director's slug."""
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for fold in folds:
+        pictures = arms[fold.arm].cube(vectors).astype(np.float64)
+        own = stills_of(vectors, fold.held_out).astype(np.float64).mean(axis=0)
+        for slug, mean in {director: own, **rivals}.items():
+            found.setdefault(slug, []).append(pictures @ mean)
+    return {slug: np.mean(grids, axis=0) for slug, grids in found.items()}
+
+
+def cmmd_of(of: str, arms: Mapping[str, Arm], folds: Sequence[Fold], vectors: Vectors) -> float:
+    """CMMD of an arm's pictures to the held-out stills, × 1000, mean over folds."""
+    return float(
+        np.mean([cmmd(fold.judged(arms)[of].rows(vectors), stills_of(vectors, fold.held_out)) for fold in folds])
+    )
