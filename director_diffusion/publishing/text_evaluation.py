@@ -139,9 +139,13 @@ def _memorisation(card: CardInputs) -> str:
     return f"""### Memorisation
 
 Of the adapter's pictures {memory.share:.1%} lie nearer to a training still than 99 % of training stills lie to each
-other (cosine {memory.threshold:.3f} by the {card.plan.memorised_by}); of held-out stills, which nothing can have
-copied, {memory.chance:.1%} do. The nearest picture reaches {memory.nearest:.3f}. A copy that is mirrored, cropped or
-recoloured may escape this look."""
+other (cosine {memory.threshold:.3f} by the {card.plan.memorised_by}); of held-out stills, which {_unable(card)}
+have copied, {memory.chance:.1%} do. The nearest picture reaches {memory.nearest:.3f}. A copy that is mirrored, cropped
+or recoloured may escape this look."""
+
+
+def _unable(card: CardInputs) -> str:
+    return "their fold's adapter cannot" if card.folds else "nothing can"
 
 
 def _confusion(card: CardInputs, file: str) -> str:

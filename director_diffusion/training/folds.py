@@ -13,6 +13,7 @@ from director_diffusion.errors import TrainingError
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.stills.rows import Split
+from director_diffusion.storage.artifact import Artifact
 from director_diffusion.tables import write_table
 from director_diffusion.training.job import OfFolds, TrainingJob
 
@@ -50,6 +51,13 @@ def write_learned(folder: Path, job: TrainingJob) -> None:
     """Write down what each still is to the adapter of a training."""
     splits: dict[str, Split] = {row.still: row.split for row in job.latents if row.split != "prior"}
     write_table(folder / LEARNED_FILE, Learned, [Learned(*one) for one in sorted(splits.items())])
+
+
+def read_learned(adapter: Artifact) -> dict[str, Split]:
+    """What each still was to an adapter, by still id; {} where the stills' own split held."""
+    if all(file.name != LEARNED_FILE for file in adapter.manifest.files):
+        return {}
+    return {row.still: row.split for row in adapter.table(LEARNED_FILE, Learned)}
 
 
 def _resplit(rows: Iterable[_Row], split: Mapping[str, Split]) -> tuple[_Row, ...]:

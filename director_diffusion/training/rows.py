@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 RESULT_FILE, CURVE_FILE = "training.json", "curve.parquet"
+ADAPTERS = ("adapter", "first_fold_adapter", "second_fold_adapter")
+"""Assets of a recipe that are trained, by their last names: what may go out, and what two folds judge the recipe by."""
 
 
 @dataclass(frozen=True)
