@@ -1,5 +1,6 @@
 """Two folds, for real: two adapters that each lack a fold's stills, a third that learned all, and their pictures."""
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -22,11 +23,20 @@ WEIGHTS = "pytorch_lora_weights.safetensors"
 FOLDS = ("mini_lora/first_fold_adapter", "mini_lora/second_fold_adapter")
 
 
-@pytest.fixture
-def project(made: TinyProject, tmp_path: Path) -> TinyProject:
-    """What nolan has by one fold, where the plan now asks for two."""
-    project = made.copy(tmp_path / "project")
+@pytest.fixture(scope="module")
+def asked(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+    """What nolan has by one fold, where the plan now asks for two; read it, or copy it."""
+    project = made.copy(tmp_path_factory.mktemp("asked") / "project")
     change(project.configs, "evaluations/mini", folds=2)
+    return project
+
+
+@pytest.fixture(scope="module")
+def folded(asked: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+    """The same when it was run as far as the samples; read it, or copy it."""
+    project = asked.copy(tmp_path_factory.mktemp("folded") / "project")
+    outcome = project.run("nolan", "--until", "samples")
+    assert outcome.code == 0, outcome.err
     return project
 
 
@@ -35,56 +45,71 @@ def learned(project: TinyProject, stage: str) -> dict[str, str]:
     return {one.still: one.split for one in project.latest(stage, "nolan").table(LEARNED_FILE, Learned)}
 
 
-def test_from_one_fold_to_two(project: TinyProject) -> None:
-    single = {stage: project.latest(stage, "nolan") for stage in ("mini_lora/adapter", "mini_lora/samples")}
-    drawn_before = {name for name in project.items() if name.startswith("images/")}
-    outcome = project.run("nolan", "--until", "samples")
-    assert outcome.code == 0, outcome.err
-
-    stills = [row for row in project.latest("stills", "nolan").table(STILLS_FILE, Still) if row.status == "kept"]
-    first, second = (learned(project, stage) for stage in FOLDS)
+def test_each_fold_lacks_its_stills_and_the_released_adapter_none(made: TinyProject, folded: TinyProject) -> None:
+    stills = [row for row in folded.latest("stills", "nolan").table(STILLS_FILE, Still) if row.status == "kept"]
+    first, second = (learned(folded, stage) for stage in FOLDS)
     assert first == {row.still: row.split for row in stills}
     assert second == second_fold(stills, 0.2)
     away = [{still for still, split in fold.items() if split != "train"} for fold in (first, second)]
     assert away[0]
     assert away[1]
     assert away[0].isdisjoint(away[1])
-    assert learned(project, "mini_lora/adapter") == dict.fromkeys(first, "train")
+    assert learned(folded, "mini_lora/adapter") == dict.fromkeys(first, "train")
+    paths = [folded.latest(stage, "nolan").path(WEIGHTS) for stage in (*FOLDS, "mini_lora/adapter")]
+    assert len({hash_file(path) for path in paths}) == 3
 
-    results = [project.latest(stage, "nolan").json("training.json") for stage in FOLDS]
-    alone = single["mini_lora/adapter"].json("training.json")
-    assert results[0] == alone, "the first fold is what the adapter was"
-    released = project.latest("mini_lora/adapter", "nolan").json("training.json")
+    results = [folded.latest(stage, "nolan").json("training.json") for stage in FOLDS]
+    assert results[0] == made.latest("mini_lora/adapter", "nolan").json("training.json"), "as one fold's adapter"
+    released = folded.latest("mini_lora/adapter", "nolan").json("training.json")
     steps = [result["chosen_step"] for result in results]
     assert released["chosen_by"] == f"folds: mean of steps {steps[0]} and {steps[1]}"
     assert min(steps) <= released["chosen_step"] <= max(steps)
     assert (released["train_stills"], released["held_out_stills"]) == (len(stills), 0)
-    assert newest_training(project.store, "mini_lora", "nolan") == released["training"], "nothing is picked of a fold"
+    assert newest_training(folded.store, "mini_lora", "nolan") == released["training"], "nothing is picked of a fold"
+    assert not list((folded.folder / "store" / "work").rglob("step-*")), "no checkpoint is left"
 
-    rows = project.latest("mini_lora/samples", "nolan").table("samples.parquet", Sample)
-    each = len(single["mini_lora/samples"].table("samples.parquet", Sample)) // len(ARMS)
+
+def test_the_folds_pictures_are_all_that_is_drawn_beside_the_adapters(made: TinyProject, folded: TinyProject) -> None:
+    rows = folded.latest("mini_lora/samples", "nolan").table("samples.parquet", Sample)
+    each = len(made.latest("mini_lora/samples", "nolan").table("samples.parquet", Sample)) // len(ARMS)
     assert Counter(row.arm for row in rows) == dict.fromkeys((*ARMS, *FOLD_ARMS), each)
-    new = {name for name in project.items() if name.startswith("images/")} - drawn_before
-    assert len(new) == 2 * each, "bases and the first fold, which is the adapter from before, are drawn already"
-    assert not (project.folder / "store" / "work" / "trainings").exists() or not list(
-        (project.folder / "store" / "work" / "trainings").rglob("step-*")
-    )
+    new = {name for name in set(folded.items()) - set(made.items()) if name.startswith("images/")}
+    assert len(new) == 2 * each, "the bases' are there, and so are the first fold's: it is the adapter from before"
 
-    again = project.run("nolan", "--until", "samples")
-    assert again.code == 0, again.err
+
+def test_what_was_made_by_one_fold_is_found_again(made: TinyProject, folded: TinyProject, tmp_path: Path) -> None:
+    project = folded.copy(tmp_path / "project")
     change(project.configs, "evaluations/mini", folds=1)
     back = project.run("nolan", "--until", "samples")
     assert back.code == 0, back.err
-    for stage, artifact in single.items():
-        assert project.latest(stage, "nolan").folder == artifact.folder, "one fold finds what it had"
+    for stage in ("mini_lora/adapter", "mini_lora/samples"):
+        assert project.latest(stage, "nolan").folder == made.latest(stage, "nolan").folder
 
 
-def test_folds_of_other_stills_do_not_choose_a_step(project: TinyProject) -> None:
+def test_a_released_adapter_may_be_picked_of_and_a_still_is_traced_to_it(folded: TinyProject, tmp_path: Path) -> None:
+    project = folded.copy(tmp_path / "project")
+    listed = project.director("pick", "nolan")
+    assert "loss of learned stills" in listed.out
+    assert "least" not in listed.out
+    chosen = project.latest("mini_lora/adapter", "nolan").json("training.json")["chosen_step"]
+    other = 9 - chosen  # of steps 3 and 6
+    assert project.director("pick", "nolan", "--step", str(other), "--who", "ann").code == 0
+    outcome = project.run("nolan", "--until", "adapter")
+    assert outcome.code == 0, outcome.err
+    result = project.latest("mini_lora/adapter", "nolan").json("training.json")
+    assert (result["chosen_step"], result["chosen_by"]) == (other, "ann")
+
+    held_out = next(still for still, split in learned(project, FOLDS[0]).items() if split == "held_out")
+    told = json.loads(project.director("trace", held_out, "--json").out)
+    splits = {use["asset"]: use["split"] for use in told["uses"] if use["latest"]}
+    assert splits["mini_lora/adapter"] == splits[FOLDS[1]] == "train"
+    assert splits[FOLDS[0]] == "held_out"
+
+
+def test_folds_of_other_captions_choose_no_step(folded: TinyProject, tmp_path: Path) -> None:
     """A caption edited between the folds and the release: what chose the step is no more what is trained."""
-    assert project.run("nolan", "--until", "second_fold_adapter").code == 0
-    assert project.run("nolan", "--until", "first_fold_adapter").code == 0
-    film = next(path for path in sorted(project.stills("nolan").iterdir()) if path.is_dir())
-    still = next(iter(sorted(film.glob("*.jpg"))))
+    project = folded.copy(tmp_path / "project")
+    still = sorted(project.stills("nolan").glob("*/*.jpg"))[0]
     still.with_suffix(".txt").write_text("a red house")
     definitions = build_definitions(read_surroundings(surroundings_of(project.folder)))
     assert project.run("nolan", "--until", "prompt_embeddings").code == 0
@@ -101,11 +126,12 @@ def test_folds_of_other_stills_do_not_choose_a_step(project: TinyProject) -> Non
     assert "Materialize mini_lora/first_fold_adapter and mini_lora/second_fold_adapter first." in told
 
 
-def test_stills_without_a_second_fold_are_told_before_anything_is_trained(project: TinyProject) -> None:
-    films = sorted(path for path in project.stills("nolan").iterdir() if path.is_dir())
-    for film in films[1:]:
+def test_stills_without_a_second_fold_are_told_before_anything_is_trained(asked: TinyProject, tmp_path: Path) -> None:
+    project = asked.copy(tmp_path / "project")
+    first, *others = sorted(path for path in project.stills("nolan").iterdir() if path.is_dir())
+    for film in others:
         shutil.rmtree(film)
-    for path in sorted(films[0].glob("*.jpg"))[4:]:
+    for path in sorted(first.glob("*.jpg"))[4:]:
         path.unlink()
     change(project.configs, "directors/nolan", stills={"min_distinct": 3})
     outcome = project.run("nolan", "--until", "adapter")
@@ -113,9 +139,3 @@ def test_stills_without_a_second_fold_are_told_before_anything_is_trained(projec
     assert "second fold: of 4 stills in 1 film(s)" in outcome.err
     assert "give the plan `folds: 1`" in outcome.err
     assert not project.store.names("assets/mini_lora/first_fold_adapter/nolan")
-
-
-def test_weights_are_three(project: TinyProject) -> None:
-    assert project.run("nolan", "--until", "adapter").code == 0
-    paths = [project.latest(stage, "nolan").path(WEIGHTS) for stage in (*FOLDS, "mini_lora/adapter")]
-    assert len({hash_file(path) for path in paths}) == 3
