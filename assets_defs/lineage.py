@@ -12,6 +12,7 @@ from assets_defs.base_model import base_model_asset
 from assets_defs.canary import canary_asset
 from assets_defs.captions import captions_asset
 from assets_defs.evaluation import evaluation_asset
+from assets_defs.fold_adapters import fold_adapter_assets
 from assets_defs.latents import latents_asset
 from assets_defs.model_card import model_card_asset
 from assets_defs.pick import pick_asset
@@ -50,7 +51,11 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
             assets.append(prior_asset(partitions, base, recipe, recipe.prior))
         assets += [
             pick_asset(partitions, recipe),
-            adapter_asset(partitions, base, recipe, plan),
+            *(
+                [adapter_asset(partitions, base, recipe, plan)]
+                if plan.folds == 1
+                else fold_adapter_assets(partitions, base, recipe, plan)
+            ),
             published_before_asset(partitions, recipe),
             *(samples_asset(partitions, base, recipe, plan, tier) for tier in TIERS),
             *(evaluation_asset(partitions, project, base, recipe, plan, tier) for tier in TIERS),

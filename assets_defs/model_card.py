@@ -6,6 +6,7 @@ Belongs here: gathering what the card tells.  Its words, metadata and files live
 import dagster as dg
 
 from assets_defs.common import director_of, models_of, of_recipe, same_making
+from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.evaluation.types import Evaluation
@@ -44,6 +45,7 @@ def model_card_asset(
             "evaluation": of_recipe(recipe, "release_evaluation"),
             "sign_off": of_recipe(recipe, "sign_off"),
         },
+        further=fold_inputs(recipe, plan),
         after=models_of(base.source, base.drawn_with.source),
         kinds={"markdown", "huggingface"},
     )
@@ -56,13 +58,16 @@ def model_card_asset(
         captions: Artifact,
         director: Artifact,
         sign_off: Artifact,
+        **further: Artifact,
     ) -> StageResult:
         """A Hub repository folder: card, weights, pictures, scores, provenance and licence; never a still."""
         from director_diffusion.packages import package_versions
         from director_diffusion.publishing.card import write_model_card
         from director_diffusion.publishing.inputs import (
             CardInputs,
+            as_learned,
             count_data,
+            fold_counts,
             grids_of,
             hashes_of,
             pictures_of,
@@ -75,6 +80,7 @@ def model_card_asset(
         again = f"{recipe.slug}/release_samples and {recipe.slug}/release_evaluation"
         same_making(samples, of_recipe(recipe, "adapter"), adapter, again=again)
         same_making(evaluation, of_recipe(recipe, "release_samples"), samples, again=again)
+        same_folds(recipe, adapter, further)
         person = director_of(director)
         drawn = samples.table(SAMPLES_FILE, Sample)
         rows, texts = stills.table(STILLS_FILE, Still), captions.table(CAPTIONS_FILE, Caption)
@@ -88,8 +94,9 @@ def model_card_asset(
             adapter=adapter.path(WEIGHTS),
             evaluation=Evaluation.read(evaluation.local_folder),
             sign_off=sign_off_for(signed_off, adapter_version(adapter.manifest)),
-            counts=count_data(rows, texts),
-            stills=hashes_of(rows, texts),
+            counts=count_data(as_learned(rows, adapter), texts),
+            stills=hashes_of(as_learned(rows, adapter), texts),
+            folds=tuple(fold_counts(as_learned(rows, fold)) for fold in folds_of(further).values()),
             training=training_of(adapter),
             grids=grids_of(drawn, run.store),
             pictures=pictures_of(drawn, run.store),

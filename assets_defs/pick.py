@@ -14,11 +14,11 @@ from resources.stage_run import StageResult, StageRun
 def pick_asset(partitions: dg.PartitionsDefinition, recipe: Recipe) -> dg.AssetsDefinition:
     @stage(partitions=partitions, prefix=recipe.slug, group=recipe.slug, version="1", kinds={"json"}, outside=True)
     def pick(run: StageRun) -> StageResult:
-        """Which step of the training a person chose over the held-out loss's, with who and why; mostly none."""
+        """Which step of the training a person chose over the training's own, with who and why; mostly none."""
         found = read_pick(run.store, recipe.slug, run.director)
         (run.out / FILE).write_text(encode_pick(found), encoding="utf-8")
         if found is None:
-            return run.result(facts={"picked": "nothing: the held-out loss chooses"})
+            return run.result(facts={"picked": "nothing: the training chooses"})
         return run.result(
             facts={"picked": f"step {found.step}", "strength": found.strength, "who": found.who, "why": found.why}
         )

@@ -3,17 +3,25 @@
 Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache live in `director_diffusion.sampling`.
 """
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from assets_defs.common import GPU, director_of, how_drawn, learned_of, models_of, of_recipe, same_making
+from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
 from director_diffusion.hashing import hash_file
+from director_diffusion.sampling.rows import Arm
 from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
 from director_diffusion.stills.learned import write_learned
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
+
+if TYPE_CHECKING:
+    from director_diffusion.sampling.draw import Worn
 
 
 def samples_name(tier: Tier) -> str:
@@ -34,35 +42,36 @@ def samples_asset(
         spec={**how_drawn(drawn_with, plan), "prompts": plan.prompts, "seeds": all_seeds},
         fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
         reads={"adapter": of_recipe(recipe, "adapter")},
-        further=_draft_of(recipe) if tier == "release" else None,
+        further=fold_inputs(recipe, plan) | (_draft_of(recipe) if tier == "release" else {}),
         after=models_of(drawn_with.source),
         pool=GPU,
         kinds={"pytorch", "diffusers"},
         fresh=True,
     )
-    def samples(run: StageRun, adapter: Artifact, director: Artifact, **draft: Artifact) -> StageResult:
-        """Images of three arms from the same noise: base, base "in the style of", and adapter."""
+    def samples(run: StageRun, adapter: Artifact, director: Artifact, **further: Artifact) -> StageResult:
+        """Images of all arms from the same noise: base, base "in the style of", adapter, and the folds' where asked."""
         from director_diffusion.sampling.draw import draw_samples
         from director_diffusion.sampling.grids import comparison_grid
 
-        models, weights = run.resources.models, adapter.path(WEIGHTS)
+        models = run.resources.models
+        same_folds(recipe, adapter, further)
+        adapters: dict[Arm, Artifact] = {"adapter": adapter, **folds_of(further)}
         person = director_of(director)
         asked = plan.asked_of(person)
         seeds = all_seeds
-        if draft:
+        if tier == "release":
             again = f"{recipe.slug}/samples and {recipe.slug}/evaluation"
-            same_making(draft["drawn"], of_recipe(recipe, "adapter"), adapter, again=again)
-            same_making(draft["judged"], of_recipe(recipe, "samples"), draft["drawn"], again=again)
-            if verdict_from(draft["judged"].json(VERDICT_FILE)).outcome == "fail":
+            same_making(further["drawn"], of_recipe(recipe, "adapter"), adapter, again=again)
+            same_making(further["judged"], of_recipe(recipe, "samples"), further["drawn"], again=again)
+            if verdict_from(further["judged"].json(VERDICT_FILE)).outcome == "fail":
                 seeds = plan.seeds  # no more pictures of what is refuted already
         rows = draw_samples(
             asked,
             drawn_with,
             person,
             models.base_folder(drawn_with),
-            weights,
+            _worn(adapters),
             seeds=seeds,
-            adapter_version=hash_file(weights),
             base_fingerprint=models.fingerprint(drawn_with.source),
             store=run.store,
             fresh=run.fresh,
@@ -70,7 +79,7 @@ def samples_asset(
             out=run.out,
             progress=run.progress,
         )
-        write_learned(run.out, {"adapter": learned_of(adapter)})
+        write_learned(run.out, {arm: learned_of(one) for arm, one in adapters.items()})
         return run.result(
             facts={"images": len(rows), "prompts": len(asked.prompts), "seeds": len(seeds)},
             pictures={"comparison": comparison_grid(rows, run.store)},
@@ -78,6 +87,12 @@ def samples_asset(
         )
 
     return samples
+
+
+def _worn(adapters: Mapping[Arm, Artifact]) -> "dict[Arm, Worn]":
+    from director_diffusion.sampling.draw import Worn
+
+    return {arm: Worn(path, hash_file(path)) for arm, one in adapters.items() for path in (one.path(WEIGHTS),)}
 
 
 def _draft_of(recipe: Recipe) -> dict[str, dg.AssetKey]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets_defs.reference_set import REFERENCE_SET
+from director_diffusion.training.rows import ADAPTERS
 from pipelines.jobs import PICK, ROOT_NAMES, SIGN_OFF
 
 
@@ -37,16 +38,16 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
     # again, nor a director without stills hold the others up: the next evaluation takes them as they are then.
     on_its_own = inputs_changed(but=[dg.AssetKey([REFERENCE_SET])])
 
-    def waiting_for_the_verdict(key: dg.AssetKey) -> dg.AutomationCondition:
-        """What is made of an adapter and of its verdict follows the verdict alone: an adapter comes long before it."""
-        earlier = {"release_samples": ("adapter", "samples"), "model_card": ("adapter", "release_samples")}
-        return inputs_changed(but=[dg.AssetKey([*key.path[:-1], name]) for name in earlier[key.path[-1]]])
+    def waiting_for_the_verdict(spec: dg.AssetSpec) -> dg.AutomationCondition:
+        """What is made of adapters and of their verdict follows the verdict alone: adapters come long before it."""
+        earlier = (*ADAPTERS, "samples" if spec.key.path[-1] == "release_samples" else "release_samples")
+        return inputs_changed(but=[dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in earlier])
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.key.path[-1] in (*ROOT_NAMES, PICK, SIGN_OFF):
             return spec
         if spec.key.path[-1] in ("release_samples", "model_card"):
-            return spec.replace_attributes(automation_condition=waiting_for_the_verdict(spec.key))
+            return spec.replace_attributes(automation_condition=waiting_for_the_verdict(spec))
         gathers = any(dep.asset_key.path == [REFERENCE_SET] for dep in spec.deps)
         return spec.replace_attributes(automation_condition=on_its_own if gathers else condition)
 

@@ -31,6 +31,7 @@ from director_diffusion.storage.artifact import (
     write_artifact,
 )
 from director_diffusion.tables import write_table
+from director_diffusion.training.folds import SPLIT_FILE, OwnSplit
 from director_diffusion.training.rows import RESULT_FILE, WEIGHTS
 
 RECIPE, BASE, DIRECTOR = "mini_lora", "mini", "nolan"
@@ -223,6 +224,27 @@ class Lineage:
             json_files={"publication.json": told},
         )
         return Published(version, adapter, draft, evaluation, card, publication, commit)
+
+    def fold_adapters(self, *, steps: tuple[int, int] = (3, 6)) -> dict[str, Artifact]:
+        """Both folds' adapters and the one of all stills, by name: still-0 is held out of the second."""
+        inputs = {name: each for name, each in self.dataset.items() if "/" in name or name in ("director", "stills")}
+        kept = [(still_id(n), split) for n, split in enumerate(SPLITS, self.first) if split != "rejected"]
+        learned = {
+            "first_fold_adapter": kept,
+            "second_fold_adapter": [(one, "held_out" if one == still_id(self.first) else "train") for one, _ in kept],
+            "adapter": [(one, "train") for one, _ in kept],
+        }
+        found: dict[str, Artifact] = {}
+        for number, (name, step) in enumerate(zip(learned, (*steps, sum(steps) // 2), strict=True)):
+            more = {f"{RECIPE}/{fold}": each for fold, each in found.items()} if name == "adapter" else {}
+            found[name] = self.make(
+                (RECIPE, name),
+                {**inputs, **more},
+                tables={SPLIT_FILE: [OwnSplit(*one) for one in learned[name]]},  # type: ignore[arg-type]
+                json_files={RESULT_FILE: {"training": f"{number}" * 16, "chosen_step": step, "strength": 1.0}},
+                files={WEIGHTS: tiny_weights(10 * step + number)},
+            )
+        return found
 
     def _judged(self, adapter: Artifact, version: str, tier: str, outcome: str, step: int) -> Artifact:
         """An evaluation of one tier, with a gathered reference set."""

@@ -55,7 +55,7 @@ def pool_of(setting: Setting, encoders: Encoders, director: str) -> Pool:
     arms = arms_of(drawn(setting, director, adapter, 0, setting.pool), plan, setting.pool, setting.directors[director])
     still_set = setting.still_set(director)
     samples = [sample for arm in arms.values() for sample in arm.flat]
-    folds = folds_of(still_set, setting.directors[director])
+    folds = folds_of(still_set, plan, setting.directors[director])
     seen = see(samples, still_set.held_out, still_set, encoders, setting.store, Silent())
     grids, style = pooled_grids(arms, folds, seen), style_metric(plan)
     (split,) = stills_splits(arms, folds, seen)[style].folds

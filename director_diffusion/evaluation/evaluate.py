@@ -42,7 +42,7 @@ from director_diffusion.evaluation.types import (
 )
 from director_diffusion.evaluation.verdict import decide, judge
 from director_diffusion.progress import Progress
-from director_diffusion.sampling.prompts import noise_seed, seeds_drawn
+from director_diffusion.sampling.prompts import arms_asked, noise_seed, seeds_drawn
 from director_diffusion.sampling.rows import ARMS, FILE, Sample
 from director_diffusion.specs import Director, EvaluationPlan, Tier
 from director_diffusion.stills.learned import write_learned
@@ -82,7 +82,7 @@ def evaluate(
     samples are not the tier's.
     """
     still_set, style = material.still_set, style_metric(plan)
-    folds = folds_of(still_set, director)
+    folds = folds_of(still_set, plan, director)
     check_unseen(folds, material.learned, director)
     train = learned_stills(folds, still_set)
     seeds = seeds_drawn(material.samples, plan, tier)
@@ -157,12 +157,13 @@ def arms_of(
         [(index, prompt.text, noise_seed(prompt.text, seed)) for seed in seeds]
         for index, prompt in enumerate(plan.prompts)
     ]
-    wanted = {(arm, *place) for arm in ARMS for row in asked for place in row}
+    drawn = arms_asked(plan)
+    wanted = {(arm, *place) for arm in drawn for row in asked for place in row}
     if wanted != by_place.keys() or len(samples) != len(wanted):
         raise EvaluationError(
             f"samples of {director.slug}", f"are not those of plan {plan.slug!r}", "Draw the plan's samples first."
         )
-    return {arm: Arm(tuple(tuple(by_place[arm, *place] for place in row) for row in asked)) for arm in ARMS}
+    return {arm: Arm(tuple(tuple(by_place[arm, *place] for place in row) for row in asked)) for arm in drawn}
 
 
 def _published(

@@ -6,7 +6,7 @@ that it did not see, and only what takes no held-out stills is asked of the adap
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,10 @@ from director_diffusion.evaluation.metrics.distribution import cmmd
 from director_diffusion.evaluation.metrics.similarity import closeness
 from director_diffusion.evaluation.seen import Arm, Seen, Vectors, closeness_grids, picture_grids, stills_of
 from director_diffusion.evaluation.types import Metric
-from director_diffusion.sampling.rows import ARMS
-from director_diffusion.specs import Director
+from director_diffusion.sampling.rows import ARMS, FOLD_ARMS
+from director_diffusion.specs import Director, EvaluationPlan
 from director_diffusion.stills.rows import Still
+from director_diffusion.stills.split import second_fold
 from director_diffusion.stills.still_set import StillSet
 
 REFERENCE_QUANTILE = 0.25
@@ -39,9 +40,20 @@ class Fold:
         return {**{of: arms[of] for of in ARMS}, "adapter": arms[self.arm]}
 
 
-def folds_of(still_set: StillSet, director: Director) -> tuple[Fold, ...]:
-    """The one fold of the stills' own split.  Raises EvaluationError for fewer than two stills on either side."""
-    return (_checked(Fold("adapter", still_set.held_out, still_set.train), director),)
+def folds_of(still_set: StillSet, plan: EvaluationPlan, director: Director) -> tuple[Fold, ...]:
+    """The one fold of the stills' own split, or the plan's two.
+
+    Raises EvaluationError for fewer than two stills on either side, StillsError where there are none for a second fold.
+    """
+    own = Fold("adapter", still_set.held_out, still_set.train)
+    if plan.folds == 1:
+        return (_checked(own, director),)
+    split = second_fold(still_set.rows, director.stills.held_out_share)
+    held_out, train = (
+        tuple(still for still in still_set.kept if split[still.still] == name) for name in ("held_out", "train")
+    )
+    first, second = FOLD_ARMS
+    return _checked(replace(own, arm=first), director), _checked(Fold(second, held_out, train), director)
 
 
 def _checked(fold: Fold, director: Director) -> Fold:

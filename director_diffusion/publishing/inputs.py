@@ -5,7 +5,7 @@ Belongs here: plain typed data and how it is drawn from the stages' tables.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -21,6 +21,7 @@ from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.stills.rows import Split, Still
 from director_diffusion.storage import Artifact, Store
+from director_diffusion.training.folds import read_split
 from director_diffusion.training.rows import CURVE_FILE, RESULT_FILE, CurvePoint
 from director_diffusion.training.rows import WEIGHTS as WEIGHTS
 
@@ -42,6 +43,15 @@ class DataCounts:
     captioned_by_person: int
     captioned_by_model: int
     uncaptioned: int  # trained on the trigger alone
+
+
+@dataclass(frozen=True)
+class FoldCounts:
+    """How much one of two folds learned, and by how much its style was judged."""
+
+    train: int
+    held_out: int
+    held_out_films: int  # of which no still was trained on
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ class Training:
 
     step: int  # the chosen one
     by: str  # who chose it
-    held_out_loss: float  # there
+    held_out_loss: float  # there; where the adapter learned all stills, of those that were watched
     base_held_out_loss: float  # at step 0
     curve: tuple[CurvePoint, ...]
 
@@ -106,6 +116,24 @@ class CardInputs:
     drawn_with_fingerprint: str  # of what the pictures were drawn with: the base, or its `sampled_with`
     versions: Mapping[str, str]  # of the inputs, by asset; `stills` is the hash of the data
     packages: Mapping[str, str]
+    folds: tuple[
+        FoldCounts, ...
+    ] = ()  # that style was judged by; none where stills were held out of the adapter itself
+
+
+def as_learned(stills: Iterable[Still], adapter: Artifact) -> list[Still]:
+    """The rows of the stills' table with the split that an adapter was trained by."""
+    learned = read_split(adapter)
+    return [
+        replace(still, split=learned.get(still.still, still.split)) if still.status == "kept" else still
+        for still in stills
+    ]
+
+
+def fold_counts(stills: Sequence[Still]) -> FoldCounts:
+    """Of a fold's own rows."""
+    counts = count_data(stills, ())
+    return FoldCounts(counts.train, counts.held_out, counts.held_out_films)
 
 
 def count_data(stills: Sequence[Still], captions: Sequence[Caption]) -> DataCounts:

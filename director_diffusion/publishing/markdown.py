@@ -24,3 +24,8 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def quoted(text: str) -> str:
     """As a block quotation."""
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
+def counted(count: int, thing: str) -> str:
+    """As "1 film" or "2 films"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -23,6 +23,7 @@ def provenance_of(card: CardInputs) -> dict[str, Any]:
             "licence": card.director.stills_licence,
             **asdict(card.counts),
             "hashes": [asdict(still) for still in card.stills],
+            **({"folds": [asdict(fold) for fold in card.folds]} if card.folds else {}),
         },
         "inputs": dict(sorted(card.versions.items())),
         "stages": [asdict(stage) for stage in card.stages],

@@ -59,10 +59,14 @@ def _comparison(card: CardInputs, grid_files: Sequence[str]) -> str:
     return f"""## What it does
 
 Rows share prompt, seed and initial noise; columns are the base, the base with "in the style of {card.director.name}"
-added to the prompt, and this adapter. The first prompts of the evaluation plan are shown, not the best
+added to the prompt, {_adapters(card)}. The first prompts of the evaluation plan are shown, not the best
 ones.{_drawn_with(card)}
 
 {shown}"""
+
+
+def _adapters(card: CardInputs) -> str:
+    return "this adapter, and the two of the folds that style was judged by" if card.folds else "and this adapter"
 
 
 def _grid(grid: Grid, file: str) -> str:

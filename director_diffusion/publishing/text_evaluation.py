@@ -11,7 +11,7 @@ from director_diffusion.evaluation.types import DISTANCES, METRIC_NAMES, Effect,
 from director_diffusion.publishing.inputs import CardInputs
 from director_diffusion.publishing.markdown import table
 from director_diffusion.publishing.metadata import PART_NAMES, judged_effects
-from director_diffusion.sampling.rows import ARMS
+from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Arm
 
 if TYPE_CHECKING:
     from director_diffusion.publishing.files import Files
@@ -20,6 +20,13 @@ _INTERVALS = {
     "studentised": "a studentised bootstrap over prompts, seeds within them",
     "student_t": "Student's t over prompts, nearly all of which came out equal",
     "point": "prompts that all came out equal",
+}
+_ARMS: dict[Arm, str] = {
+    "base": NAMES["base"],
+    "base_in_style": NAMES["base_in_style"],
+    "adapter": "the adapter",
+    "first_fold": "the first fold's adapter",
+    "second_fold": "the second fold's adapter",
 }
 _VOICES: dict[Metric, str] = {
     "clip": "another encoder's view of the same",
@@ -109,12 +116,12 @@ def _together(card: CardInputs) -> str:
     arms = card.evaluation.arms
     rows = [
         [
-            "the adapter" if arm == "adapter" else NAMES[arm],
+            _ARMS[arm],
             f"{arms[arm].cmmd:.3f}",
             f"{arms[arm].vendi:.2f}",
             f"{arms[arm].distance:.4f}",
         ]
-        for arm in ARMS
+        for arm in (*ARMS, *FOLD_ARMS)
         if arm in arms
     ]
     return f"""### All pictures of an arm together
@@ -132,9 +139,13 @@ def _memorisation(card: CardInputs) -> str:
     return f"""### Memorisation
 
 Of the adapter's pictures {memory.share:.1%} lie nearer to a training still than 99 % of training stills lie to each
-other (cosine {memory.threshold:.3f} by the {card.plan.memorised_by}); of held-out stills, which nothing can have
-copied, {memory.chance:.1%} do. The nearest picture reaches {memory.nearest:.3f}. A copy that is mirrored, cropped or
-recoloured may escape this look."""
+other (cosine {memory.threshold:.3f} by the {card.plan.memorised_by}); of held-out stills, which {_unable(card)}
+have copied, {memory.chance:.1%} do. The nearest picture reaches {memory.nearest:.3f}. A copy that is mirrored, cropped
+or recoloured may escape this look."""
+
+
+def _unable(card: CardInputs) -> str:
+    return "their fold's adapter cannot" if card.folds else "nothing can"
 
 
 def _confusion(card: CardInputs, file: str) -> str:

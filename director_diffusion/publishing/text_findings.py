@@ -5,7 +5,7 @@ Belongs here: words for outcomes and findings.  The numbers behind them are `tex
 
 from director_diffusion.evaluation.types import Effect, Evaluation, Outcome
 from director_diffusion.publishing.inputs import CardInputs
-from director_diffusion.publishing.markdown import plain
+from director_diffusion.publishing.markdown import counted, plain
 from director_diffusion.specs import Embedder, EvaluationPlan, ImageEncoder, StyleProjection
 
 _OUTCOMES: dict[Outcome, str] = {
@@ -23,7 +23,7 @@ def in_short(card: CardInputs) -> str:
     return "\n".join(
         f"- **{title}**: {words}"
         for title, words in (
-            ("Style", _style(evaluation)),
+            ("Style", _style(card)),
             ("Prompts", _prompts(evaluation)),
             ("Copies", _copies(evaluation)),
             ("Verdict", f"{evaluation.verdict.outcome}, over {_judged(evaluation)}; what that means stands below."),
@@ -47,15 +47,52 @@ def verdict_section(card: CardInputs) -> str:
 
 {reasons}{notes}
 
-**What it says.** It asks whether {encoder_named(plan)} finds the adapter's pictures closer to stills of this director,
-which nothing was trained on or chosen by, than the base's pictures for the same prompts and noise; whether they keep
-to their prompts within a margin; whether they are no copies of training stills; whether they are hardly less unlike
-each other than the base's{rivals}. Only a yes to all is a pass; p-values are corrected for their number (Holm), at
-{(1 - plan.confidence) / 2:.3g} on either side.
+{_which_stills(card)}
+
+**What it says.** It asks whether {encoder_named(plan)} finds {_whose_pictures(card)}, than
+the base's pictures for the same prompts and noise; whether the adapter's keep to their prompts within a margin; whether
+they are no copies of training stills; whether they are hardly less unlike each other than the base's{rivals}. Only a
+yes to all is a pass; p-values are corrected for their number (Holm), at {(1 - plan.confidence) / 2:.3g} on either side.
 
 **What it does not say.** That people would prefer these pictures, that they are free of flaws, or that a director's
 style is what the encoder sees. Such encoders mix style with content and framing, which is why arms are compared on
 equal prompts only."""
+
+
+def _which_stills(card: CardInputs) -> str:
+    """By which stills style was measured, who never saw them, and how far that speaks of others."""
+    counts = card.counts
+    if card.folds:
+        first, second = (_away(fold.held_out, fold.held_out_films) for fold in card.folds)
+        words = f"""The published adapter learned all {counts.train} stills, so that none are left to measure its own
+style by. Two other adapters of the same recipe stand in for it, each measured by closeness to stills that it never saw:
+the first by {first}; the second by {second}. The
+published one itself was judged by fidelity to prompts, by copies and by diversity alone."""
+    else:
+        away = _away(counts.held_out, counts.held_out_films)
+        words = f"The adapter's style is measured by {away}; no training step saw these."
+    return f"**By which stills.** {words}{_power(card.evaluation)}"
+
+
+def _away(stills: int, films: int) -> str:
+    if films:
+        return f"{counted(stills, 'still')} of {counted(films, 'film')} of which it learned nothing"
+    return f"{counted(stills, 'still')} in clusters of similar ones, of films that it learned otherwise"
+
+
+def _power(evaluation: Evaluation) -> str:
+    effect = evaluation.effect(evaluation.style, "base_in_style")
+    if effect.detectable_over_stills is None:
+        return ""
+    return f"""
+Beside the base asked for the style by name, an effect of {effect.detectable:.3f} would be found over these stills, and
+one of {effect.detectable_over_stills:.3f} over other stills of the director too, each in four of five trials."""
+
+
+def _whose_pictures(card: CardInputs) -> str:
+    if card.folds:
+        return "two adapters' pictures closer to stills of this director that each of them never saw"
+    return "the adapter's pictures closer to stills of this director,\nwhich nothing was trained on or chosen by"
 
 
 def encoder_named(plan: EvaluationPlan) -> str:
@@ -82,12 +119,18 @@ def _judged(evaluation: Evaluation) -> str:
     return f"{evaluation.prompts} prompts, each from {seeds} seed(s), against {evaluation.held_out} held-out stills"
 
 
-def _style(evaluation: Evaluation) -> str:
+def _style(card: CardInputs) -> str:
+    evaluation = card.evaluation
     effect = evaluation.effect(evaluation.style, "base_in_style")
     way = _share_of_the_way(evaluation, effect)
+    held_out = (
+        "that were held out from two adapters of this recipe, which stand in for this one,"
+        if card.folds
+        else "that were held out from training"
+    )
     return (
-        f"closeness to stills of the director that were held out from training {_moved(effect)} beside the base that "
-        f"was asked for the style by name{way}."
+        f"closeness to stills of the director {held_out} {_moved(effect)} beside the base that was asked for the style "
+        f"by name{way}."
     )
 
 

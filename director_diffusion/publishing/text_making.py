@@ -3,14 +3,15 @@
 Belongs here: that section's words.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from director_diffusion.captions.prompt import build_instruction, join_prompt
-from director_diffusion.publishing.inputs import LOKR_WEIGHTS, WEIGHTS, CardInputs, DataCounts
-from director_diffusion.publishing.markdown import plain, table
+from director_diffusion.publishing.inputs import LOKR_WEIGHTS, WEIGHTS, CardInputs, DataCounts, FoldCounts
+from director_diffusion.publishing.markdown import counted, plain, table
 from director_diffusion.publishing.sign_offs import SHOWN
 from director_diffusion.specs import Adapter, Recipe
-from director_diffusion.training.header import HELD_OUT_LOSS, read_header
+from director_diffusion.training.header import FOLDS, HELD_OUT_LOSS, read_header
 
 if TYPE_CHECKING:
     from director_diffusion.adapters.export import ExportReport
@@ -23,11 +24,11 @@ def making_section(card: CardInputs, files: "Files", reduced: "ExportReport | No
     template = join_prompt(card.director.trigger, "{caption}")
     return f"""## How it was made
 
-![Loss while training and on stills held out from it, gradient norm and learning rate]({files.curve})
+![Loss while training and on stills {_seen(card)}, gradient norm and learning rate]({files.curve})
 
-- Data: {counts.stills} stills kept of {counts.stills + counts.rejected} files, from {_films(counts.films)}; their
-  content's hash is `{card.versions["stills"][:SHOWN]}`. The stills are not part of this repository.
-- Split: {_split(counts)}
+- Data: {counts.stills} stills kept of {counts.stills + counts.rejected} files, from {counted(counts.films, "film")};
+  their content's hash is `{card.versions["stills"][:SHOWN]}`. The stills are not part of this repository.
+- Split: {_split(counts, card.folds)}
 - Captions: people wrote {counts.captioned_by_person}, a vision-language model {counts.captioned_by_model};
   {counts.uncaptioned} stills stand under the trigger alone. A training prompt reads "{template}"; the model was asked:
   "{plain(build_instruction(card.director.captions))}"
@@ -35,7 +36,7 @@ def making_section(card: CardInputs, files: "Files", reduced: "ExportReport | No
 - Optimization: {recipe.optimizer.kind}, learning rate {recipe.optimizer.lr:g} ({recipe.schedule.kind}), {recipe.steps}
   steps of {recipe.batch_size * recipe.gradient_accumulation} stills, seed {recipe.seed}; caption dropout
   {recipe.caption_dropout:g}, moving average {recipe.ema_decay:g}.{_beside(recipe)}
-- Weights: {_choice(card)} The loss on stills held out for that choice is {training.held_out_loss:.4f} there; the base's
+- Weights: {_choice(card)} The loss on stills {_for_what(card)} is {training.held_out_loss:.4f} there; the base's
   is {training.base_held_out_loss:.4f}.
 
 {_stages(card)}
@@ -45,9 +46,23 @@ the hash of every still and caption, the whole recipe and plan, seeds, and the v
 reads it."""
 
 
-def _split(counts: DataCounts) -> str:
+def _seen(card: CardInputs) -> str:
+    return "that it learned too" if card.folds else "held out from it"
+
+
+def _for_what(card: CardInputs) -> str:
+    return "that it learned too, which tells breakage alone," if card.folds else "held out for that choice"
+
+
+def _split(counts: DataCounts, folds: Sequence[FoldCounts]) -> str:
+    if folds:
+        first, second = (f"{fold.train}, without {fold.held_out} for the verdict" for fold in folds)
+        return (
+            f"all {counts.train} stills are learned, none is held out. Two folds of the same recipe, which are not\n"
+            f"  published, chose the step: one learned {first}; the other {second}."
+        )
     apart = (
-        f"The held-out ones are of {_films(counts.held_out_films)} of which no still was trained on."
+        f"The held-out ones are of {counted(counts.held_out_films, 'film')} of which no still was trained on."
         if counts.held_out_films
         else "All films are trained on too: what is held out are clusters of similar stills."
     )
@@ -88,8 +103,11 @@ def _choice(card: CardInputs) -> str:
     after = f"the moving average after step {header['step']}"
     if header["chosen_by"] == HELD_OUT_LOSS:
         return f"{after}, chosen by held-out loss."
+    if header["chosen_by"] == FOLDS:
+        return f"{after}: the nearest that was kept to the {header['chosen_why']}, which two folds chose."
     why = f' ("{plain(header["chosen_why"])}")' if header["chosen_why"] else ""
-    return f"{after}, at strength {header['strength']}, picked by {plain(header['chosen_by'])}{why} over the loss's."
+    other = "folds'" if card.folds else "loss's"
+    return f"{after}, at strength {header['strength']}, picked by {plain(header['chosen_by'])}{why} over the {other}."
 
 
 def _adapter(spec: Adapter, reduced: "ExportReport | None") -> str:
@@ -104,7 +122,3 @@ def _adapter(spec: Adapter, reduced: "ExportReport | None") -> str:
         )
     notes = [*(["rank-stabilised"] if spec.rank_stabilised else []), *(["DoRA"] if spec.dora else [])]
     return ", ".join([f"LoRA of rank {spec.rank}", f"alpha {spec.alpha:g}", *notes])
-
-
-def _films(count: int) -> str:
-    return "1 film" if count == 1 else f"{count} films"

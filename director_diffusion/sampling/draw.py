@@ -18,8 +18,8 @@ from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.buckets import nearest
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
-from director_diffusion.sampling.prompts import arm_prompt, noise_seed
-from director_diffusion.sampling.rows import ARMS, DRAWING_VERSION, FILE, Arm, Sample
+from director_diffusion.sampling.prompts import arm_prompt, arms_asked, noise_seed
+from director_diffusion.sampling.rows import DRAWING_VERSION, FILE, Arm, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
@@ -34,6 +34,14 @@ class Sampler:
     height: int
     steps: int
     guidance: float
+
+
+@dataclass(frozen=True)
+class Worn:
+    """The adapter that an arm is drawn with: its file, and what says that file's content."""
+
+    path: Path
+    version: str
 
 
 class Wanted(Protocol):
@@ -71,10 +79,9 @@ def draw_samples(
     base: Base,
     director: Director,
     folder: Path,
-    adapter: Path,
+    adapters: Mapping[Arm, Worn],
     *,
     seeds: Sequence[int],
-    adapter_version: str,
     base_fingerprint: str,
     store: Store,
     fresh: str = "",
@@ -90,26 +97,29 @@ def draw_samples(
     what came out with the same bytes as before is told as before.
 
     `base` is what pictures are drawn with (`Base.drawn_with`), `folder` holds it in its family's layout and
-    `base_fingerprint` says its content; `adapter` is the adapter's file and `adapter_version` says its content.
-    Nothing is loaded where nothing is missing.
+    `base_fingerprint` says its content; `adapters` are those of the arms that have one.  Nothing is loaded where
+    nothing is missing.
 
-    Raises EvaluationError, before anything is drawn, for a prompt that the base would cut off, and for an adapter whose
-    file names another trigger than the director's.
+    Raises EvaluationError for an arm without its adapter, and, before anything is drawn, for a prompt that the base
+    would cut off and for an adapter whose file names another trigger than the director's.
     """
+    _check_arms(plan, adapters)
     sampler = plan_sampler(plan, base)
-    asked = {arm: _wanted(plan, seeds, arm, director) for arm in ARMS}
+    asked = {arm: _wanted(plan, seeds, arm, director) for arm in arms_asked(plan)}
 
     def check() -> None:
-        _check_lengths([one for arm in ARMS for one in asked[arm]], base, folder)
-        _check_trigger(adapter, director)
+        _check_lengths([one for wanted in asked.values() for one in wanted], base, folder)
+        for worn in adapters.values():
+            _check_trigger(worn.path, director)
 
     painter = _LazyPainter(base, folder, device, check)
     samples: list[Sample] = []
-    with progress.task("Drawing samples", len(ARMS) * len(plan.prompts) * len(seeds)) as task:
-        for arm in ARMS:
-            version = adapter_version if arm == "adapter" else ""
+    with progress.task("Drawing samples", len(asked) * len(plan.prompts) * len(seeds)) as task:
+        for arm in asked:
+            worn = adapters.get(arm)
+            version = worn.version if worn is not None else ""
             images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, fresh=fresh)
-            painter.use(adapter if arm == "adapter" else None)
+            painter.use(worn.path if worn is not None else None)
             for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
                 some = asked[arm][place :: len(seeds)]
                 draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task)
@@ -201,6 +211,17 @@ def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Dire
     ]
 
 
+def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, Worn]) -> None:
+    bare: tuple[Arm, ...] = ("base", "base_in_style")
+    asked = {arm for arm in arms_asked(plan) if arm not in bare}
+    if asked != adapters.keys():
+        raise EvaluationError(
+            f"plan {plan.slug}",
+            f"asks for adapters of {', '.join(sorted(asked))}, and there are some of {', '.join(sorted(adapters))}",
+            "Materialize samples again, with the plan that the adapters were trained by.",
+        )
+
+
 def _check_trigger(adapter: Path, director: Director) -> None:
     """Raise EvaluationError where the file was trained with another trigger.  One that names none is not of ours."""
     trained = read_header(adapter).get("trigger", director.trigger)
@@ -227,7 +248,13 @@ def _check_lengths(asked: Sequence[_Wanted], base: Base, folder: Path) -> None:
             )
 
 
-_ADDED: Mapping[Arm, str] = {"base": "", "base_in_style": "or the director's name, ", "adapter": "or the trigger, "}
+_ADDED: Mapping[Arm, str] = {
+    "base": "",
+    "base_in_style": "or the director's name, ",
+    "adapter": "or the trigger, ",
+    "first_fold": "or the trigger, ",
+    "second_fold": "or the trigger, ",
+}
 """What else of an arm's prompt can be shortened."""
 
 

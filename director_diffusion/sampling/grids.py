@@ -10,10 +10,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from director_diffusion.errors import EvaluationError
 from director_diffusion.sampling.images import open_sample
-from director_diffusion.sampling.rows import ARMS, Arm, Sample
+from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Arm, Sample
 from director_diffusion.storage import Store
 
-LABELS: dict[Arm, str] = {"base": "base", "base_in_style": "base, in the style of", "adapter": "adapter"}
+LABELS: dict[Arm, str] = {
+    "base": "base",
+    "base_in_style": "base, in the style of",
+    "adapter": "adapter",
+    "first_fold": "first fold's adapter",
+    "second_fold": "second fold's adapter",
+}
 CELL = 256  # pixels, width of a picture in the grid
 GAP = 8
 LINE = 16  # pixels, height of a line of text
@@ -30,11 +36,12 @@ def comparison_grid(samples: Sequence[Sample], store: Store, *, limit: int = 8) 
     if not prompts:
         raise EvaluationError("comparison grid", "there are no samples", "Draw the plan's samples first.")
     words = {index: next(one for key, one in first.items() if key[0] == index) for index in prompts}
-    cells = [[first.get((index, arm)) for arm in ARMS] for index in prompts]
+    arms = (*ARMS, *(arm for arm in FOLD_ARMS if any(one == arm for _, one in first)))
+    cells = [[first.get((index, arm)) for arm in arms] for index in prompts]
     return labelled_grid(
         [[None if sample is None else open_sample(store, sample) for sample in row] for row in cells],
         rows=[f"{words[index].prompt}  (seed {words[index].seed})" for index in prompts],
-        columns=[LABELS[arm] for arm in ARMS],
+        columns=[LABELS[arm] for arm in arms],
         width=CELL,
     )
 

@@ -7,16 +7,22 @@ from collections.abc import Sequence
 
 from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.hashing import hash_data
-from director_diffusion.sampling.rows import ARMS, Arm, Sample
+from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Arm, Sample
 from director_diffusion.specs import Director, EvaluationPlan, Tier
 
 CANARY_PICTURES = 4
 
 
+def arms_asked(plan: EvaluationPlan) -> tuple[Arm, ...]:
+    """The arms that a plan asks for, in the order of their rows."""
+    return ARMS if plan.folds == 1 else (*ARMS, *FOLD_ARMS)
+
+
 def arm_prompt(arm: Arm, text: str, director: Director) -> str:
     """The full prompt of an arm for a plan's `text`.
 
-    The base arms differ in whether the director is asked for by name; the adapter arm is prompted as it was trained.
+    The base arms differ in whether the director is asked for by name; those with an adapter are prompted as it was
+    trained.
     """
     if arm == "base":
         return text
@@ -41,5 +47,5 @@ def sung(plan: EvaluationPlan) -> tuple[tuple[str, int], ...]:
 
 def seeds_drawn(samples: Sequence[Sample], plan: EvaluationPlan, tier: Tier) -> tuple[int, ...]:
     """The plan's seeds that a tier's samples were drawn from: fewer where a draft's verdict left nothing to release."""
-    draft = len(ARMS) * len(plan.prompts) * len(plan.seeds)
+    draft = len(arms_asked(plan)) * len(plan.prompts) * len(plan.seeds)
     return plan.seeds if len(samples) == draft else plan.seeds_of(tier)

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Arm = Literal["base", "base_in_style", "adapter"]
+Arm = Literal["base", "base_in_style", "adapter", "first_fold", "second_fold"]
 FILE = "samples.parquet"
 DRAWING_VERSION = 1  # raise it when the same noise, prompt and weights would come out as other pixels
 ARMS: tuple[Arm, ...] = ("base", "base_in_style", "adapter")
+FOLD_ARMS: tuple[Arm, ...] = ("first_fold", "second_fold")
+"""Drawn beside the others where a plan asks for two folds, with adapters that each lack the stills of one."""
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,11 @@ class EvaluationPlan(Spec):
     release_seeds: tuple[int, ...] = Field(
         (), description="Further seeds of the release, which must pass before an adapter is published."
     )
+    folds: Literal[1, 2] = Field(
+        1,
+        description="1: the adapter never sees the held-out film. 2, for sets of 15 to 50 stills: two adapters are "
+        "trained and judged, each without another film, and the one that is published learns all stills.",
+    )
     sampling: Sampling = Sampling()
     previews: Previews | None = Field(None, description="None: nothing is drawn while an adapter is trained.")
     embedder: Embedder

@@ -5,13 +5,17 @@ similar stills stay together; where that would hold out more than half, clusters
 choice is by hash of names and contents, so it is the same on every machine, and a new still moves few others.  Of what
 is held out, a third (`validation`) chooses a training's step; the verdict is spoken over the rest alone.
 
+A plan may ask for two folds: the second holds out what the first has learned, by the same rules.
+
 Belongs here: that choice.  Does not: what is similar (`similarity`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from director_diffusion.errors import StillsError
 from director_diffusion.hashing import hash_bytes
+from director_diffusion.stills.rows import Split, Still
 from director_diffusion.stills.similarity import linked
 
 MIN_HELD_OUT = 2  # to judge by
@@ -65,6 +69,38 @@ def validation(stills: Sequence[Member], away: set[int]) -> set[int]:
         _units(range(len(members)), [hash_bytes(one.sha256.encode()) for one in members]), target, limit, MIN_VALIDATION
     )
     return {places[index] for index in chosen}
+
+
+def second_fold(stills: Sequence[Still], share: float) -> dict[str, Split]:
+    """The split of a second fold, by still id: near `share` of the kept stills away, that the first fold has learned.
+
+    `stills` are the rows of the stills' table.  Whole films that the first fold learned all of, where there are some;
+    else whole clusters of similar stills.  Never more than half.  Raises StillsError where there are too few of either.
+    """
+    kept = [still for still in stills if still.status == "kept"]
+    members = [Member(still.film, still.cluster, still.sha256) for still in kept]
+    first = {index for index, still in enumerate(kept) if still.split != "train"}
+    least = MIN_HELD_OUT + MIN_VALIDATION
+    target, limit = max(share * len(kept), float(least)), len(kept) / 2
+
+    def of(units: list[_Unit]) -> set[int]:
+        return _choose([unit for unit in units if first.isdisjoint(unit.members)], target, limit, least)
+
+    away = (of(_film_units(members)) or of(_cluster_units(members))) if first else set()
+    if not away:
+        raise StillsError(
+            "second fold",
+            f"of {len(kept)} stills in {len({still.film for still in kept})} film(s) the first fold holds {len(first)} "
+            f"out, and of the others neither whole films nor clusters of similar stills make up {least} or more and at "
+            "most half of all",
+            "Add stills of another film, lower stills.held_out_share in the director's file, or give the plan `folds: "
+            "1`.",
+        )
+    choosing = validation(members, away)
+    return {
+        still.still: "validation" if index in choosing else "held_out" if index in away else "train"
+        for index, still in enumerate(kept)
+    }
 
 
 def _choose(units: list[_Unit], target: float, limit: float, least: int) -> set[int]:

@@ -18,8 +18,8 @@ from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.given import Given
 from director_diffusion.tracing.known import Judgement, Stage, StillUsed, Trace
-from director_diffusion.tracing.tables import Rows, rows_of
-from director_diffusion.training.rows import RESULT_FILE
+from director_diffusion.tracing.tables import Rows, learned_by, rows_of
+from director_diffusion.training.rows import ADAPTERS, RESULT_FILE
 
 
 @dataclass
@@ -62,8 +62,9 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
     judgements = _judgements(given, after, lacking)
     if not judgements:
         lacking.said.append("No verdict on it is known.")
-    provenance = given.provenance or _provenance_of(after, lacking)
-    began = ancestry.input(adapter, "adapter") if adapter is not None else None
+    of_fold = adapter is not None and adapter.manifest.asset[-1] != ADAPTERS[0]  # what went out is another's
+    provenance = given.provenance or (None if of_fold else _provenance_of(after, lacking))
+    began = ancestry.input(adapter, adapter.manifest.asset[-1]) if adapter is not None else None
     return Trace(
         given=given.name,
         sha256=given.sha256,
@@ -81,7 +82,7 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
         recipe_spec=json.loads(given.says("recipe_spec") or "{}"),
         packages=json.loads(given.says("packages") or "null") or dict((provenance or {}).get("packages", {})),
         stages=tuple(_stage(artifact) for artifact in made_of.values() if artifact is not None),
-        stills=_stills(made_of, lacking),
+        stills=_stills(made_of, _learned(given, adapter), lacking),
         judgements=judgements,
         sign_offs=tuple(
             entry for entry in read_sign_offs(ancestry.store, recipe, director) if entry.adapter_version == version
@@ -91,7 +92,7 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
         publications=tuple(
             told
             for artifact in after
-            if artifact.manifest.asset[-1] == "published_model"
+            if artifact.manifest.asset[-1] == "published_model" and not of_fold
             if (told := lacking.json(artifact, PUBLICATION))
         ),
         releases=tuple(entry for entry in releases if entry.adapter_version == version),
@@ -113,7 +114,7 @@ def _adapter_of(given: Given, ancestry: Ancestry) -> Artifact | None:
         artifact
         for partition in ([given.says("director")] if given.says("director") else ancestry.partitions)
         for asset in ancestry.assets(partition)
-        if asset[-1] == "adapter"
+        if asset[-1] in ADAPTERS
         for artifact in ancestry.of(asset, partition)
     ]
     for version in given.versions:
@@ -142,7 +143,7 @@ def _made_of(
         return {name: lacking.unless(found, f"{name} that it learned from") for name, found in known.items()}
     found: dict[str, Artifact | None] = {"adapter": adapter}
     steps = {
-        "adapter": ("latents", "prompt_embeddings", "pick", "prior", "director"),
+        "adapter": ("latents", "prompt_embeddings", "pick", "prior", "director", *ADAPTERS[1:]),
         "latents": ("stills",),
         "prompt_embeddings": ("captions",),
         "stills": ("raw_stills",),
@@ -160,8 +161,20 @@ def _has(artifact: Artifact, ending: str) -> bool:
     return any(name.rsplit("/", 1)[-1] == ending for name in artifact.manifest.inputs)
 
 
-def _stills(made_of: Mapping[str, Artifact | None], lacking: _Lacking) -> tuple[StillUsed, ...]:
-    """A row for every still, by split and film; the latents' split where they are there, for they were trained on."""
+def _learned(given: Given, adapter: Artifact | None) -> Mapping[str, str]:
+    """What the adapter's own record, else its card's, says that each still was to it; {} where neither says it."""
+    if adapter is not None:
+        return learned_by(adapter) or {}
+    hashes = (given.provenance or {}).get("data", {}).get("hashes", ())
+    return {one["still"]: one["split"] for one in hashes}
+
+
+def _stills(
+    made_of: Mapping[str, Artifact | None], learned: Mapping[str, str], lacking: _Lacking
+) -> tuple[StillUsed, ...]:
+    """A row for every still, by split and film: the split that was `learned`, else that of the latents where they are
+    there, for they were trained on.
+    """
     tables = {name: _rows(made_of.get(name), lacking) for name in ("latents", "stills", "captions")}
     kept = {row["still"]: row for row in tables["stills"] if row.get("status", "kept") == "kept"}
     captions = {row["still"]: row for row in tables["captions"]}
@@ -169,7 +182,7 @@ def _stills(made_of: Mapping[str, Artifact | None], lacking: _Lacking) -> tuple[
     found = [
         StillUsed(
             still=row["still"],
-            split=row["split"],
+            split=learned.get(row["still"], row["split"]),
             film=row["film"],
             file=kept.get(row["still"], {}).get("name", ""),
             sha256=kept.get(row["still"], {}).get("sha256", ""),

@@ -14,7 +14,8 @@ from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import latest_artifact
-from director_diffusion.tracing.tables import TABLES, rows_of
+from director_diffusion.tracing.tables import TABLES, learned_by, rows_of
+from director_diffusion.training.rows import ADAPTERS
 
 LEAST_DIGITS = 12  # that name a still
 STRONGEST = ("train", "validation", "held_out")  # of several splits, which one counts
@@ -45,7 +46,7 @@ class Use:
     key: str
     split: str  # the still's in it, or in what it was made of
     latest: bool  # it is what readers see
-    adapter_version: str  # of an adapter; "" for all else
+    adapter_version: str  # of an adapter, those of folds among them; "" for all else
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,12 @@ def _split_in(
     if artifact.manifest.asset[-1] in TABLES:
         rows = [row for row in rows_of(artifact) or () if row["still"] in stills]
         return _strongest({row["split"] for row in rows}), {row["reference"] for row in rows if row.get("reference")}
-    inputs = (found for found in ancestry.inputs(artifact).values() if found is not None)
+    inputs = [found for found in ancestry.inputs(artifact).values() if found is not None]
+    if (learned := learned_by(artifact)) is not None:
+        # Its own word counts, and that of the adapter it began with; folds only chose its step.
+        began = (one for one in inputs if one.manifest.asset[-1] == artifact.manifest.asset[-1])
+        own = {learned[still] for still in stills if still in learned}
+        return _strongest(own | {splits[one.folder] for one in began if one.folder in splits}), set()
     found = {splits[one.folder] for one in inputs if one.folder in splits}
     if artifact.manifest.asset[-1] in OF_HELD_OUT:
         found &= {"held_out"}
@@ -162,7 +168,7 @@ def _use(artifact: Artifact, split: str) -> Use:
         key=manifest.key,
         split=split,
         latest=_is_latest(artifact),
-        adapter_version=adapter_version(manifest) if manifest.asset[-1] == "adapter" else "",
+        adapter_version=adapter_version(manifest) if manifest.asset[-1] in ADAPTERS else "",
     )
 
 

@@ -14,6 +14,7 @@ from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE
 from director_diffusion.storage import Artifact
+from director_diffusion.training.folds import SPLIT_FILE
 
 Rows = list[dict[str, Any]]
 
@@ -25,6 +26,19 @@ TABLES = {
     "prompt_embeddings": PROMPTS_FILE,
 }
 """Of assets that have a row for every still, by the asset's last name."""
+
+
+def learned_by(artifact: Artifact) -> dict[str, str] | None:
+    """What each still was to an adapter of folds, or of all stills, by still id, as it wrote down itself; None where it
+    wrote nothing, since the stills' own split held, or where that is lost.
+    """
+    if all(file.name != SPLIT_FILE for file in artifact.manifest.files):
+        return None
+    try:
+        with artifact.store.local_copy(f"{artifact.folder}/{SPLIT_FILE}") as path:
+            return {row["still"]: row["split"] for row in pq.read_table(path).to_pylist()}
+    except StoreError:
+        return None
 
 
 def rows_of(artifact: Artifact) -> Rows | None:

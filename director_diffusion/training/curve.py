@@ -37,7 +37,9 @@ class _Pending:
 class Curve:
     """The points so far."""
 
-    def __init__(self, progress: Progress):
+    def __init__(self, progress: Progress, *, watched: bool = False):
+        """`watched`: what is judged is learned too, so its loss tells of breakage and of nothing else."""
+        self._judged = "watched loss" if watched else "held-out loss"
         self._progress, self._points, self._pending = progress, list[CurvePoint](), list[_Pending]()
         self._newest: deque[tuple[float, float]] = deque(maxlen=READ_EVERY)  # loss and trivial loss
         self._stills: tuple[str, ...] = ()  # of the newest step that was read
@@ -86,12 +88,12 @@ class Curve:
         Raises TrainingError where it is not finite, or so far above the base's that these weights are broken.
         """
         if not math.isfinite(loss):
-            raise self._broken(step, "held-out loss is not finite")
+            raise self._broken(step, f"{self._judged} is not finite")
         if step and loss > EXPLODED * (base := base_held_out_loss(self._points)):
-            raise self._broken(step, f"the held-out loss has exploded: {loss:.3g}, {base:.3g} without the adapter")
+            raise self._broken(step, f"the {self._judged} has exploded: {loss:.3g}, {base:.3g} without the adapter")
         point = self._points.pop() if step else CurvePoint(0, None, None, None, None)
         self._points.append(dataclasses.replace(point, held_out_loss=loss))
-        self._progress.observe(step, {"held_out_loss": loss})
+        self._progress.observe(step, {self._judged.replace("-", "_").replace(" ", "_"): loss})
 
     def _check_explosion(self, step: int) -> None:
         """Over some steps, worse than no answer at all: it will not come back."""

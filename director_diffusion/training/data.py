@@ -3,7 +3,7 @@
 Belongs here: samples, and putting them together.  Which samples make up which batch is `batches`'.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -40,7 +40,7 @@ class Dataset:
     """What a training learns from and is judged on."""
 
     train: tuple[Sample, ...]
-    held_out: tuple[Sample, ...]
+    held_out: tuple[Sample, ...]  # of a training on all stills, those of `train` that are watched
     empty_prompt: Conditions
     prior: tuple[Sample, ...] = ()  # pictures by the bare base; none without prior preservation
 
@@ -88,10 +88,18 @@ class Drawn:
     conditions: Conditions
 
 
-def load_dataset(latents: Sequence[LatentRow], prompts: Sequence[PromptRow], store: Store, family: Family) -> Dataset:
+def load_dataset(
+    latents: Sequence[LatentRow],
+    prompts: Sequence[PromptRow],
+    store: Store,
+    family: Family,
+    *,
+    watched: Collection[str] = (),
+) -> Dataset:
     """Read posteriors and embeddings of the train, validation and prior pictures; the held-out ones judge, unseen.
 
-    Raises TrainingError where some are lacking.
+    `watched` are train stills that stand in for the validation ones, where nothing is held out.  Raises TrainingError
+    where some are lacking.
     """
     rows = [row for row in latents if row.split in ("train", "validation", "prior")]
     item_of = {row.still: row.item for row in prompts}
@@ -101,7 +109,7 @@ def load_dataset(latents: Sequence[LatentRow], prompts: Sequence[PromptRow], sto
     if "" not in item_of:
         raise TrainingError("the empty prompt", "has no embedding", "Materialize prompt_embeddings again.")
     for split, words in (("train", "to train on"), ("validation", "to choose its step by")):
-        if not any(row.split == split for row in rows):
+        if not any(row.split == split for row in rows) and not (split == "validation" and watched):
             raise TrainingError(
                 "stills", f"include none {words}", "Add stills of another film, or raise stills.held_out_share."
             )
@@ -115,7 +123,7 @@ def load_dataset(latents: Sequence[LatentRow], prompts: Sequence[PromptRow], sto
         samples[row.split].append(Sample(row.still, mean, std, embeddings[item_of[row.still]], sizes))
     return Dataset(
         train=tuple(samples["train"]),
-        held_out=tuple(samples["validation"]),
+        held_out=tuple(samples["validation"] or (sample for sample in samples["train"] if sample.still in watched)),
         empty_prompt=embeddings[item_of[""]],
         prior=tuple(samples["prior"]),
     )

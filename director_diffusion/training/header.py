@@ -18,7 +18,7 @@ from director_diffusion.training.job import TrainingJob
 if TYPE_CHECKING:
     from director_diffusion.training.choice import Choice
 
-HELD_OUT_LOSS = "held-out loss"  # who chose a step where no person did
+HELD_OUT_LOSS, FOLDS = "held-out loss", "folds"  # who chose a step where no person did
 DATA = ("latents", "sizes", "prompts")  # parts of a training's identity that are its data, splits among them
 
 

@@ -72,8 +72,11 @@ def training_identity(
     *,
     base_fingerprint: str,
     init: str = "",
+    watched: Sequence[str] = (),
 ) -> Identity:
-    """Of a training on these rows; `init` is the hash of the adapter file that it starts from."""
+    """Of a training on these rows; `init` is the hash of the adapter file that it starts from, `watched` are stills
+    that are learned and judged by alike.
+    """
     seen = [row for row in latents if row.split != "held_out"]  # these judge, and no step knows them
     return Identity(
         {
@@ -89,6 +92,7 @@ def training_identity(
                 row.still: [row.original_width, row.original_height, row.crop_left, row.crop_top] for row in seen
             },
             "prompts": {row.still: row.reference for row in prompts if row.split != "held_out"},
+            **({"watched": list(watched)} if watched else {}),
         }
     )
 

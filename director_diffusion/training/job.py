@@ -17,6 +17,14 @@ from director_diffusion.training.identity import Identity, training_identity
 
 
 @dataclass(frozen=True)
+class OfFolds:
+    """What two folds leave to the training that learns all stills, so that none is left to choose its step by."""
+
+    steps: tuple[int, ...]  # that they chose
+    watched: tuple[str, ...]  # stills whose loss is told though they are learned
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """One director's training by one recipe."""
 
@@ -35,6 +43,8 @@ class TrainingJob:
     previews: Previews | None = None
     preview_aspect: float = 1.0
     processes: int = 1
+    pickable: bool = True  # whether a person may choose of its steps (`picks`)
+    folds: OfFolds | None = None  # None: stills are held out of this training itself
 
     @cached_property
     def identity(self) -> Identity:
@@ -45,12 +55,18 @@ class TrainingJob:
             self.recipe,
             base_fingerprint=self.base_fingerprint,
             init=hash_file(self.init) if self.init is not None else "",
+            watched=self.watched,
         )
 
     @property
     def learned(self) -> frozenset[str]:
         """Ids of the stills that the adapter learns, those of what it starts from among them."""
         return self.init_learned | {row.still for row in self.latents if row.split == "train"}
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Stills that are learned and watched; () where the held-out loss is of stills that are not learned."""
+        return self.folds.watched if self.folds is not None else ()
 
     @property
     def training_prompts(self) -> Sequence[PromptRow]:

@@ -56,7 +56,7 @@ def prepare(job: TrainingJob, accelerator: Accelerator) -> Prepared:
     """Load the base and the data, and put a new adapter (or the one to start from) into it."""
     recipe = job.recipe
     trainee = load_trainee(job.base, recipe, job.folder, accelerator)
-    data = load_dataset(job.latents, job.training_prompts, job.store, trainee.family)
+    data = load_dataset(job.latents, job.training_prompts, job.store, trainee.family, watched=job.watched)
     targets = trainee.family.target_modules(trainee.denoiser, recipe.adapter.targets)
     torch.manual_seed(generator("initial weights", recipe.seed).initial_seed())
     inject_adapter(trainee.denoiser, recipe.adapter, targets)
@@ -76,7 +76,7 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
     """
     trainee, recipe, accelerator = prepared.trainee, job.recipe, prepared.trainee.accelerator
     checkpoints = Checkpoints(job.work, job.identity)
-    state = TrainingState(trainee, recipe, progress)
+    state = TrainingState(trainee, recipe, progress, watched=bool(job.watched))
     found = checkpoints.newest()
     accelerator.wait_for_everyone()  # all have read it
     if found is not None and _is_kept(found, job):

@@ -16,8 +16,11 @@ from director_diffusion.training.rows import CurvePoint
 SMOOTHING = 0.9  # of the moving average drawn over the raw loss
 
 
-def curve_plot(curve: Sequence[CurvePoint], chosen: int, by: str) -> Image.Image:
-    """Training loss, also smoothed, held-out loss, gradient norm and learning rate; and the step that `by` chose."""
+def curve_plot(curve: Sequence[CurvePoint], chosen: int, by: str, *, watched: bool = False) -> Image.Image:
+    """Training loss, also smoothed, held-out loss, gradient norm and learning rate; and the step that `by` chose.
+
+    `watched`: the held-out loss is of stills that were learned too.
+    """
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     losses, norms = figure.subplots(1, 2)
@@ -26,8 +29,9 @@ def curve_plot(curve: Sequence[CurvePoint], chosen: int, by: str) -> Image.Image
     steps = [step for step, _ in trained]
     losses.plot(steps, [loss for _, loss in trained], color="#9ecae1", linewidth=0.8, label="training, each step")
     losses.plot(steps, _smoothed([loss for _, loss in trained]), color="#2171b5", linewidth=1.5, label="smoothed")
+    label = "watched (learned too)" if watched else "held out"
     held_out = [(point.step, point.held_out_loss) for point in curve if point.held_out_loss is not None]
-    losses.plot(*zip(*held_out, strict=True), "o-", color="#b2182b", markersize=3.5, linewidth=1.2, label="held out")
+    losses.plot(*zip(*held_out, strict=True), "o-", color="#b2182b", markersize=3.5, linewidth=1.2, label=label)
     losses.axvline(
         chosen,
         color="#b2182b",

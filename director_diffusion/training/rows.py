@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 RESULT_FILE, CURVE_FILE = "training.json", "curve.parquet"
+ADAPTERS = ("adapter", "first_fold_adapter", "second_fold_adapter")
+"""Assets of a recipe that are trained, by their last names: what may go out, and what two folds judge the recipe by."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class CurvePoint:
     lr: float | None
     loss: float | None  # mean over the step's samples, plus the weighted prior's where there is one
     grad_norm: float | None  # before clipping
-    held_out_loss: float | None  # of the averaged weights, at checkpoints
+    held_out_loss: float | None  # of the averaged weights, at checkpoints; on watched stills where none is held out
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,15 @@ class TrainingResult:
     steps: int  # of the recipe
     trained_steps: int  # fewer where a training was stopped and a person chose
     chosen_step: int
-    chosen_by: str  # "held-out loss", or who picked it
+    chosen_by: str  # "held-out loss", the folds with their steps, or who picked it
     strength: float
-    held_out_loss: float  # at the chosen step
+    held_out_loss: float  # at the chosen step; where no still was held out, on those that were learned and watched
     base_held_out_loss: float  # at step 0
     trainable_parameters: int
     adapted_linears: int
     train_stills: int
     held_out_stills: int
+    watched_stills: int  # of those learned; 0 where some are held out
     curve: tuple[CurvePoint, ...]
     reload: Reload
     pick_unused: str  # why a person's pick does not hold; "" where it does or there is none

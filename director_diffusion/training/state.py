@@ -25,9 +25,9 @@ from director_diffusion.training.trainee import Trainee
 class TrainingState:
     """A trainee with its optimizer, average and curve, after `step` optimizer steps."""
 
-    def __init__(self, trainee: Trainee, recipe: Recipe, progress: Progress):
+    def __init__(self, trainee: Trainee, recipe: Recipe, progress: Progress, *, watched: bool = False):
         self.trainee, self.step = trainee, 0
-        self.curve = Curve(progress)
+        self.curve = Curve(progress, watched=watched)
         self._recipe = recipe
         self._named = adapter_parameters(trainee.denoiser)
         self.parameters: list[nn.Parameter] = list(self._named.values())

@@ -19,10 +19,10 @@ from director_diffusion.stills.learned import write_learned
 from director_diffusion.tables import write_table
 from director_diffusion.training.acceleration import accelerated
 from director_diffusion.training.checkpoint import Checkpoints
-from director_diffusion.training.choice import Choice, by_held_out_loss, by_person
+from director_diffusion.training.choice import Choice, by_folds, by_held_out_loss, by_person
 from director_diffusion.training.curve import base_held_out_loss, held_out_at, judged_steps
 from director_diffusion.training.finished import FinishedSteps
-from director_diffusion.training.header import header_of_choice
+from director_diffusion.training.header import FOLDS, HELD_OUT_LOSS, header_of_choice
 from director_diffusion.training.identity import tell
 from director_diffusion.training.job import TrainingJob
 from director_diffusion.training.loop import Prepared, Spent, prepare, train_steps
@@ -56,14 +56,15 @@ def train_adapter(
 
     Called again after a kill with an equal job, it goes on from the newest checkpoint and ends in the same bytes (on a
     CPU, of the same machine, versions and threads). Finished steps are never trained again. The averaged weights of the
-    step that a person picked, else of that with the least held-out loss, become the adapter; `metadata` goes into its
-    header. Raises TrainingError for lacking stills, a loss that is not finite or explodes, or memory that ran out;
-    TrainingStopped where `stop` asked for it.
+    step that a person picked, else of that with the least held-out loss (or by the job's folds), become the adapter;
+    `metadata` goes into its header. Raises TrainingError for lacking stills, a loss that is not finite or explodes, or
+    memory that ran out; TrainingStopped where `stop` asked for it.
     """
     started = time.perf_counter()
     identity = job.identity
     finished = FinishedSteps(job.store, identity.short)
-    note_training(job.store, job.recipe.slug, job.director, identity.short)
+    if job.pickable:
+        note_training(job.store, job.recipe.slug, job.director, identity.short)
     for folder, differing in Checkpoints(job.work, identity).of_others().items():
         progress.note(f"The unfinished training {folder} is not continued: {tell(differing)}.")
     wanting = _is_wanting(job, finished, pick)
@@ -100,8 +101,12 @@ def _finish(
     """Choose the step, write its adapter and check the file."""
     recipe, trainee, steps = job.recipe, prepared.trainee, finished.steps()
     curve = finished.curve()
-    picked = by_person(pick, job.identity.short, steps) if pick is not None else None
-    choice = picked if isinstance(picked, Choice) else by_held_out_loss(curve)
+    instead = HELD_OUT_LOSS if job.folds is None else FOLDS
+    picked = by_person(pick, job.identity.short, steps, instead=instead) if pick is not None else None
+    if isinstance(picked, Choice):
+        choice = picked
+    else:
+        choice = by_held_out_loss(curve) if job.folds is None else by_folds(job.folds.steps, steps)
 
     def wear(step: int, strength: float) -> None:
         if stop():
@@ -138,7 +143,8 @@ def _finish(
         trainable_parameters=trainable,
         adapted_linears=len(prepared.targets),
         train_stills=len(prepared.data.train),
-        held_out_stills=len(prepared.data.held_out),
+        held_out_stills=0 if job.watched else len(prepared.data.held_out),
+        watched_stills=len(job.watched),
         curve=curve,
         reload=reload,
         pick_unused=picked if isinstance(picked, str) else "",
@@ -158,4 +164,6 @@ def _finish(
 def _lasting(result: TrainingResult) -> dict[str, int | float | str]:
     """What holds whenever and however often the training was run: no times, and no comparison of predictions."""
     passing = {"curve", "reload", "resumed_from", "pick_unused", "seconds", "training_seconds", "preview_seconds"}
+    if not result.watched_stills:
+        passing.add("watched_stills")
     return {field.name: getattr(result, field.name) for field in fields(result) if field.name not in passing}

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from director_diffusion.errors import SpecError, TrainingError
+from director_diffusion.training.header import FOLDS, HELD_OUT_LOSS
 from director_diffusion.training.picks import newest_training, read_pick, remove_pick, write_pick
 from director_diffusion.training.rows import CurvePoint, Pick
 from pipelines.cli.choices import choose_recipe
@@ -37,12 +38,13 @@ def pick_command(
     for word, value in (("--strength", strength), ("--who", who), ("--why", why)):
         if value is not None and step is None:
             raise SpecError(word, "is of a step", "Give --step too.")
+    plan = surroundings.catalog.evaluations[surroundings.project.evaluation]
     store = StoreResource(url=surroundings.store_url).get()
     if clear:
         if read_pick(store, recipe, director) is None:
             raise TrainingError(f"{director} by {recipe}", "has no pick", "There is nothing to clear.")
         remove_pick(store, recipe, director)
-        print(f"{director} by {recipe}: the held-out loss chooses again.")
+        print(f"{director} by {recipe}: the {HELD_OUT_LOSS if plan.folds == 1 else FOLDS} will choose again.")
         return look_at(surroundings, recipe, director, PICK)
 
     from director_diffusion.training.finished import FinishedSteps
@@ -55,7 +57,7 @@ def pick_command(
             f"{director} by {recipe}", "has no checkpoint yet", "Let it train to its first one (checkpoint_every)."
         )
     if step is None:
-        _list(finished.curve(), steps, training, read_pick(store, recipe, director))
+        _list(finished.curve(), steps, training, read_pick(store, recipe, director), watched=plan.folds == 2)
         return 0
     if step not in steps:
         raise TrainingError(
@@ -68,16 +70,18 @@ def pick_command(
     return look_at(surroundings, recipe, director, PICK)
 
 
-def _list(curve: tuple[CurvePoint, ...], steps: list[int], training: str, pick: Pick | None) -> None:
+def _list(curve: tuple[CurvePoint, ...], steps: list[int], training: str, pick: Pick | None, *, watched: bool) -> None:
+    """The steps there are; where they are `watched` by stills that were learned too, the least loss tells nothing."""
     from director_diffusion.training.choice import Choice, by_person
     from director_diffusion.training.curve import best_checkpoint
 
-    picked = by_person(pick, training, steps) if pick is not None else None
+    instead = FOLDS if watched else HELD_OUT_LOSS
+    picked = by_person(pick, training, steps, instead=instead) if pick is not None else None
     losses = {point.step: point.held_out_loss for point in curve}
     best, _ = best_checkpoint(curve)
-    table = Table("step", "held-out loss", "")
+    table = Table("step", "loss of learned stills" if watched else "held-out loss", "")
     for step in steps:
-        marks = ["least held-out loss"] if step == best else []
+        marks = ["least held-out loss"] if step == best and not watched else []
         if isinstance(picked, Choice) and picked.step == step:
             marks.append(f"picked by {picked.who} at strength {picked.strength:g}")
         table.add_row(str(step), f"{losses[step]:.5f}", escape(", ".join(marks)))

@@ -15,7 +15,7 @@ from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt, noise_seed
-from director_diffusion.sampling.rows import ARMS, Sample
+from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Sample
 from director_diffusion.specs import Captioner, Director, EvaluationPlan, FolderSource
 from director_diffusion.stills.rows import Still
 from director_diffusion.stills.still_set import StillSet
@@ -100,7 +100,7 @@ class Bench:
                     if arm == "adapter" and copies:
                         image = self.stills.open(copies.pop(0))
                     else:
-                        image = picture(colours[arm], [ARMS.index(arm), index, seed, salt])
+                        image = picture(colours[arm], [(*ARMS, *FOLD_ARMS).index(arm), index, seed, salt])
                     data = png_bytes(image)
                     name = f"cache/images/test/{hash_bytes(data)}.png"
                     self.store.write(name, data)

@@ -77,6 +77,36 @@ def test_what_a_recipe_asks_for_is_upstream_of_its_adapter(tmp_path: Path) -> No
     assert version("mini_more/prior") != before
 
 
+def test_two_folds_are_two_more_adapters_that_start_from_folds_themselves(tmp_path: Path) -> None:
+    configs = small_configs(tmp_path)
+    more = {**read(configs, "recipes/mini_lora"), "init_from": "mini_lora", "prior": {"pictures": 4}}
+    (configs / "recipes" / "mini_more.yaml").write_text(yaml.safe_dump(more))
+    change(configs, "projects/demo", recipes=["mini_lora", "mini_more"])
+
+    def graph() -> dg.AssetGraph:
+        return build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
+
+    def parents(name: str) -> set[str]:
+        return {key.to_user_string() for key in two.get(dg.AssetKey(name.split("/"))).parent_keys}
+
+    one = graph()
+    change(configs, "evaluations/mini", folds=2)
+    two = graph()
+    folds = [f"mini_more/{name}" for name in ("first_fold_adapter", "second_fold_adapter")]
+    plain = {"mini/latents", "mini/prompt_embeddings", "director", "mini_more/prior"}
+    for fold in folds:
+        assert parents(fold) == {*plain, "stills", fold.replace("more", "lora")}, (
+            "which does not know what it holds out"
+        )
+    assert parents("mini_more/adapter") == {*plain, *folds, "mini_more/pick", "mini_lora/adapter"}
+    for name in ("samples", "release_samples", "model_card"):
+        assert set(folds) <= parents(f"mini_more/{name}")
+    kept = one.get_all_asset_keys()
+    assert len(two.get_all_asset_keys() - kept) == 4
+    changed = {key.path[-1] for key in kept if one.get(key).code_version != two.get(key).code_version}
+    assert changed <= {"evaluation", "release_evaluation", "model_card"}
+
+
 def test_previews_are_drawn_again_where_the_plan_changes_them_and_judge_nothing(tmp_path: Path) -> None:
     configs = small_configs(tmp_path)
 

@@ -38,7 +38,15 @@ from director_diffusion.hashing import hash_bytes, hash_file
 from director_diffusion.packages import PACKAGES, package_versions
 from director_diffusion.publishing.card import check_repo, write_model_card
 from director_diffusion.publishing.files import LARGEST, files_of, shown
-from director_diffusion.publishing.inputs import CardInputs, count_data, grids_of, pictures_of, repo_id_of
+from director_diffusion.publishing.inputs import (
+    CardInputs,
+    count_data,
+    fold_counts,
+    grids_of,
+    hashes_of,
+    pictures_of,
+    repo_id_of,
+)
 from director_diffusion.publishing.licences import FLUX_DEV_NOTICE, terms_of
 from director_diffusion.publishing.metadata import card_data
 from director_diffusion.publishing.provenance import provenance_of
@@ -347,6 +355,45 @@ def test_the_card_tells_which_step_it_is_and_who_chose_it(tmp_path: Path) -> Non
     assert "It began with the adapter of `mini_less`." in more
     assert "24 pictures by the base itself" in more
     assert "prior preservation, weight 0.5" in more
+
+
+def test_the_card_says_by_which_stills_the_verdict_was_spoken(card: CardInputs) -> None:
+    verdict = words(written(card).split("## Verdict")[1].split("## Effects")[0])
+    assert "The adapter's style is measured by 2 stills of 1 film of which it learned nothing" in verdict
+    assert "over other stills of the director too, each in four of five trials" in verdict
+    one_film = replace(card, counts=replace(card.counts, held_out_films=0))
+    assert "2 stills in clusters of similar ones, of films that it learned otherwise" in words(written(one_film))
+
+
+def test_a_card_of_two_folds_says_what_each_adapter_was_judged_by(tmp_path: Path) -> None:
+    card = card_inputs(tmp_path)
+    chosen = {"chosen_by": "folds", "chosen_why": "mean of steps 40 and 120"}
+    save_file({"x": np.zeros(1, np.float32)}, card.adapter, {**HEADER, **chosen})
+    learned = [replace(one, split="train") if one.status == "kept" else one for one in STILLS]
+    second = [replace(one, split={"0": "held_out"}.get(one.still[-1], "train")) if one.status == "kept" else one
+              for one in STILLS]  # fmt: skip
+    card = replace(
+        card,
+        counts=count_data(learned, CAPTIONS),
+        stills=hashes_of(learned, CAPTIONS),
+        folds=(fold_counts(STILLS), fold_counts(second)),
+    )
+    text = words(written(card))
+    assert "a style learned from 7 stills" in text
+    assert "The published adapter learned all 7 stills, so that none are left to measure its own style by." in text
+    assert (
+        "the first by 2 stills of 1 film of which it learned nothing; the second by 1 still in clusters of similar ones"
+        in text
+    )
+    assert "was judged by fidelity to prompts, by copies and by diversity alone" in text
+    assert "finds two adapters' pictures closer to stills of this director that each of them never saw" in text
+    assert "all 7 stills are learned, none is held out" in text
+    assert "after step 80: the nearest that was kept to the mean of steps 40 and 120, which two folds chose." in text
+    assert "stills that it learned too, which tells breakage alone, is 0.4000 there" in text
+    assert "held out from it" not in text
+    told = provenance_of(card)["data"]
+    assert (told["train"], told["held_out"], len(told["folds"])) == (7, 0, 2)
+    assert {one["split"] for one in told["hashes"]} == {"train"}
 
 
 def test_the_usage_example_is_python_that_holds_the_trigger(card: CardInputs) -> None:

@@ -12,10 +12,10 @@ from director_diffusion.families import longest_count
 from director_diffusion.families.flux.drawing import FluxPainter
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.draw import draw_samples, image_cache, plan_sampler
+from director_diffusion.sampling.draw import Worn, draw_samples, image_cache, plan_sampler
 from director_diffusion.sampling.grids import comparison_grid
 from director_diffusion.sampling.prompts import arm_prompt, noise_seed, seeds_drawn
-from director_diffusion.sampling.rows import ARMS, Sample
+from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import Store
 from director_diffusion.tables import read_table
@@ -81,9 +81,7 @@ def sample(mini_base, make_adapter, store, tmp_path):
     def run(plan=plan(), director=director(), **changes):  # noqa: B008 — both are frozen
         settings = {
             "folder": mini_base,
-            "adapter": adapter,
             "seeds": plan.seeds,
-            "adapter_version": f"adapter of {director.slug}",
             "base_fingerprint": "mini",
             "store": store,
             "device": "cpu",
@@ -91,6 +89,8 @@ def sample(mini_base, make_adapter, store, tmp_path):
             "progress": Silent(),
         }
         base = BASE.model_copy(update={"max_prompt_tokens": changes.pop("max_prompt_tokens", BASE.max_prompt_tokens)})
+        worn = Worn(changes.pop("adapter", adapter), changes.pop("adapter_version", f"adapter of {director.slug}"))
+        settings["adapters"] = {"adapter": worn, **changes.pop("folds", {})}
         return draw_samples(plan, base, director, **(settings | changes))
 
     return run
@@ -312,3 +312,38 @@ def test_an_adapter_of_another_trigger_is_refused_before_anything_is_drawn(sampl
         sample(adapter=adapters["other"])
     assert drawn == []
     assert len(sample(adapter=adapters["same"])) == 3 * len(PROMPTS)
+
+
+# --- folds -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folds(make_adapter):
+    """Adapters of two folds."""
+    return {arm: Worn(make_adapter(seed=number), f"fold {number}") for number, arm in enumerate(FOLD_ARMS, start=5)}
+
+
+def two_folds(**changes):
+    return EvaluationPlan.model_validate({**plan(**changes).model_dump(), "folds": 2})
+
+
+def test_two_folds_are_two_more_arms_from_the_same_noise_and_prompts(sample, folds, drawn, store):
+    three = sample(plan(seeds=(0, 1)))
+    drawn.clear()
+    five = sample(two_folds(seeds=(0, 1)), folds=folds)
+    assert five[: len(three)] == three
+    assert len(drawn) == 2 * len(PROMPTS) * 2, "only the folds' own pictures"
+    asked = [(row.full_prompt, row.seed) for row in three if row.arm == "adapter"]
+    for arm in FOLD_ARMS:
+        assert [(row.full_prompt, row.seed) for row in five if row.arm == arm] == asked
+    assert len({row.sha256 for row in five}) == len(five), "each with its own weights"
+    assert seeds_drawn(five, two_folds(seeds=(0, 1)), "draft") == (0, 1)
+    assert seeds_drawn(five, two_folds(seeds=(0, 1), release_seeds=(2,)), "release") == (0, 1)
+    assert comparison_grid(five, store).width > comparison_grid(three, store).width
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_arms_and_adapters_must_fit_each_other(sample, folds, asked):
+    given = {} if asked == 2 else folds
+    with pytest.raises(EvaluationError, match="plan p: asks for adapters of adapter"):
+        sample(two_folds() if asked == 2 else plan(), folds=given)

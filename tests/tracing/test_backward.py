@@ -1,6 +1,7 @@
 """From an adapter back: by its file, by exports, by its repository; and what is said where the store lacks much."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -188,3 +189,45 @@ def test_a_trace_is_plain_data(store: Store, lineage: Lineage, tmp_path: Path) -
     published = lineage.publish(3)
     trace = of_file(store, copied(published.adapter.read(WEIGHTS), tmp_path / "a.safetensors"))
     assert json.loads(json.dumps(asdict(trace)))["provenance"]["adapter"]["sha256"] == published.version
+
+
+@pytest.mark.parametrize(
+    ("name", "held_out"), [("first_fold_adapter", {3}), ("second_fold_adapter", {0}), ("adapter", set())]
+)
+def test_what_an_adapter_of_folds_learned_is_its_own_word(
+    store: Store, lineage: Lineage, tmp_path: Path, name: str, held_out: set[int]
+) -> None:
+    adapters = lineage.fold_adapters()
+    trace = of_file(store, copied(adapters[name].read(WEIGHTS), tmp_path / "a.safetensors"))
+    splits = {still.still: still.split for still in trace.stills}
+    assert {number for number in range(5) if splits[still_id(number)] == "held_out"} == held_out
+    stages = {stage.asset for stage in trace.stages} & {f"{RECIPE}/{each}" for each in adapters}
+    assert stages == ({f"{RECIPE}/{each}" for each in adapters} if name == "adapter" else {f"{RECIPE}/{name}"})
+    assert trace.began_with == ""
+
+
+def test_a_folds_adapter_is_not_what_went_out(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    adapters = lineage.fold_adapters()
+    card = lineage.make(
+        (RECIPE, "model_card"),
+        {f"{RECIPE}/adapter": adapters["adapter"]},
+        json_files={"repo/provenance.json": {"a": 1}},
+    )
+    lineage.make((RECIPE, "published_model"), {f"{RECIPE}/model_card": card}, json_files={"publication.json": {"b": 1}})
+    released, fold = (
+        of_file(store, copied(adapters[name].read(WEIGHTS), tmp_path / name))
+        for name in ("adapter", "first_fold_adapter")
+    )
+    assert (len(released.publications), released.provenance) == (1, {"a": 1})
+    assert (fold.publications, fold.provenance) == ((), None)
+
+
+def test_without_the_adapter_its_card_says_what_it_learned(store: Store, lineage: Lineage, tmp_path: Path) -> None:
+    published = lineage.publish(3)
+    inputs = {name: each.version for name, each in lineage.dataset.items()}
+    hashes = [{"still": still_id(n), "sha256": raw_sha256(n), "split": "train", "caption": ""} for n in range(5)]
+    (tmp_path / WEIGHTS).write_bytes(published.adapter.read(WEIGHTS))
+    (tmp_path / "provenance.json").write_text(json.dumps({"inputs": inputs, "data": {"hashes": hashes}}))
+    shutil.rmtree(store.full(published.adapter.folder))
+    trace = trace_back(given_repository(tmp_path, "a repository"), Ancestry(store))
+    assert {still.split for still in trace.stills} == {"train"}

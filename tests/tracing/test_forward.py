@@ -9,6 +9,7 @@ from director_diffusion.releases.change import promote
 from director_diffusion.storage import Store
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.forward import StillTrace, trace_still
+from director_diffusion.training.folds import SPLIT_FILE, OwnSplit
 from director_diffusion.training.rows import WEIGHTS
 from tests.lineages import DIRECTOR, RECIPE, Lineage, picture, raw_sha256, still_id
 
@@ -130,3 +131,33 @@ def test_an_unknown_still_is_refused(store: Store, lineage: Lineage, given: str)
 def test_an_empty_store_knows_no_still(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is no still that"):
         traced(Store(str(tmp_path / "none")), "0" * 16)
+
+
+def test_adapters_of_folds_learned_what_they_say_and_the_released_one_all(store: Store, lineage: Lineage) -> None:
+    adapters = lineage.fold_adapters()
+    samples = {f"{RECIPE}/{name}": each for name, each in adapters.items()}
+    lineage.make((RECIPE, "samples"), samples, json_files={"of.json": 1})
+    after = {f"{RECIPE}/{name}" for name in adapters}
+    of_first = {use.asset: use.split for use in traced(store, still_id(3)).uses}
+    assert {of_first[f"{RECIPE}/{name}"] for name in ("adapter", "second_fold_adapter", "samples")} == {"train"}
+    assert of_first[f"{RECIPE}/first_fold_adapter"] == "held_out"
+    assert of_first["mini/latents"] == "held_out", "the stills' own split"
+    assert {use.asset for use in traced(store, still_id(3)).learned} == after - {f"{RECIPE}/first_fold_adapter"}
+    of_second = traced(store, still_id(0))
+    assert {use.asset for use in of_second.learned} == after - {f"{RECIPE}/second_fold_adapter"}
+    assert {use.asset for use in traced(store, still_id(1)).learned} == after
+    assert len({use.adapter_version for use in traced(store, still_id(1)).learned}) == 3
+
+
+def test_a_fold_that_began_with_one_that_learned_a_still_learned_it_too(store: Store, lineage: Lineage) -> None:
+    adapters = lineage.fold_adapters()
+    for name in ("first_fold_adapter", "second_fold_adapter"):
+        lineage.make(
+            ("mini_more", name),
+            {f"{RECIPE}/{name}": adapters[name], "mini/latents": lineage.dataset["mini/latents"]},
+            tables={SPLIT_FILE: [OwnSplit(still_id(0), "held_out"), OwnSplit(still_id(3), "held_out")]},
+            files={WEIGHTS: name.encode()},
+        )
+    assert "mini_more/first_fold_adapter" in {use.asset for use in traced(store, still_id(0)).learned}
+    assert "mini_more/second_fold_adapter" not in {use.asset for use in traced(store, still_id(0)).learned}
+    assert "mini_more/second_fold_adapter" in {use.asset for use in traced(store, still_id(3)).learned}

@@ -1,0 +1,160 @@
+"""Training stages: what the adapter and the adapters of folds have in common.
+
+Belongs here: their key, their job, and how a training is run and told.  The process, the loop and the file format live
+in `director_diffusion.training` and `director_diffusion.adapters`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, Literal
+
+import dagster as dg
+
+from assets_defs.common import GPU, director_of, drawing_spec, learned_of, models_of, of_base, of_recipe
+from director_diffusion.latents.rows import FILE as LATENTS_FILE
+from director_diffusion.latents.rows import LatentRow
+from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
+from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.specs import Base, EvaluationPlan, Recipe
+from director_diffusion.storage import Artifact
+from director_diffusion.training.checks import CHECKS, RELOADS
+from director_diffusion.training.identity import TRAINING_VERSION
+from director_diffusion.training.picks import FILE as PICK_FILE
+from director_diffusion.training.rows import WEIGHTS
+from resources.interrupts import interruptible
+from resources.stage import Body, stage
+from resources.stage_run import StageResult, StageRun
+
+if TYPE_CHECKING:
+    from director_diffusion.training.job import TrainingJob
+    from director_diffusion.training.rows import TrainingResult
+
+ADAPTER: Final = "adapter"
+AdapterName = Literal["adapter", "first_fold_adapter", "second_fold_adapter"]
+
+
+def training_stage(
+    partitions: dg.PartitionsDefinition,
+    base: Base,
+    recipe: Recipe,
+    plan: EvaluationPlan,
+    name: AdapterName,
+    *,
+    reads: Mapping[str, dg.AssetKey] | None = None,
+) -> Callable[[Body], dg.AssetsDefinition]:
+    """`@stage` of a training; one that starts from another recipe's reads its adapter of the same `name`, which learned
+    nothing that this one holds out."""
+    optional = {"init": dg.AssetKey([recipe.init_from, name])} if recipe.init_from else {}
+    if recipe.prior is not None:
+        optional["prior"] = of_recipe(recipe, "prior")
+    return stage(
+        partitions=partitions,
+        prefix=recipe.slug,
+        name=name,
+        group=recipe.slug,
+        version="3",
+        spec={
+            "training": TRAINING_VERSION,
+            "base": {"model_id": base.model_id, **drawing_spec(base)},
+            "recipe": recipe,
+            "previews": plan.previews if name == ADAPTER else None,  # draws them of what is trained already
+            "preview aspect": plan.sampling.aspect,
+        },
+        fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
+        reads={
+            "latents": of_base(base, "latents"),
+            "prompt_embeddings": of_base(base, "prompt_embeddings"),
+            "pick": of_recipe(recipe, "pick"),
+            **(reads or {}),
+        },
+        further=optional,
+        checks=CHECKS if name == ADAPTER else (RELOADS,),
+        after=models_of(base.source),
+        pool=GPU,
+        kinds={"pytorch", "peft", "safetensors"},
+    )
+
+
+def training_job(
+    run: StageRun,
+    base: Base,
+    recipe: Recipe,
+    plan: EvaluationPlan,
+    latents: Artifact,
+    prompt_embeddings: Artifact,
+    further: Mapping[str, Artifact],
+) -> "TrainingJob":
+    """The training on these stills by their own split; nothing of it is drawn but what a person may pick of."""
+    from director_diffusion.training.job import TrainingJob
+
+    models, prior = run.resources.models, [further["prior"]] if "prior" in further else []
+    pickable = run.context.asset_key.path[-1] == ADAPTER
+    return TrainingJob(
+        director=run.director,
+        latents=tuple(row for source in (latents, *prior) for row in source.table(LATENTS_FILE, LatentRow)),
+        prompts=tuple(row for source in (prompt_embeddings, *prior) for row in source.table(PROMPTS_FILE, PromptRow)),
+        base=base,
+        recipe=recipe,
+        folder=models.base_folder(base),
+        base_fingerprint=models.fingerprint(base.source),
+        store=run.store,
+        work=run.unfinished("trainings"),
+        device=run.resources.machine.device,
+        init=further["init"].path(WEIGHTS) if "init" in further else None,
+        init_learned=learned_of(further["init"]) if "init" in further else frozenset(),
+        previews=plan.previews if pickable else None,
+        preview_aspect=plan.sampling.aspect,
+        processes=run.resources.machine.training_processes,
+        pickable=pickable,
+    )
+
+
+def train(run: StageRun, job: "TrainingJob", director: Artifact, pick: Artifact | None = None) -> StageResult:
+    """Run a training, and describe what came of it."""
+    from director_diffusion.training.checks import judge, judge_reload
+    from director_diffusion.training.header import header_of
+    from director_diffusion.training.picks import decode_pick
+    from director_diffusion.training.plots import curve_plot
+    from director_diffusion.training.train import train_adapter
+
+    with interruptible() as stop:
+        trained = train_adapter(
+            job,
+            out=run.out,
+            metadata=header_of(job, director_of(director)),
+            progress=run.progress,
+            pick=decode_pick(pick.path(PICK_FILE).read_text(encoding="utf-8"), PICK_FILE) if pick is not None else None,
+            stop=stop,
+        )
+    result, watched = trained.result, bool(job.watched)
+    return run.result(
+        facts=_facts(result, watched),
+        pictures={
+            "training curve": curve_plot(result.curve, result.chosen_step, result.chosen_by, watched=watched),
+            **trained.pictures,
+        },
+        checks=judge(result) if job.pickable else [judge_reload(result.reload)],
+        references=trained.references,
+    )
+
+
+def _facts(result: "TrainingResult", watched: bool) -> dict[str, int | float | str]:
+    loss = "loss of watched stills, learned too" if watched else "held-out loss"
+    facts: dict[str, int | float | str] = {
+        "training": result.training,
+        "steps": result.steps,
+        "trained steps": result.trained_steps,
+        "chosen step": result.chosen_step,
+        "chosen by": result.chosen_by,
+        "strength": result.strength,
+        loss: result.held_out_loss,
+        f"{loss} of the base" if not watched else "their loss by the base": result.base_held_out_loss,
+        "trainable parameters": result.trainable_parameters,
+        "adapted linears": result.adapted_linears,
+    }
+    if result.training_seconds:
+        facts |= {
+            "seconds of training": round(result.training_seconds, 1),
+            "seconds of previews": round(result.preview_seconds, 1),
+            "previews' share of the time": round(result.preview_seconds / result.training_seconds, 4),
+        }
+    return facts
