@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from director_diffusion.evaluation.types import EFFECTS_FILE
 from director_diffusion.hashing import hash_file
 from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Sample
 from director_diffusion.stills.rows import STILLS_FILE, Still
@@ -33,9 +34,9 @@ def asked(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyPr
 
 @pytest.fixture(scope="module")
 def folded(asked: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
-    """The same when it was run as far as the samples; read it, or copy it."""
+    """The same when it was run; read it, or copy it."""
     project = asked.copy(tmp_path_factory.mktemp("folded") / "project")
-    outcome = project.run("nolan", "--until", "samples")
+    outcome = project.run("nolan")
     assert outcome.code == 0, outcome.err
     return project
 
@@ -73,8 +74,24 @@ def test_the_folds_pictures_are_all_that_is_drawn_beside_the_adapters(made: Tiny
     rows = folded.latest("mini_lora/samples", "nolan").table("samples.parquet", Sample)
     each = len(made.latest("mini_lora/samples", "nolan").table("samples.parquet", Sample)) // len(ARMS)
     assert Counter(row.arm for row in rows) == dict.fromkeys((*ARMS, *FOLD_ARMS), each)
-    new = {name for name in set(folded.items()) - set(made.items()) if name.startswith("images/")}
-    assert len(new) == 2 * each, "the bases' are there, and so are the first fold's: it is the adapter from before"
+    assert all(not row.reference or folded.store.exists(row.reference) for row in rows)
+    drawn = {row.reference for row in rows if row.arm in ("base", "base_in_style", "first_fold")}
+    assert {name.removeprefix("cache/") for name in drawn} <= set(made.items()), (
+        "the first fold's is the adapter of one"
+    )
+
+
+def test_the_verdict_is_spoken_over_both_folds_and_the_card_says_so(folded: TinyProject) -> None:
+    stills = folded.latest("stills", "nolan").table(STILLS_FILE, Still)
+    held_out = [sum(split == "held_out" for split in learned(folded, stage).values()) for stage in FOLDS]
+    found = folded.latest("mini_lora/release_evaluation", "nolan").json(EFFECTS_FILE)
+    assert (found["folds"], found["held_out"]) == (2, sum(held_out))
+    card = folded.latest("mini_lora/model_card", "nolan")
+    (readme,) = (file.name for file in card.manifest.files if file.name.endswith("README.md"))
+    words = " ".join(card.read(readme).decode().split())
+    kept = sum(row.status == "kept" for row in stills)
+    assert f"The published adapter learned all {kept} stills" in words
+    assert "over other stills of the director too, each in four of five trials" in words
 
 
 def test_what_was_made_by_one_fold_is_found_again(made: TinyProject, folded: TinyProject, tmp_path: Path) -> None:
@@ -100,7 +117,9 @@ def test_a_released_adapter_may_be_picked_of_and_a_still_is_traced_to_it(folded:
     assert (result["chosen_step"], result["chosen_by"]) == (other, "ann")
 
     held_out = next(still for still, split in learned(project, FOLDS[0]).items() if split == "held_out")
-    told = json.loads(project.director("trace", held_out, "--json").out)
+    traced = project.director("trace", held_out, "--json")
+    assert traced.code == 0, traced.err
+    told = json.loads(traced.out)
     splits = {use["asset"]: use["split"] for use in told["uses"] if use["latest"]}
     assert splits["mini_lora/adapter"] == splits[FOLDS[1]] == "train"
     assert splits[FOLDS[0]] == "held_out"
