@@ -100,7 +100,7 @@ def test_a_released_adapter_may_be_picked_of_and_a_still_is_traced_to_it(folded:
     assert (result["chosen_step"], result["chosen_by"]) == (other, "ann")
 
     held_out = next(still for still, split in learned(project, FOLDS[0]).items() if split == "held_out")
-    told = json.loads(project.director("trace", held_out, "--json").out)
+    told = json.loads(project.director("trace", "--still", held_out, "--json").out)
     splits = {use["asset"]: use["split"] for use in told["uses"] if use["latest"]}
     assert splits["mini_lora/adapter"] == splits[FOLDS[1]] == "train"
     assert splits[FOLDS[0]] == "held_out"
