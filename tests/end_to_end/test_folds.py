@@ -117,7 +117,7 @@ def test_a_released_adapter_may_be_picked_of_and_a_still_is_traced_to_it(folded:
     assert (result["chosen_step"], result["chosen_by"]) == (other, "ann")
 
     held_out = next(still for still, split in learned(project, FOLDS[0]).items() if split == "held_out")
-    traced = project.director("trace", held_out, "--json")
+    traced = project.director("trace", "--still", held_out, "--json")
     assert traced.code == 0, traced.err
     told = json.loads(traced.out)
     splits = {use["asset"]: use["split"] for use in told["uses"] if use["latest"]}

@@ -83,15 +83,13 @@ def test_two_folds_are_two_more_adapters_that_start_from_folds_themselves(tmp_pa
     (configs / "recipes" / "mini_more.yaml").write_text(yaml.safe_dump(more))
     change(configs, "projects/demo", recipes=["mini_lora", "mini_more"])
 
-    def graph() -> dg.AssetGraph:
-        return build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
+    one = build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
+    change(configs, "evaluations/mini", folds=2)
+    two = build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
 
     def parents(name: str) -> set[str]:
         return {key.to_user_string() for key in two.get(dg.AssetKey(name.split("/"))).parent_keys}
 
-    one = graph()
-    change(configs, "evaluations/mini", folds=2)
-    two = graph()
     folds = [f"mini_more/{name}" for name in ("first_fold_adapter", "second_fold_adapter")]
     plain = {"mini/latents", "mini/prompt_embeddings", "director", "mini_more/prior"}
     for fold in folds:
