@@ -4,6 +4,7 @@ Belongs here: the evaluation stages of a recipe, a draft after every training an
 checks.  Scores, intervals and the verdict live in `director_diffusion.evaluation`.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -41,7 +42,7 @@ def evaluation_asset(
         version="3",
         spec={
             "versions": VERSIONS,
-            "plan": plan.judging(),
+            "plan": plan.judging(tier),
             "tier": tier,
             "drawn": how_drawn(base.drawn_with, plan),
         },
@@ -94,7 +95,7 @@ def evaluation_asset(
             still_set=still_set,
             rivals=rivals_of(run.director, others, plan, encoders),
             before=before_of(published_before),
-            notes=(singing.words,) if singing.drifted else (),
+            notes=(*((singing.words,) if singing.drifted else ()), *_not_told_from(run, partitions, references)),
         )
         person = director_of(director)
         result = evaluate(
@@ -119,3 +120,11 @@ def evaluation_asset(
         )
 
     return evaluation
+
+
+def _not_told_from(
+    run: StageRun, partitions: dg.PartitionsDefinition, references: Mapping[str, Artifact]
+) -> tuple[str, ...]:
+    """What to say of directors whose stills are not there yet, as when several are made for the first time."""
+    absent = sorted(set(partitions.get_partition_keys()) - references.keys() - {run.director})
+    return (f"Not told from {', '.join(absent)}: {REFERENCE_SET} is not made of them yet.",) if absent else ()

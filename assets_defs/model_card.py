@@ -33,7 +33,7 @@ def model_card_asset(
             "namespace": project.hub_namespace,
             "base": base.model_dump(mode="json", exclude={"trained_here"}),  # the fingerprint tells what came of it
             "recipe": recipe,
-            "plan": plan.judging(),
+            "plan": {"slug": plan.slug, **plan.judging()},
         },
         fingerprints=lambda resources: {
             "base": resources.models.fingerprint(base.source),

@@ -28,7 +28,7 @@ from director_diffusion.evaluation.encoders.embedder import ClipEmbedder
 from director_diffusion.evaluation.encoders.image_encoder import TimmEncoder
 from director_diffusion.evaluation.encoders.look import LookEncoder
 from director_diffusion.evaluation.metrics.distribution import cmmd
-from director_diffusion.evaluation.metrics.diversity import grouped_distance, vendi_score
+from director_diffusion.evaluation.metrics.diversity import pairwise_distance, vendi_score
 from director_diffusion.evaluation.metrics.look import (
     colour_distance,
     contrast_distance,
@@ -100,7 +100,7 @@ def score(store: Store, pictures: Pictures) -> dict[str, float]:
         **{f"closeness_{kind}": closeness(samples[kind], stills[kind]).mean() for kind in ("clip", "timm")},
         "cmmd": cmmd(samples["clip"], stills["clip"]),
         "vendi": vendi_score(samples["timm"]),
-        "pairwise": grouped_distance(samples["timm"], texts),
+        "pairwise": pairwise_distance(samples["timm"]),
         "memorised": nearest(samples["timm"], stills["timm"]).beyond(memorisation_threshold(stills["timm"])),
     }
     for distance in (colour_distance, luma_distance, contrast_distance, framing_distance):

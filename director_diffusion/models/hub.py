@@ -4,8 +4,9 @@ Belongs here: downloading from the Hugging Face Hub.  Publishing to it does not.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +107,27 @@ def newest_revision(repo: str, *, token: str | None) -> str:
 def bound_requests() -> None:
     """Give every request of huggingface_hub in this process a timeout where it has none.
 
-    A hook is needed: its paginated listings pass `timeout=None`, which overrules a default of the session's.
+    A hook is needed: its paginated listings pass `timeout=None`, which overrules a default of the session's.  So is
+    the factory of sessions: after a connection error it closes the one it has and makes another.
     """
-    from huggingface_hub import get_session
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
 
-    session = get_session()
-    hooks = session.event_hooks
-    if _bound_request not in hooks["request"]:
-        hooks["request"].append(_bound_request)
-        session.event_hooks = hooks
+    if not isinstance(usual := _http._GLOBAL_CLIENT_FACTORY, _Bounded):
+        set_client_factory(_Bounded(usual))
+
+
+@dataclass(frozen=True)
+class _Bounded:
+    """A factory of HTTP clients of which every request has a timeout."""
+
+    usual: Callable[[], Any]
+
+    def __call__(self) -> Any:
+        client = self.usual()
+        hooks = client.event_hooks
+        client.event_hooks = {**hooks, "request": [*hooks["request"], _bound_request]}
+        return client
 
 
 def _snapshot(

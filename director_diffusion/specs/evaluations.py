@@ -142,9 +142,10 @@ class EvaluationPlan(Spec):
         novel = tuple(prompt for prompt in self.prompts if prompt.novel)
         return EvaluationPlan.model_validate({**self.model_dump(), "prompts": (*director.prompts, *novel)})
 
-    def judging(self) -> dict[str, Any]:
-        """The part that decides samples, scores and the verdict: all but the previews."""
-        return self.model_dump(mode="json", exclude={"previews"})
+    def judging(self, tier: Tier = "release") -> dict[str, Any]:
+        """The part that decides a tier's scores and verdict: neither the previews nor what the plan is called."""
+        beside = {"previews", "slug"}
+        return self.model_dump(mode="json", exclude=beside if tier == "release" else {*beside, "release_seeds"})
 
     def sources(self, captioner: ModelSource) -> dict[str, ModelSource]:
         """Where all that looks at pictures comes from, by what it is; `captioner` is asked questions."""

@@ -201,6 +201,18 @@ def test_a_silent_hub_is_not_waited_for_without_end(
         download(source(), cache=tmp_path, token=None)
 
 
+def test_nor_is_it_by_a_session_that_was_closed_in_between(
+    monkeypatch: pytest.MonkeyPatch, fake_hub: FakeHub, tmp_path: Path
+) -> None:
+    """As huggingface_hub closes it after a connection error."""
+    monkeypatch.setattr(hub, "TIMEOUT_S", 0.1)
+    download(source(), cache=tmp_path, token=None)
+    huggingface_hub.close_session()
+    fake_hub.stalls.set()
+    with pytest.raises(Exception, match="timed out"):
+        huggingface_hub.get_session().get(f"{huggingface_hub.constants.ENDPOINT}/api/models/owner/name", timeout=None)
+
+
 def test_a_malformed_token_is_not_quoted(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="HF_TOKEN: holds white space") as caught:
         download(source(), cache=tmp_path, token=f"{TOKEN}\n")

@@ -82,3 +82,9 @@ def test_previews_judge_nothing(tmp_path: Path) -> None:
     other = load(tmp_path, {"previews": {"prompts": ["a tower"]}})
     assert other.judging() == load(tmp_path, {}).judging()
     assert load(tmp_path, {"confidence": 0.9}).judging() != other.judging()
+
+
+def test_further_seeds_of_the_release_leave_the_draft_as_it_is(tmp_path: Path) -> None:
+    plan, more = load(tmp_path, {}), load(tmp_path, {"release_seeds": [12, 13]})
+    assert plan.judging("draft") == more.judging("draft")
+    assert plan.judging("release") != more.judging("release")

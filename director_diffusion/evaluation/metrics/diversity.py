@@ -3,8 +3,6 @@
 Belongs here: metrics of one set of vectors of length 1.
 """
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,21 +28,6 @@ def pairwise_distance(x: Rows) -> float:
     rows = x.astype(np.float64)
     n, total = len(rows), rows.sum(axis=0)
     return float(1 - (total @ total - np.einsum("nd,nd->", rows, rows)) / (n * (n - 1)))
-
-
-def grouped_distance(x: Rows, groups: Sequence[Hashable]) -> float:
-    """Mean over groups of `pairwise_distance` within each; `groups` (n,) names each row's.
-
-    Grouped by prompt it is the diversity over seeds; grouped by seed, where there is one seed alone, that over prompts,
-    which prompts bring along themselves: it is to be compared between arms only.
-    """
-    if len(groups) != len(x):
-        raise ValueError(f"{len(groups)} groups for {len(x)} rows")
-    rows: dict[Hashable, list[int]] = {}
-    for row, group in enumerate(groups):
-        rows.setdefault(group, []).append(row)
-    _enough(min(map(len, rows.values()), default=0), "pictures in a group")
-    return float(np.mean([pairwise_distance(x[members]) for members in rows.values()]))
 
 
 def _enough(n: int, what: str) -> None:

@@ -31,10 +31,3 @@ def closeness(images: Rows, references: Rows) -> NDArray[np.float64]:
     """
     cosines: NDArray[np.float64] = images.astype(np.float64) @ references.astype(np.float64).mean(axis=0)
     return cosines.round(DECIMALS)
-
-
-def leave_one_out_closeness(references: Rows) -> NDArray[np.float64]:
-    """`closeness` of each reference (n, d), n ≥ 2, to all the others: what a set says of itself.  Returns (n,)."""
-    x = references.astype(np.float64)
-    cosines: NDArray[np.float64] = (x @ x.sum(axis=0) - np.einsum("nd,nd->n", x, x)) / (len(x) - 1)
-    return cosines.round(DECIMALS)
