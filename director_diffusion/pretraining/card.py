@@ -9,6 +9,7 @@ from typing import assert_never
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from director_diffusion.families.usage import hub_library
 from director_diffusion.pretraining.denoiser_specs import PromptedPart, UnetPart
 from director_diffusion.pretraining.finished import PartRecord, count_parameters
 from director_diffusion.pretraining.keys import PartName
@@ -37,14 +38,14 @@ def write_card(base: Base, records: Mapping[PartName, PartRecord], folder: Path)
 
 
 def _metadata(base: Base) -> ModelCardData:
-    spec = trained_here(base)
+    spec, library = trained_here(base), hub_library(base.family)
     return ModelCardData(
-        library_name="diffusers",
+        library_name=library,
         pipeline_tag="text-to-image",
         license=base.licence.id,
         license_name=base.licence.name,
         license_link=base.licence.link,
-        tags=["text-to-image", "diffusers", base.family, "trained-from-scratch"],
+        tags=["text-to-image", *([library] if library else []), base.family, "trained-from-scratch"],
         datasets=[spec.data.repo] if isinstance(spec.data, HubImages) else None,
         model_name=base.model_id.rsplit("/", 1)[-1],
     )

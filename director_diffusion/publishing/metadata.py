@@ -9,13 +9,12 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from director_diffusion.evaluation.claims import NAMES as ARM_NAMES
 from director_diffusion.evaluation.types import METRIC_NAMES, Effect, Part
+from director_diffusion.families.usage import hub_library
 from director_diffusion.publishing.inputs import CardInputs
 from director_diffusion.publishing.licences import Terms
 
 # "template:sd-lora" makes the Hub show a gallery of the widget's pictures, with the trigger beside it.
 TAGS = ("text-to-image", "lora", "template:sd-lora")
-NOT_OF_DIFFUSERS = ("flux_pixel",)
-"""Families whose pictures no pipeline of diffusers draws: the Hub shows the code of a library that it is told of."""
 
 PART_NAMES: Mapping[Part, str] = {
     "all": "all",
@@ -27,7 +26,7 @@ PART_NAMES: Mapping[Part, str] = {
 
 def card_data(card: CardInputs, terms: Terms, picture_files: Sequence[str]) -> ModelCardData:
     """The metadata block; `picture_files` are the pictures' names in the repository, in their order."""
-    library = None if card.base.family in NOT_OF_DIFFUSERS else "diffusers"
+    library = hub_library(card.base.family)
     return ModelCardData(
         base_model=card.base.model_id,
         base_model_relation="adapter",
