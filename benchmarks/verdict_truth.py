@@ -14,7 +14,10 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -134,7 +137,9 @@ def main() -> int:
         encoders = setting.encoders()
         report: dict[str, Any] = {"directors": len(directors), "trials": TRIALS, "noises": SEEDS}
         bars = resampled({slug: pool_of(setting, encoders, slug) for slug in directors}, options.simulations, report)
-        bars += told([one for slug in directors for one in outcomes(setting, slug)], report)
+        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as judges:
+            found = list(judges.map(partial(outcomes, setting), directors))
+        bars += told([one for of_director in found for one in of_director], report)
     return print_report({**report, "bars": bars}, as_json=options.json)
 
 

@@ -95,6 +95,7 @@ def judged(
 
 def outcomes(setting: Setting, director: str) -> list[Outcome]:
     """Of every defect and trial of a director, with and without a version published before."""
+    torch.set_num_threads(1)
     encoders = setting.encoders()
     return [
         _outcome(setting, encoders, director, defect, trial, with_earlier=with_earlier)
