@@ -9,7 +9,7 @@ from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.sampling.rows import DRAWING_VERSION
 from director_diffusion.specs import Base, Director, EvaluationPlan, Project, Recipe, Source, TrainedSource
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
-from director_diffusion.stills.learned import decode_learned
+from director_diffusion.stills.learned import Learned, decode_learned
 from director_diffusion.storage import Artifact
 from resources.stage_run import StageRun
 
@@ -39,9 +39,9 @@ def how_drawn(base: Base, plan: EvaluationPlan) -> dict[str, Any]:
     return {"drawing": DRAWING_VERSION, "base": drawing_spec(base), "sampling": plan.sampling}
 
 
-def learned_of(artifact: Artifact, arm: str = "adapter") -> frozenset[str]:
-    """Ids of the stills that an adapter has learned, of its own artifact or of its samples."""
-    return decode_learned(artifact.read(LEARNED_FILE))[arm]
+def learned_of(adapter: Artifact) -> Learned:
+    """The stills that an adapter knows."""
+    return decode_learned(adapter.read(LEARNED_FILE))["adapter"]
 
 
 def of_base(base: Base, name: str) -> dg.AssetKey:

@@ -4,7 +4,7 @@ Belongs here: the evaluation stages of a recipe, a draft after every training an
 checks.  Scores, intervals and the verdict live in `director_diffusion.evaluation`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -45,6 +45,9 @@ def evaluation_asset(
             "plan": plan.judging(tier),
             "tier": tier,
             "drawn": how_drawn(base.drawn_with, plan),
+            "asked": project.captioner.model_dump(mode="json", include={"dtype", "max_pixels"})
+            if plan.questions
+            else None,
         },
         fingerprints=lambda resources: {
             name: resources.models.fingerprint(source)
@@ -88,14 +91,15 @@ def evaluation_asset(
         still_set, singing = StillSet.of(stills), Canary.read(canary.read(CANARY_FILE))
         encoders = encoders_of(run, project, plan)
         others = {slug: one.json(REFERENCE_FILE) for slug, one in references.items()}
+        rivals = rivals_of(run.director, others, plan, encoders)
         material = Material(
             samples=tuple(samples.table(FILE, Sample)),
             learned=decode_learned(samples.read(LEARNED_FILE)),
             drawing=short(hash_data({**how_drawn(base.drawn_with, plan), "content": content})),
             still_set=still_set,
-            rivals=rivals_of(run.director, others, plan, encoders),
+            rivals=rivals,
             before=before_of(published_before),
-            notes=(*((singing.words,) if singing.drifted else ()), *_not_told_from(run, partitions, references)),
+            notes=(singing.words,) if singing.drifted else (),
         )
         person = director_of(director)
         result = evaluate(
@@ -109,7 +113,7 @@ def evaluation_asset(
             progress=run.progress,
         )
         return run.result(
-            facts=facts_of(result),
+            facts={**facts_of(result), **_not_told_from(run.director, partitions, rivals)},
             pictures={
                 "effects": effects_plot(result),
                 "effects over time": history_plot([*run.earlier(), (datetime.now(UTC), facts_of(result))]),
@@ -122,9 +126,7 @@ def evaluation_asset(
     return evaluation
 
 
-def _not_told_from(
-    run: StageRun, partitions: dg.PartitionsDefinition, references: Mapping[str, Artifact]
-) -> tuple[str, ...]:
-    """What to say of directors whose stills are not there yet, as when several are made for the first time."""
-    absent = sorted(set(partitions.get_partition_keys()) - references.keys() - {run.director})
-    return (f"Not told from {', '.join(absent)}: {REFERENCE_SET} is not made of them yet.",) if absent else ()
+def _not_told_from(slug: str, partitions: dg.PartitionsDefinition, rivals: Collection[str]) -> dict[str, str]:
+    """Directors whose stills were not there, as when several are made for the first time: the next one has them."""
+    absent = sorted(set(partitions.get_partition_keys()) - set(rivals) - {slug})
+    return {"not told from, for lack of their reference sets": ", ".join(absent)} if absent else {}

@@ -3,9 +3,11 @@
 Belongs here: gathering what the card tells.  Its words, metadata and files live in `director_diffusion.publishing`.
 """
 
+import json
+
 import dagster as dg
 
-from assets_defs.common import director_of, models_of, of_recipe, same_making
+from assets_defs.common import director_of, models_of, of_base, of_recipe, same_making
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
@@ -40,6 +42,8 @@ def model_card_asset(
             "drawn with": resources.models.fingerprint(base.drawn_with.source),
         },
         reads={
+            "latents": of_base(base, "latents"),
+            "prompt_embeddings": of_base(base, "prompt_embeddings"),
             "adapter": of_recipe(recipe, "adapter"),
             "samples": of_recipe(recipe, "release_samples"),
             "evaluation": of_recipe(recipe, "release_evaluation"),
@@ -56,12 +60,13 @@ def model_card_asset(
         evaluation: Artifact,
         stills: Artifact,
         captions: Artifact,
+        latents: Artifact,
+        prompt_embeddings: Artifact,
         director: Artifact,
         sign_off: Artifact,
         **further: Artifact,
     ) -> StageResult:
         """A Hub repository folder: card, weights, pictures, scores, provenance and licence; never a still."""
-        from director_diffusion.packages import package_versions
         from director_diffusion.publishing.card import write_model_card
         from director_diffusion.publishing.inputs import (
             CardInputs,
@@ -76,12 +81,20 @@ def model_card_asset(
         )
         from director_diffusion.publishing.making import stages_behind
         from director_diffusion.publishing.sign_offs import adapter_version, decode_sign_offs, sign_off_for
+        from director_diffusion.training.header import check_trigger, read_header
 
         again = f"{recipe.slug}/release_samples and {recipe.slug}/release_evaluation"
         same_making(samples, of_recipe(recipe, "adapter"), adapter, again=again)
         same_making(evaluation, of_recipe(recipe, "release_samples"), samples, again=again)
         same_folds(recipe, adapter, further)
+        # What the card tells of stills and captions must be what the adapter was trained on.
+        again = f"{recipe.slug}/adapter"
+        for made_of, of in ((latents, stills), (prompt_embeddings, captions)):
+            name = dg.AssetKey(made_of.manifest.asset)
+            same_making(adapter, name, made_of, again=again)
+            same_making(made_of, dg.AssetKey(of.manifest.asset), of, again=name.to_user_string())
         person = director_of(director)
+        check_trigger(adapter.path(WEIGHTS), person)
         drawn = samples.table(SAMPLES_FILE, Sample)
         rows, texts = stills.table(STILLS_FILE, Still), captions.table(CAPTIONS_FILE, Caption)
         signed_off = decode_sign_offs(sign_off.read(SIGN_OFF_FILE).decode(), SIGN_OFF_FILE)
@@ -90,7 +103,7 @@ def model_card_asset(
             director=person,
             base=base,
             recipe=recipe,
-            plan=plan,
+            plan=plan.asked_of(person),
             adapter=adapter.path(WEIGHTS),
             evaluation=Evaluation.read(evaluation.local_folder),
             sign_off=sign_off_for(signed_off, adapter_version(adapter.manifest)),
@@ -105,7 +118,7 @@ def model_card_asset(
             base_fingerprint=run.resources.models.fingerprint(base.source),
             drawn_with_fingerprint=run.resources.models.fingerprint(base.drawn_with.source),
             versions=run.versions,
-            packages=package_versions(),
+            packages=json.loads(read_header(adapter.path(WEIGHTS))["packages"]),
         )
         repo = write_model_card(card, run.out)
         return run.result(

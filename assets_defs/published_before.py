@@ -7,9 +7,9 @@ import dagster as dg
 
 from assets_defs.common import of_recipe
 from director_diffusion.hashing import short
+from director_diffusion.publishing.sign_offs import adapter_version
 from director_diffusion.specs import Recipe
 from director_diffusion.storage import Artifact
-from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -27,9 +27,8 @@ def published_before_asset(partitions: dg.PartitionsDefinition, recipe: Recipe) 
     def published_before(run: StageRun, adapter: Artifact) -> StageResult:
         """The version that was published last, other than this adapter, with the pictures it was published by."""
         from director_diffusion.evaluation.published_before import write_published_before
-        from director_diffusion.hashing import hash_file
 
-        version = hash_file(adapter.path(WEIGHTS))
+        version = adapter_version(adapter.manifest)
         entry, pictures = write_published_before(run.store, recipe.slug, run.director, version, run.out)
         if entry is None:
             return run.result(facts={"published before": "nothing: there is nothing to be worse than"})

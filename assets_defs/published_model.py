@@ -36,25 +36,27 @@ def published_model_asset(partitions: dg.PartitionsDefinition, project: Project,
     ) -> StageResult:
         """The publication: `published` with its commit when the verdict passes or a person signed it off, else
         `withheld` with the reason."""
-        from director_diffusion.evaluation.published_before import Entry, note_published
+        from director_diffusion.evaluation.published_before import Entry, note_published, published_entries
         from director_diffusion.publishing.checks import judge
         from director_diffusion.publishing.decision import reason_to_withhold
         from director_diffusion.publishing.inputs import repo_id_of
-        from director_diffusion.publishing.publish import publish
+        from director_diffusion.publishing.publish import publish, withhold
         from director_diffusion.publishing.repository import REPO
         from director_diffusion.publishing.sign_offs import FILE, decode_sign_offs, sign_off_for
 
-        same_making(model_card, of_recipe(recipe, "release_evaluation"), evaluation, again=f"{recipe.slug}/model_card")
+        again = f"{recipe.slug}/model_card"
+        same_making(model_card, of_recipe(recipe, "release_evaluation"), evaluation, again=again)
+        same_making(model_card, of_recipe(recipe, "sign_off"), sign_off, again=again)  # the card shows who answers
         adapter_version = model_card.json(f"{REPO}/provenance.json")["adapter"]["sha256"]
         signed_off = sign_off_for(decode_sign_offs(sign_off.read(FILE).decode(), FILE), adapter_version)
         verdict = Evaluation.read(evaluation.local_folder).verdict
-        publication = publish(
-            model_card.local_folder / REPO,
-            run.resources.hub.get(),
-            repo_id_of(project.hub_namespace, director_of(director), recipe),
-            tag=f"v{short(model_card.version)}",
-            withheld=reason_to_withhold(verdict, signed_off, adapter_version),
-        )
+        repo_id = repo_id_of(project.hub_namespace, director_of(director), recipe)
+        if reason := reason_to_withhold(verdict, signed_off, adapter_version):
+            before = published_entries(run.store, recipe.slug, run.director)
+            publication = withhold(repo_id, reason, earlier=before[-1].commit if before else "")
+        else:
+            tag = f"v{short(model_card.version)}"
+            publication = publish(model_card.local_folder / REPO, run.resources.hub.get(), repo_id, tag=tag)
         publication.write(run.out)
         if publication.status == "published":
             entry = Entry(adapter_version, publication.repo_id, publication.commit, evaluation.folder)

@@ -100,7 +100,7 @@ def training_job(
         work=run.unfinished("trainings"),
         device=run.resources.machine.device,
         init=further["init"].path(WEIGHTS) if "init" in further else None,
-        init_learned=learned_of(further["init"]) if "init" in further else frozenset(),
+        init_learned=learned_of(further["init"]) if "init" in further else {},
         previews=plan.previews if pickable else None,
         preview_aspect=plan.sampling.aspect,
         processes=run.resources.machine.training_processes,

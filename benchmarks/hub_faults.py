@@ -81,7 +81,7 @@ def push_until_done(
 ) -> Publication | None:
     for run in range(1, RUNS + 1):
         try:
-            publication = publish(folder, hub, repo_id, tag=tag, withheld="")
+            publication = publish(folder, hub, repo_id, tag=tag)
         except DirectorError as error:
             tally.errors[type(error).__name__] += 1
             shown = traceback.TracebackException.from_exception(error, capture_locals=True).format()

@@ -120,12 +120,14 @@ def _pick(specs: Mapping[str, Model], slug: str, folder: Path) -> Model:
 def _explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> str:
     lines = []
     for problem in error.errors():
-        key = _key(problem["loc"], data) or "the file"
+        key = _key(problem["loc"], data)
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(name for name in model.model_fields if name != "slug")
             lines.append(f"key {key} is not known (at the top level, allowed are {allowed})")
         elif problem["type"] == "missing":
             lines.append(f"key {key} is missing")
+        elif not key:  # of several keys together: the file's whole content would tell nothing
+            lines.append(problem["msg"].removeprefix("Value error, "))
         else:
             lines.append(f"key {key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)

@@ -12,6 +12,8 @@ from assets_defs.reference_set import REFERENCE_SET
 from director_diffusion.training.rows import ADAPTERS
 from pipelines.jobs import PICK, ROOT_NAMES, SIGN_OFF
 
+TRAINED_ON = ("stills", "captions", "latents", "prompt_embeddings")
+
 
 def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
     """Run when an input's content really changed, `but` some inputs.
@@ -39,8 +41,13 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
     on_its_own = inputs_changed(but=[dg.AssetKey([REFERENCE_SET])])
 
     def waiting_for_the_verdict(spec: dg.AssetSpec) -> dg.AutomationCondition:
-        """What is made of adapters and of their verdict follows the verdict alone: adapters come long before it."""
-        earlier = (*ADAPTERS, "samples" if spec.key.path[-1] == "release_samples" else "release_samples")
+        """What is made of adapters and of their verdict follows the verdict alone: adapters, and what they are trained
+        on, come long before it."""
+        earlier = (
+            (*ADAPTERS, "samples")
+            if spec.key.path[-1] == "release_samples"
+            else (*ADAPTERS, *TRAINED_ON, "release_samples")
+        )
         return inputs_changed(but=[dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in earlier])
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:

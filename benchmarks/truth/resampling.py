@@ -3,7 +3,7 @@
 Belongs here: comparisons of an adapter with itself, simulations of intervals, and how many prompts detect what effect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +14,15 @@ from benchmarks.truth.setting import SEEDS, Setting
 from benchmarks.truth.trials import drawn
 from director_diffusion.evaluation.encoders.opened import Encoders
 from director_diffusion.evaluation.evaluate import arms_of
-from director_diffusion.evaluation.folds import folds_of, pooled_grids, stills_splits
+from director_diffusion.evaluation.folds import folds_of, scored, stills_splits
 from director_diffusion.evaluation.seen import see
 from director_diffusion.evaluation.statistics.bootstrap import MeanTest, mean_test
-from director_diffusion.evaluation.statistics.holm import holm
-from director_diffusion.evaluation.types import style_metric
+from director_diffusion.evaluation.types import POWERED, Finding, style_metric
+from director_diffusion.evaluation.verdict import Claim, judge
 from director_diffusion.progress import Silent
 
 Grid = NDArray[np.float64]  # (prompts, seeds of the pool)
-RESAMPLES = 1000
-TAIL = 0.025
-POWER = 1.96 + 0.84
+RESAMPLES, CONFIDENCE = 1000, 0.95
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,6 @@ class Pool:
     style: Mapping[str, Grid]  # by arm
     prompt: Mapping[str, Grid]
     stills_variance: float  # of the style effect between held-out stills
-
-    @property
-    def metrics(self) -> tuple[Mapping[str, Grid], Mapping[str, Grid]]:
-        return self.style, self.prompt
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ def pool_of(setting: Setting, encoders: Encoders, director: str) -> Pool:
     samples = [sample for arm in arms.values() for sample in arm.flat]
     folds = folds_of(still_set, plan, setting.directors[director])
     seen = see(samples, still_set.held_out, still_set, encoders, setting.store, Silent())
-    grids, style = pooled_grids(arms, folds, seen), style_metric(plan)
+    grids, style = scored(arms, folds, seen)[0], style_metric(plan)
     (split,) = stills_splits(arms, folds, seen)[style].folds
     return Pool(grids[style], grids["prompt"], float((split["adapter"] - split["base_in_style"]).var(ddof=1)))
 
@@ -71,16 +65,21 @@ def components(arms: Mapping[str, Grid]) -> Components:
 
 
 def same_against_same(pool: Pool, simulation: int) -> tuple[bool, bool]:
-    """An adapter against itself from other noise: whether a metric is called different, uncorrected and by Holm."""
+    """An adapter against itself from other noise: whether the verdict calls a metric different, each alone and both."""
     rng = np.random.default_rng([simulation, 1])
     prompts, seeds = pool.style["adapter"].shape
     order = np.argsort(rng.random((prompts, seeds)), axis=1)[:, : 2 * SEEDS]
-    p_values = []
-    for arms in pool.metrics:
+    claims = []
+    for name, arms in (("style", pool.style), ("prompt", pool.prompt)):
         picked = np.take_along_axis(arms["adapter"], order, axis=1)
         test = _test(picked[:, :SEEDS] - picked[:, SEEDS:], simulation)
-        p_values.append(min(test.p_above(0.0), test.p_below(0.0)))
-    return min(p_values) <= TAIL, min(holm(p_values)) <= TAIL
+        claims.append(Claim(name, name, "superiority", test, bound=0.0))
+    alone = [finding for claim in claims for finding in judge([claim], CONFIDENCE)]
+    return _is_any_decided(alone), _is_any_decided(judge(claims, CONFIDENCE))
+
+
+def _is_any_decided(findings: Sequence[Finding]) -> bool:
+    return any(finding.outcome != "undecided" for finding in findings)
 
 
 def covered(found: Components, shape: Grid, simulation: int, *, prompts: int, seeds: int, normal: bool) -> bool:
@@ -95,13 +94,13 @@ def covered(found: Components, shape: Grid, simulation: int, *, prompts: int, se
     else:
         rows = rng.integers(0, shape.shape[0], prompts)
         values = shape[rows[:, None], rng.integers(0, shape.shape[1], (prompts, seeds))] - shape.mean()
-    interval = _test(values, simulation).interval(0.95)
+    interval = _test(values, simulation).interval(CONFIDENCE)
     return interval.low <= 0 <= interval.high
 
 
 def detectable(found: Components, *, prompts: int, seeds: int, stills_variance: float = 0.0, stills: int = 1) -> float:
     """The effect that is found at 5 %, two-sided, in four of five trials."""
-    return POWER * float(((found.prompt + found.seed / seeds) / prompts + stills_variance / stills) ** 0.5)
+    return POWERED * float(((found.prompt + found.seed / seeds) / prompts + stills_variance / stills) ** 0.5)
 
 
 def _test(values: Grid, seed: int) -> MeanTest:

@@ -66,7 +66,7 @@ def judged(
 ) -> Evaluation:
     """By the release's plan; the version before is the sound adapter of the next training seed."""
     still_set = setting.still_set(director)
-    learned = {"adapter": frozenset(still.still for still in still_set.train)}
+    learned = {"adapter": {still.still: still.split for still in (*still_set.train, *still_set.validation)}}
     earlier = sound(setting, director, (trial + 1) % TRIALS) if with_earlier else None
     before = None
     if earlier is not None:

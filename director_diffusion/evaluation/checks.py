@@ -13,7 +13,7 @@ VERDICT = Check(
 )
 QUESTIONS: dict[Check, Callable[[Finding], bool]] = {
     Check("style", "Closer to the director's held-out stills than both base arms.", blocking=False): lambda one: (
-        one.name in ("style_base", "style_base_in_style")
+        one.name.removeprefix("released_") in ("style_base", "style_base_in_style")
     ),
     Check("prompt", "Follows prompts no worse than both base arms.", blocking=False): lambda one: (
         one.name in ("prompt_base", "prompt_base_in_style")

@@ -12,6 +12,7 @@ from director_diffusion.evaluation.claims import Published
 from director_diffusion.evaluation.folds import LEAST, Fold, averaged
 from director_diffusion.evaluation.seen import Arm, Seen, closeness_grids, picture_grids
 from director_diffusion.sampling.rows import Sample
+from director_diffusion.stills.learned import Learned
 
 LEAST_COMMON = 8  # prompts that a comparison with an earlier version needs to be worth a claim
 
@@ -23,7 +24,7 @@ class Before:
     version: str
     drawing: str
     samples: tuple[Sample, ...]
-    learned: Mapping[str, frozenset[str]]  # ids of stills, by arm
+    learned: Mapping[str, Learned]  # by arm
 
     @property
     def words(self) -> str:

@@ -3,7 +3,7 @@
 Belongs here: the stage's function, which joins encoders, metrics, claims and verdict.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from director_diffusion.evaluation.folds import (
     folds_of,
     learned_stills,
     nearness,
-    pooled_grids,
     reference_closeness,
+    released_style,
+    scored,
     stills_splits,
 )
 from director_diffusion.evaluation.metrics.diversity import distances_by_prompt, vendi_score
@@ -45,7 +46,7 @@ from director_diffusion.progress import Progress
 from director_diffusion.sampling.prompts import arms_asked, noise_seed, seeds_drawn
 from director_diffusion.sampling.rows import ARMS, FILE, Sample
 from director_diffusion.specs import Director, EvaluationPlan, Tier
-from director_diffusion.stills.learned import write_learned
+from director_diffusion.stills.learned import Learned, write_learned
 from director_diffusion.stills.rows import Still
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage import Store
@@ -57,7 +58,7 @@ class Material:
     """What is judged, and what it is judged beside."""
 
     samples: tuple[Sample, ...]
-    learned: Mapping[str, Collection[str]]  # ids of the stills that each adapter has learned, by its arm
+    learned: Mapping[str, Learned]  # the stills that each adapter knows, by its arm
     drawing: str  # names all but adapter, prompts and noise that pixels depend on
     still_set: StillSet
     rivals: Mapping[str, NDArray[np.float64]]  # of other directors, the mean vector of held-out stills
@@ -78,20 +79,20 @@ def evaluate(
 ) -> Evaluation:
     """Score the samples of a tier against their prompts and the held-out stills; write the evaluation's files to `out`.
 
-    Raises EvaluationError where the director has no held-out stills, an adapter has learned some of them, or the
+    Raises EvaluationError where the director has no held-out stills, an adapter knows some of them, or the
     samples are not the tier's.
     """
     still_set, style = material.still_set, style_metric(plan)
     folds = folds_of(still_set, plan, director)
     check_unseen(folds, material.learned, director)
-    train = learned_stills(folds, still_set)
+    train = learned_stills(still_set, material.learned["adapter"], director)
     seeds = seeds_drawn(material.samples, plan, tier)
     arms = arms_of(material.samples, plan, seeds, director)
     both = compared(material.before, material.drawing, arms, len(plan.prompts))
     shown = [*material.samples, *(both.pictures if both is not None else ())]
     judging = dict.fromkeys(still for fold in folds for still in (*fold.held_out, *fold.train))
     seen = see(shown, list(judging | dict.fromkeys(train)), still_set, encoders, store, progress)
-    grids = pooled_grids(arms, folds, seen)
+    grids, own_grids = scored(arms, folds, seen)
     by_style, by_likeness = _vectors(seen, plan.style_by), _vectors(seen, plan.memorised_by)
     near = nearness(arms, folds, by_style, director.slug, material.rivals)
     neighbours = nearest(arms["adapter"].rows(by_likeness), stills_of(by_likeness, train))
@@ -101,6 +102,7 @@ def evaluate(
         grids=grids,
         pictures={of: arms[of].cube(by_style) for of in ARMS},
         reference=reference_closeness(folds, by_style),
+        released=released_style(arms, folds, style, seen),
         nearest=arms["adapter"].grid(neighbours.similarity),
         threshold=threshold,
         lead={slug: near[director.slug] - near[slug] for slug in material.rivals},
@@ -110,7 +112,7 @@ def evaluate(
     evaluation = Evaluation(
         tier=tier,
         drawing=material.drawing,
-        scores=_scores(arms, grids),
+        scores=_scores(arms, own_grids),
         effects=_effects(arms, seen, grids, folds, published, plan),
         findings=findings,
         verdict=decide(findings),
@@ -132,7 +134,7 @@ def evaluate(
         published=material.before.version if material.before is not None and both is not None else "",
         notes=(
             *material.notes,
-            *_remarks(material, both, drawn_in_full=seeds == plan.seeds_of(tier)),
+            *_remarks(material, both, len(train), drawn_in_full=seeds == plan.seeds_of(tier)),
             *remarks,
         ),
         pairs=_pairs(arms["adapter"], neighbours, threshold, train),
@@ -215,8 +217,13 @@ def _chance(folds: Sequence[Fold], vectors: Vectors) -> float:
     return beyond / sum(len(fold.held_out) for fold in folds)
 
 
-def _remarks(material: Material, both: Compared | None, *, drawn_in_full: bool) -> tuple[str, ...]:
+def _remarks(material: Material, both: Compared | None, looked_for: int, *, drawn_in_full: bool) -> tuple[str, ...]:
     remarks = []
+    gone = list(material.learned["adapter"].values()).count("train") - looked_for
+    if gone:
+        remarks.append(
+            f"{gone} of the stills that the adapter was trained on are gone: of these no copies were sought."
+        )
     if not drawn_in_full:
         remarks.append("The draft had failed, so no further pictures were drawn for the release.")
     if not material.rivals:

@@ -5,20 +5,21 @@ by stills that it never saw.  With two, it has learned all stills; two adapters 
 that it did not see, and only what takes no held-out stills is asked of the adapter itself.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from director_diffusion.errors import EvaluationError
-from director_diffusion.evaluation.effects import Grids, StillsSplit, by_still
+from director_diffusion.evaluation.effects import Grid, Grids, StillsSplit, by_still
 from director_diffusion.evaluation.metrics.distribution import cmmd
 from director_diffusion.evaluation.metrics.similarity import closeness
 from director_diffusion.evaluation.seen import Arm, Seen, Vectors, closeness_grids, picture_grids, stills_of
 from director_diffusion.evaluation.types import Metric
 from director_diffusion.sampling.rows import ARMS, FOLD_ARMS
 from director_diffusion.specs import Director, EvaluationPlan
+from director_diffusion.stills.learned import Learned
 from director_diffusion.stills.rows import Still
 from director_diffusion.stills.split import second_fold
 from director_diffusion.stills.still_set import StillSet
@@ -67,29 +68,52 @@ def _checked(fold: Fold, director: Director) -> Fold:
     return fold
 
 
-def check_unseen(folds: Sequence[Fold], learned: Mapping[str, Collection[str]], director: Director) -> None:
-    """Raise EvaluationError where an adapter has learned stills that are to judge it: they were split anew since."""
+def check_unseen(folds: Sequence[Fold], learned: Mapping[str, Learned], director: Director) -> None:
+    """Raise EvaluationError where an adapter knows stills that are to judge it: they were split anew since."""
     for fold in folds:
         known = [still for still in fold.held_out if still.still in learned[fold.arm]]
         if known:
             raise EvaluationError(
                 f"evaluation of {director.slug}",
-                f"{len(known)} of {len(fold.held_out)} stills that are held out now were learned by the adapter, "
+                f"{len(known)} of {len(fold.held_out)} stills that are held out now are known to the adapter, "
                 f"{known[0].film}/{known[0].name} among them",
                 "The stills were split anew since: materialize latents, prompt_embeddings, the adapter and its samples "
                 "again.",
             )
 
 
-def learned_stills(folds: Sequence[Fold], still_set: StillSet) -> tuple[Still, ...]:
-    """What the adapter that is published has learned."""
-    return folds[0].train if len(folds) == 1 else still_set.kept
+def learned_stills(still_set: StillSet, learned: Learned, director: Director) -> tuple[Still, ...]:
+    """What an adapter was trained on, of the stills that there are.  Raises EvaluationError for fewer than two."""
+    found = tuple(still for still in still_set.kept if learned.get(still.still) == "train")
+    if len(found) < LEAST:
+        raise EvaluationError(
+            f"evaluation of {director.slug}",
+            f"{len(found)} of the stills that the adapter was trained on are left to look for copies of",
+            "Train the adapter again.",
+        )
+    return found
 
 
-def pooled_grids(arms: Mapping[str, Arm], folds: Sequence[Fold], seen: Seen) -> Grids:
-    """Every metric's scores by arm, (prompts, seeds): what takes stills averaged over folds."""
+def scored(arms: Mapping[str, Arm], folds: Sequence[Fold], seen: Seen) -> tuple[Grids, Grids]:
+    """Every metric's scores by arm, (prompts, seeds): as claims are made of them, what takes stills averaged over folds
+    and told of the adapter; and as each arm's own pictures have them.
+    """
+    standard: dict[str, Arm] = {of: arms[of] for of in ARMS}
     judged = [closeness_grids(fold.judged(arms), seen, fold.held_out) for fold in folds]
-    return picture_grids({of: arms[of] for of in ARMS}, seen) | averaged(judged)
+    claimed, own = averaged(judged), picture_grids(arms, seen)
+    for metric, by_arm in claimed.items():
+        of_folds = {fold.arm: grids[metric]["adapter"] for fold, grids in zip(folds, judged, strict=True)}
+        own[metric] = {of: grid for of, grid in by_arm.items() if of != "adapter"} | of_folds
+    return picture_grids(standard, seen) | claimed, own
+
+
+def released_style(arms: Mapping[str, Arm], folds: Sequence[Fold], metric: Metric, seen: Seen) -> Mapping[str, Grid]:
+    """Closeness by arm of the adapter itself where folds stand for it: to stills that it has learned, so that too
+    little of it says something and enough of it nothing.  {} where it is judged itself.
+    """
+    if len(folds) == 1:
+        return {}
+    return averaged([closeness_grids({of: arms[of] for of in ARMS}, seen, fold.held_out) for fold in folds])[metric]
 
 
 def averaged(found: Sequence[Grids]) -> dict[Metric, dict[str, NDArray[np.float64]]]:

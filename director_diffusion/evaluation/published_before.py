@@ -34,9 +34,9 @@ class Entry:
 
 
 def note_published(store: Store, recipe: str, director: str, entry: Entry) -> None:
-    """Remember what has been published, as the newest.  Said again of the newest, changes nothing."""
+    """Remember what has been published, as the newest; of a version published again, by what it was last."""
     entries = published_entries(store, recipe, director)
-    if entries and entries[-1].adapter_version == entry.adapter_version:
+    if entries and entries[-1] == entry:
         return
     kept = [one for one in entries if one.adapter_version != entry.adapter_version]
     data = [asdict(one) for one in (*kept, entry)]

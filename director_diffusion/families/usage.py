@@ -5,8 +5,6 @@ Belongs here: the facts that an example is written from.  Its words are each fam
 
 from dataclasses import dataclass
 
-NOT_OF_DIFFUSERS = ("flux_pixel",)
-
 
 @dataclass(frozen=True)
 class Example:
@@ -30,8 +28,3 @@ class Example:
         """The prompt as a string of Python."""
         escaped = self.prompt.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
-
-
-def hub_library(family: str) -> str | None:
-    """The library whose code the Hub is to show for a base or an adapter; None where no pipeline of diffusers draws."""
-    return None if family in NOT_OF_DIFFUSERS else "diffusers"

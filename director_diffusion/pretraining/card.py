@@ -9,7 +9,6 @@ from typing import assert_never
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from director_diffusion.families.usage import hub_library
 from director_diffusion.pretraining.denoiser_specs import PromptedPart, UnetPart
 from director_diffusion.pretraining.finished import PartRecord, count_parameters
 from director_diffusion.pretraining.keys import PartName
@@ -38,7 +37,7 @@ def write_card(base: Base, records: Mapping[PartName, PartRecord], folder: Path)
 
 
 def _metadata(base: Base) -> ModelCardData:
-    spec, library = trained_here(base), hub_library(base.family)
+    spec, library = trained_here(base), base.hub_library
     return ModelCardData(
         library_name=library,
         pipeline_tag="text-to-image",

@@ -66,13 +66,6 @@ class HubServer:
         self.endpoint, self.private, self.patience = endpoint.rstrip("/"), private, patience or Patience()
         self._token = token
 
-    def shown(self, repo_id: str) -> Shown | None:
-        def look(api: "HfApi") -> Shown | None:
-            at = commit_at_main(api, repo_id)
-            return self._shown(repo_id, at) if at else None
-
-        return self._insist(repo_id, look)
-
     def put(self, repo: Path, repo_id: str, *, tag: str) -> Shown:
         """One commit on top of what main holds, tagged; what others put there stays."""
         return self._insist(repo_id, lambda api: self._put(api, repo, repo_id, tag))

@@ -29,10 +29,7 @@ class Shown:
 
 
 class Hub(Protocol):
-    """A place of repositories.  Both methods raise PublishError, and TransientError for what may pass by itself."""
-
-    def shown(self, repo_id: str) -> Shown | None:
-        """What readers see now; None where there is no such repository."""
+    """A place of repositories.  Raises PublishError, and TransientError for what may pass by itself."""
 
     def put(self, repo: Path, repo_id: str, *, tag: str) -> Shown:
         """Let readers see the files of the folder `repo`, all at once, also by `tag`.  Asked again, changes nothing."""

@@ -9,7 +9,6 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from director_diffusion.evaluation.claims import NAMES as ARM_NAMES
 from director_diffusion.evaluation.types import METRIC_NAMES, Effect, Part
-from director_diffusion.families.usage import hub_library
 from director_diffusion.publishing.inputs import CardInputs
 from director_diffusion.publishing.licences import Terms
 
@@ -26,7 +25,7 @@ PART_NAMES: Mapping[Part, str] = {
 
 def card_data(card: CardInputs, terms: Terms, picture_files: Sequence[str]) -> ModelCardData:
     """The metadata block; `picture_files` are the pictures' names in the repository, in their order."""
-    library = hub_library(card.base.family)
+    library = card.base.hub_library
     return ModelCardData(
         base_model=card.base.model_id,
         base_model_relation="adapter",

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from director_diffusion.publishing.hubs import Hub, Shown, check_name
+from director_diffusion.publishing.hubs import Hub, check_name
 from director_diffusion.publishing.repository import check_repo
 
 FILE = "publication.json"
+SHOWN = 8  # digits of a commit that people are told
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Publication:
     status: Literal["published", "withheld"]
     reason: str  # why it was withheld, or ""
     repo_id: str
-    commit: str  # with the content that the hub shows now; "" where it shows none
-    folder: str  # where that content lies, relative to a folder hub; "" elsewhere
+    commit: str  # with the content that was published last; "" where nothing was
+    folder: str  # where what was published now lies, relative to a folder hub; "" elsewhere
     tag: str = ""  # gives this very content for ever; "" where it was withheld
     url: str = ""  # where people look at it, on a server; "" elsewhere
 
@@ -35,29 +36,24 @@ class Publication:
         return cls(**json.loads((folder / FILE).read_text(encoding="utf-8")))
 
 
-def publish(repo: Path, hub: Hub, repo_id: str, *, tag: str, withheld: str) -> Publication:
-    """Let the hub show the repository folder `repo`, tagged `tag`; or say why not: `withheld`, where it is not "".
+def publish(repo: Path, hub: Hub, repo_id: str, *, tag: str) -> Publication:
+    """Let the hub show the repository folder `repo`, tagged `tag`.
 
-    Exactly one commit, and none where the hub shows this very content already.  What is withheld leaves an earlier
-    publication as it was.  Raises PublishError for a folder that is no whole repository, for a name that the Hub would
-    refuse and for a hub's refusal; TransientError where trying again may do.
+    Exactly one commit, and none where the hub shows this very content already.  Raises PublishError for a folder that
+    is no whole repository, for a name that the Hub would refuse and for a hub's refusal; TransientError where trying
+    again may do.
     """
     check_name(repo_id)
-    if withheld:
-        earlier = hub.shown(repo_id)
-        stays = f" The earlier publication {earlier.commit[:8]} stays." if earlier else ""
-        return _publication(repo_id, earlier, withheld=withheld + stays)
     check_repo(repo)
-    return _publication(repo_id, hub.put(repo, repo_id, tag=tag))
+    shown = hub.put(repo, repo_id, tag=tag)
+    return Publication("published", "", repo_id, shown.commit, shown.folder, shown.tag, shown.url)
 
 
-def _publication(repo_id: str, shown: Shown | None, withheld: str = "") -> Publication:
-    return Publication(
-        status="withheld" if withheld else "published",
-        reason=withheld,
-        repo_id=repo_id,
-        commit=shown.commit if shown else "",
-        folder=shown.folder if shown else "",
-        tag=shown.tag if shown else "",
-        url=shown.url if shown else "",
-    )
+def withhold(repo_id: str, reason: str, *, earlier: str) -> Publication:
+    """Say why not, without a look at any hub; `earlier` is the commit of what was published before, or "".  It stays.
+
+    Raises PublishError for a name that the Hub would refuse.
+    """
+    check_name(repo_id)
+    stays = f" The earlier publication {earlier[:SHOWN]} stays." if earlier else ""
+    return Publication("withheld", f"{reason}{stays}", repo_id, earlier, "")

@@ -23,7 +23,7 @@ from director_diffusion.sampling.rows import DRAWING_VERSION, FILE, Arm, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
-from director_diffusion.training.header import read_header
+from director_diffusion.training.header import check_trigger
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def draw_samples(
     def check() -> None:
         _check_lengths([one for wanted in asked.values() for one in wanted], base, folder)
         for worn in adapters.values():
-            _check_trigger(worn.path, director)
+            check_trigger(worn.path, director)
 
     painter = _LazyPainter(base, folder, device, check)
     samples: list[Sample] = []
@@ -219,17 +219,6 @@ def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, Worn]) -> None:
             f"plan {plan.slug}",
             f"asks for adapters of {', '.join(sorted(asked))}, and there are some of {', '.join(sorted(adapters))}",
             "Materialize samples again, with the plan that the adapters were trained by.",
-        )
-
-
-def _check_trigger(adapter: Path, director: Director) -> None:
-    """Raise EvaluationError where the file was trained with another trigger.  One that names none is not of ours."""
-    trained = read_header(adapter).get("trigger", director.trigger)
-    if trained != director.trigger:
-        raise EvaluationError(
-            str(adapter),
-            f"was trained with the trigger {trained!r}, and {director.name}'s is {director.trigger!r}",
-            "Train the adapter again, or give the director's file that trigger.",
         )
 
 

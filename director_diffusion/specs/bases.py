@@ -124,6 +124,11 @@ class Base(Spec):
     trained_here: TrainedHere | None = Field(None, description="How this project trains the base from scratch.")
 
     @property
+    def hub_library(self) -> str | None:
+        """The library whose code the Hub is to show; None where no pipeline of diffusers draws with it."""
+        return None if self.family == "flux_pixel" else "diffusers"
+
+    @property
     def drawn_with(self) -> "Base":
         """The base as pictures are drawn with it: itself, or the checkpoint of `sampled_with` in its place."""
         if self.sampled_with is None:

@@ -14,9 +14,9 @@ from director_diffusion.specs.prompts import Prompt
 Tier = Literal["draft", "release"]
 """How thoroughly an adapter is judged: after every training, or before it is published."""
 
-SHOWN = 8
-"""Claims that a verdict corrects for at most: style, prompt (against both bases, and the version before), copies and
-diversity."""
+SHOWN = 10
+"""Claims that a verdict corrects for at most: style and prompt (against both bases, and the version before), style of
+what two folds stand for, copies and diversity."""
 
 TIERS: tuple[Tier, ...] = ("draft", "release")
 
@@ -43,8 +43,8 @@ class Margins(Spec):
     )
     memorised: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,
-        description="Limit of the share of pictures that are nearer to a training still than 99 % of training stills "
-        "are to each other, shown over prompts: with 1 seed and 0.1 it takes 36 prompts or more.",
+        description="Limit of the share of prompts with a picture that is nearer to a training still than 99 % of "
+        "training stills are to each other: with 0.1 it takes 36 prompts or more, and none of them so near.",
     )
     diversity: Share = Field(
         0.8, description="Limit: mean distance between pictures must lie above this share of the base's."
@@ -117,12 +117,11 @@ class EvaluationPlan(Spec):
     def _can_pass(self) -> "EvaluationPlan":
         """A plan by which nothing could ever be shown would withhold every adapter, whatever it draws."""
         alpha, limit = (1 - self.confidence) / 2, self.margins.memorised
-        least = ceil(log(alpha) / log(1 - limit))  # pictures, none of them too near: (1 − limit)^n ≤ α
-        drawn = len(self.prompts) * len(self.seeds_of("release"))
-        if drawn < least:
+        least = ceil(log(alpha) / log(1 - limit))  # prompts, none of them too near: (1 − limit)^n ≤ α
+        if len(self.prompts) < least:
             raise ValueError(
-                f"{drawn} pictures, not one of them too near a training still, do not show that less than {limit:g} "
-                f"are (margins.memorised): ask for {least} or more by prompts and release_seeds, or raise the margin"
+                f"{len(self.prompts)} prompts, not one of them too near a training still, do not show that less than "
+                f"{limit:g} are (margins.memorised): ask {least} or more, or raise the margin"
             )
         if self.resamples + 1 < SHOWN / alpha:
             raise ValueError(

@@ -1,22 +1,26 @@
-"""Learned: which stills an adapter has learned, as adapters, samples and evaluations carry it along.
+"""Learned: which stills an adapter knows, as adapters, samples and evaluations carry it along.
 
-Belongs here: the file.  A still that an adapter has learned must not judge it, now or when a later one is compared with
-it.  The file names stills: it stays in the store.
+Belongs here: the file.  A still that an adapter was trained on, or whose loss chose its step, must not judge it, now or
+when a later one is compared with it.  The file names stills: it stays in the store.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 FILE = "learned.json"
 
+Learned = Mapping[str, str]
+"""What each still was to an adapter that knows it, by still id: `train` or `validation`."""
 
-def write_learned(folder: Path, learned: Mapping[str, Collection[str]]) -> None:
-    """Ids of stills, by the arm that the adapter draws."""
-    told = {arm: sorted(stills) for arm, stills in learned.items()}
+
+def write_learned(folder: Path, learned: Mapping[str, Learned]) -> None:
+    """By the arm that the adapter draws."""
+    told = {arm: dict(sorted(stills.items())) for arm, stills in learned.items()}
     (folder / FILE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def decode_learned(data: bytes) -> dict[str, frozenset[str]]:
+def decode_learned(data: bytes) -> dict[str, dict[str, str]]:
     """The inverse."""
-    return {arm: frozenset(stills) for arm, stills in json.loads(data).items()}
+    found: dict[str, dict[str, str]] = json.loads(data)
+    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from director_diffusion.captions.prompt import join_prompt
-from director_diffusion.errors import ModelError
+from director_diffusion.errors import EvaluationError, ModelError
 from director_diffusion.hashing import hash_data
 from director_diffusion.specs import Director
 from director_diffusion.training.job import TrainingJob
@@ -59,3 +59,14 @@ def read_header(path: Path) -> dict[str, str]:
             return dict(sorted((file.metadata() or {}).items()))  # safetensors gives it in random order
     except (OSError, SafetensorError) as error:
         raise ModelError(str(path), f"cannot be read as an adapter: {error}", "Train the adapter again.") from error
+
+
+def check_trigger(adapter: Path, director: Director) -> None:
+    """Raise EvaluationError where the file was trained with another trigger.  One that names none is not of ours."""
+    trained = read_header(adapter).get("trigger", director.trigger)
+    if trained != director.trigger:
+        raise EvaluationError(
+            str(adapter),
+            f"was trained with the trigger {trained!r}, and {director.name}'s is {director.trigger!r}",
+            "Train the adapter again, or give the director's file that trigger.",
+        )

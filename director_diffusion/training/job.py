@@ -4,7 +4,7 @@ Belongs here: plain data, which a process of its own can be given.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from director_diffusion.hashing import hash_file
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, Previews, Recipe
+from director_diffusion.stills.learned import Learned
 from director_diffusion.storage.store import Store
 from director_diffusion.training.identity import Identity, training_identity
 
@@ -39,7 +40,7 @@ class TrainingJob:
     work: Path  # survives a kill; shared by the trainings of this director and recipe
     device: str
     init: Path | None = None  # the adapter file to start from
-    init_learned: frozenset[str] = frozenset()  # ids of the stills that it has learned
+    init_learned: Learned = field(default_factory=dict)  # the stills that it knows
     previews: Previews | None = None
     preview_aspect: float = 1.0
     processes: int = 1
@@ -59,9 +60,17 @@ class TrainingJob:
         )
 
     @property
-    def learned(self) -> frozenset[str]:
-        """Ids of the stills that the adapter learns, those of what it starts from among them."""
-        return self.init_learned | {row.still for row in self.latents if row.split == "train"}
+    def learned(self) -> dict[str, str]:
+        """The stills that the adapter comes to know, those of what it starts from among them, and what each is to it.
+
+        One that was learned anywhere on the way is `train`.
+        """
+        own = {row.still: row.split for row in self.latents if row.split in ("train", "validation")}
+        started = self.init_learned
+        return {
+            still: "train" if "train" in (own.get(still), started.get(still)) else "validation"
+            for still in sorted(own.keys() | started.keys())
+        }
 
     @property
     def watched(self) -> tuple[str, ...]:

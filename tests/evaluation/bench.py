@@ -55,6 +55,11 @@ def picture(colour, seed):
     return Image.fromarray((np.array(colour) + noise).clip(0, 255).astype(np.uint8))
 
 
+def known(*stills):
+    """What an adapter knows of stills, by their own split."""
+    return {still.still: still.split for some in stills for still in some}
+
+
 @dataclass
 class Models:
     """The models of this checkout; `loaded` are those that were asked for."""
@@ -142,7 +147,7 @@ class Bench:
     ) -> Evaluation:
         """Evaluate into the folder `out`."""
         stills = more.pop("stills", self.stills)
-        learned = more.pop("learned", {"adapter": {still.still for still in stills.train}})
+        learned = more.pop("learned", {"adapter": known(stills.train, stills.validation)})
         material = Material(tuple(samples), learned, DRAWING, stills, rivals or {}, before, **more)
         out = self.folder / "out"
         out.mkdir(exist_ok=True)

@@ -34,7 +34,7 @@ def bench(tmp_path_factory):
     return Bench(tmp_path_factory.mktemp("bench"))
 
 
-LEARNED = {"adapter": frozenset({"still-5", "still-6"})}
+LEARNED = {"adapter": {"still-5": "train", "still-6": "train"}}
 
 
 def before(bench, colour, plan=PLAN):
@@ -108,10 +108,10 @@ def test_stills_that_the_version_before_has_learned_compare_no_style(bench):
     """It would be told nearer to them for having seen them."""
     samples, pictures = bench.draw(PLAN, **BASES, adapter=RED), before(bench, BLUE).samples
     held_out = [still.still for still in bench.stills.held_out]
-    found = bench.judge(PLAN, samples, before=earlier(pictures, {"adapter": frozenset(held_out[:2])}))
+    found = bench.judge(PLAN, samples, before=earlier(pictures, {"adapter": dict.fromkeys(held_out[:2], "train")}))
     assert set(published_questions(found)) == {"prompt_published"}
     assert [note for note in found.notes if "has learned stills that are held out now" in note]
-    found = bench.judge(PLAN, samples, before=earlier(pictures, {"adapter": frozenset(held_out[:1])}))
+    found = bench.judge(PLAN, samples, before=earlier(pictures, {"adapter": dict.fromkeys(held_out[:1], "validation")}))
     assert published_questions(found)["style_published"] == "fail"
     assert [note for note in found.notes if "has learned 1 of the 3 stills" in note]
 

@@ -67,7 +67,7 @@ def run_of(folder: Path, loopback: LoopbackHub, instance: dg.DagsterInstance) ->
     @stage(partitions=None, group="toy", version="1", outside=True)
     def published(run: StageRun) -> StageResult:
         repo = small_repository(folder / "repo")
-        publication = publish(repo, run.resources.hub.get(), "studio/nolan", tag="v1", withheld="")
+        publication = publish(repo, run.resources.hub.get(), "studio/nolan", tag="v1")
         publication.write(run.out)
         return run.result(facts={"where": run.resources.hub.where(publication)})
 

@@ -68,8 +68,8 @@ def server(
     return HubServer(loopback.endpoint, token or loopback.token, private=private, patience=patience)
 
 
-def put(repo: Path, loopback: LoopbackHub, *, tag: str = "v1", withheld: str = "") -> Publication:
-    return publish(repo, server(loopback), ID, tag=tag, withheld=withheld)
+def put(repo: Path, loopback: LoopbackHub, *, tag: str = "v1") -> Publication:
+    return publish(repo, server(loopback), ID, tag=tag)
 
 
 def ours(loopback: LoopbackHub) -> list[str]:
@@ -118,7 +118,7 @@ def test_the_same_content_again_only_looks(repo: Path, loopback: LoopbackHub) ->
 
 
 def test_repositories_are_public_where_asked_and_left_as_they_are(repo: Path, loopback: LoopbackHub) -> None:
-    publish(repo, server(loopback, private=False), ID, tag="v1", withheld="")
+    publish(repo, server(loopback, private=False), ID, tag="v1")
     assert not loopback[ID].private
     put(small_repository(repo, seed=1), loopback, tag="v2")
     assert not loopback[ID].private
@@ -143,7 +143,7 @@ def test_without_an_answer_there_is_exactly_one_commit(
 ) -> None:
     """`late` does what was asked while the next attempt is under way."""
     loopback.faults.add(Fault(kind, on))
-    publication = publish(repo, server(loopback, patience=SHORT), ID, tag="v1", withheld="")
+    publication = publish(repo, server(loopback, patience=SHORT), ID, tag="v1")
     assert [fault.on for fault in loopback.faults.happened] == [on]
     assert_published_once(publication, repo, loopback)
 
@@ -151,7 +151,7 @@ def test_without_an_answer_there_is_exactly_one_commit(
 def test_a_hang_that_stays_is_told(repo: Path, loopback: LoopbackHub) -> None:
     loopback.faults.add(Fault("hang", "commit", times=1000))
     with pytest.raises(TransientError, match="no answer"):
-        publish(repo, server(loopback, patience=replace(SHORT, attempts=2)), ID, tag="v1", withheld="")
+        publish(repo, server(loopback, patience=replace(SHORT, attempts=2)), ID, tag="v1")
     loopback.faults.clear()
     assert_published_once(put(repo, loopback), repo, loopback)
 
@@ -312,28 +312,18 @@ def test_without_a_usable_token_nothing_is_asked(token: str | None, loopback: Lo
 
 def test_a_token_that_the_hub_does_not_know(repo: Path, loopback: LoopbackHub) -> None:
     with pytest.raises(PublishError, match="Invalid credentials"):
-        publish(repo, server(loopback, "hf_another"), ID, tag="v1", withheld="")
+        publish(repo, server(loopback, "hf_another"), ID, tag="v1")
 
 
 def test_a_namespace_of_others(repo: Path, loopback: LoopbackHub) -> None:
     with pytest.raises(PublishError, match="may write to elsewhere"):
-        publish(repo, server(loopback), "elsewhere/nolan", tag="v1", withheld="")
+        publish(repo, server(loopback), "elsewhere/nolan", tag="v1")
 
 
 def test_no_server_at_all(repo: Path) -> None:
     hub = HubServer("http://127.0.0.1:9", "hf_token", patience=PATIENCE)
     with pytest.raises(TransientError, match="ConnectError"):
-        publish(repo, hub, ID, tag="v1", withheld="")
-
-
-def test_what_is_withheld_only_looks(repo: Path, loopback: LoopbackHub) -> None:
-    assert put(repo, loopback, withheld="The verdict is fail.").commit == ""
-    assert not loopback[ID].exists()
-    earlier = put(repo, loopback)
-    loopback.asked.clear()
-    withheld = put(small_repository(repo, seed=1), loopback, tag="v2", withheld="The verdict is fail.")
-    assert withheld.reason == f"The verdict is fail. The earlier publication {earlier.commit[:8]} stays."
-    assert {kind for kind, _ in loopback.asked} == {"info"}
+        publish(repo, hub, ID, tag="v1")
 
 
 @pytest.mark.parametrize("without_xet", [True, False])

@@ -88,7 +88,7 @@ def test_diffusers_draws_with_what_was_published_as_with_the_file(
     denoiser = FluxTransformer2DModel.from_pretrained(mini_base / "transformer")
     denoiser.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q"], init_lora_weights=False))
     FluxPipeline.save_lora_weights(repo, transformer_lora_layers=get_peft_model_state_dict(denoiser))
-    publication = publish(repo, HubServer(loopback.endpoint, loopback.token), ID, tag="v1", withheld="")
+    publication = publish(repo, HubServer(loopback.endpoint, loopback.token), ID, tag="v1")
 
     pipeline = FluxPipeline.from_pretrained(mini_base, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)

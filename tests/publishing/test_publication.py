@@ -10,7 +10,7 @@ from small_repository import small_repository
 from director_diffusion.errors import PublishError
 from director_diffusion.publishing.checks import CHECKS, judge
 from director_diffusion.publishing.folder_hub import FolderHub
-from director_diffusion.publishing.publish import Publication, publish
+from director_diffusion.publishing.publish import Publication, publish, withhold
 from director_diffusion.storage import Store
 from director_diffusion.training.rows import WEIGHTS
 
@@ -28,8 +28,8 @@ def hub(tmp_path: Path) -> FolderHub:
     return FolderHub(Store(str(tmp_path / "hub")))
 
 
-def put(repo: Path, hub: FolderHub, *, tag: str = "v1", withheld: str = "") -> Publication:
-    return publish(repo, hub, ID, tag=tag, withheld=withheld)
+def put(repo: Path, hub: FolderHub, *, tag: str = "v1") -> Publication:
+    return publish(repo, hub, ID, tag=tag)
 
 
 def seen(hub: FolderHub, revision: str = "main") -> Path:
@@ -124,19 +124,11 @@ def test_a_crash_half_way_leaves_readers_with_the_old_content(
     assert contents(seen(hub)) == contents(repo)
 
 
-def test_what_may_not_go_out_is_withheld_with_the_reason(repo: Path, hub: FolderHub) -> None:
-    publication = put(repo, hub, withheld=REASON)
-    assert (publication.status, publication.commit, publication.folder) == ("withheld", "", "")
-    assert publication.reason == REASON
-    assert not Path(hub.store.root).exists()
-
-
-def test_withholding_leaves_an_earlier_publication_and_says_so(repo: Path, hub: FolderHub) -> None:
-    earlier = put(repo, hub)
-    publication = put(repo, hub, tag="v2", withheld=REASON)
-    assert publication.reason == f"{REASON} The earlier publication {earlier.commit[:8]} stays."
-    assert publication.folder == earlier.folder
-    assert contents(seen(hub)) == contents(repo)
+def test_what_may_not_go_out_is_withheld_with_the_reason_and_leaves_what_was_published() -> None:
+    assert withhold(ID, REASON, earlier="") == Publication("withheld", REASON, ID, "", "")
+    publication = withhold(ID, REASON, earlier="ab" * 20)
+    assert publication.reason == f"{REASON} The earlier publication abababab stays."
+    assert publication.commit == "ab" * 20
 
 
 @pytest.mark.parametrize("missing", ["README.md", WEIGHTS, "images/sample-00.png"])
@@ -155,7 +147,7 @@ def test_unreadable_metadata_is_refused(repo: Path, hub: FolderHub) -> None:
 
 def test_a_name_that_the_hub_would_refuse_is_refused(repo: Path, hub: FolderHub) -> None:
     with pytest.raises(PublishError, match="hub_namespace"):
-        publish(repo, hub, "../x/y", tag="v1", withheld="")
+        publish(repo, hub, "../x/y", tag="v1")
 
 
 def test_a_publication_survives_its_file(tmp_path: Path) -> None:

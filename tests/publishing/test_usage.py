@@ -100,7 +100,7 @@ def test_the_example_of_a_card_draws_with_what_was_published(
         pictures=(Picture(Image.new("RGB", (32, 16)), "nolan style, one car", 11),),
     )
     repo, hub = write_model_card(card, tmp_path / "card"), Store(str(tmp_path / "hub"))
-    publish(repo, FolderHub(hub), card.repo_id, tag="v1", withheld="")
+    publish(repo, FolderHub(hub), card.repo_id, tag="v1")
     text = (repo / "README.md").read_text()
     assert f"`{card.base.model_id}` is not on the Hub: give the folder that holds this base" in text
 

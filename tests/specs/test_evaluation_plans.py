@@ -46,8 +46,11 @@ def test_shipped_plans_have_48_prompts_and_further_seeds_for_the_release() -> No
         ({"style_by": "aesthetic"}, "style_by"),
         ({"margins": {"memorised": 0}}, r"margins\.memorised"),
         ({"margins": {"style": 1.5}}, r"margins\.style"),
-        ({"prompts": MINI["prompts"][:10]}, r"20 pictures, not one .*margins\.memorised.* ask for 36 or more"),
-        ({"confidence": 0.99, "resamples": 500}, r"resamples: of 500, .*give 1600 or more"),
+        ({"prompts": MINI["prompts"][:10]}, r"10 prompts, not one .*margins\.memorised.* ask 36 or more"),
+        (
+            {"confidence": 0.99, "resamples": 500, "margins": {"memorised": 0.2}},
+            r"resamples: of 500, .*give 2000 or more",
+        ),
         ({"margins": {"taste": 0.1}}, r"margins\.taste is not known"),
     ],
 )

@@ -74,7 +74,7 @@ def test_a_training_from_rows_to_files(train: Train, dataset: Dataset, tmp_path:
     result = train(progress=observations)
     out = tmp_path / "run" / "out"
     assert sorted(path.name for path in out.iterdir()) == ["curve.parquet", "learned.json", WEIGHTS, "training.json"]
-    learned = frozenset(row.still for row in dataset.latents if row.split == "train")
+    learned = {row.still: row.split for row in dataset.latents if row.split in ("train", "validation")}
     assert decode_learned((out / "learned.json").read_bytes()) == {"adapter": learned}
     assert hash_folder(mini_base) == before
 

@@ -42,7 +42,8 @@ class MeanTest:
     def p_above(self, bound: float) -> float:
         """One-sided p-value of "the true mean is at most `bound`": small where the values lie above it.
 
-        Below (1 − confidence) / 2 exactly where `interval(confidence)` lies above the bound.
+        Below (1 − confidence) / 2 where `interval(confidence)` lies above the bound, but for one order statistic of the
+        resamples: a p-value counts its own value among them.
         """
         if self.kind == "point":
             return 0.0 if self.mean > bound else 1.0
