@@ -229,10 +229,12 @@ def _remarks(material: Material, both: Compared | None, looked_for: int, *, draw
     if not material.rivals:
         remarks.append("No other director's held-out stills were there to tell this adapter's style from.")
     if material.before is not None and both is None:
-        remarks.append(
-            f"{material.before.words} was drawn otherwise, or drew too few of these prompts from the same noise, to be "
-            "compared with."
+        why = (
+            "was drawn otherwise, or drew too few of these prompts from the same noise, to be compared with"
+            if material.before.samples
+            else "is not compared with: its evaluation is gone"
         )
+        remarks.append(f"{material.before.words} {why}.")
     return tuple(remarks)
 
 

@@ -63,24 +63,23 @@ def write_published_before(
 
     Returns it, and the store's names of its pictures.
 
-    The version itself is passed over, so that its own publication does not make its evaluation stale.
+    The version itself is passed over, so that its own publication does not make its evaluation stale.  Of one whose
+    evaluation is gone there are no samples: it is not compared with, and an older one instead would say too little.
     """
-    others = [
-        entry
-        for entry in published_entries(store, recipe, director)
-        if entry.adapter_version != adapter_version
-        and all(store.exists(f"{entry.evaluation}/{file}") for file in (SAMPLES_FILE, LEARNED_FILE))
-    ]
+    others = [one for one in published_entries(store, recipe, director) if one.adapter_version != adapter_version]
     entry = others[-1] if others else None
-    told = None
     samples: list[Sample] = []
+    told = None
     if entry is not None:
-        with store.local_copy(f"{entry.evaluation}/{SAMPLES_FILE}") as path:
-            samples = [sample for sample in read_table(path, Sample) if sample.arm not in BASES]
+        files = [f"{entry.evaluation}/{name}" for name in (SAMPLES_FILE, LEARNED_FILE, EFFECTS_FILE)]
+        whole = all(store.exists(file) for file in files)
+        told = {**asdict(entry), "drawing": json.loads(store.read(files[2]))["drawing"] if whole else ""}
+        learned = decode_learned(store.read(files[1])) if whole else {}
+        if whole:
+            with store.local_copy(files[0]) as path:
+                samples = [sample for sample in read_table(path, Sample) if sample.arm not in BASES]
         write_table(out / SAMPLES_FILE, Sample, samples)
-        write_learned(out, decode_learned(store.read(f"{entry.evaluation}/{LEARNED_FILE}")))
-        drawing = json.loads(store.read(f"{entry.evaluation}/{EFFECTS_FILE}"))["drawing"]
-        told = {**asdict(entry), "drawing": drawing}
+        write_learned(out, learned)
     (out / FILE).write_text(json.dumps(told) + "\n", encoding="utf-8")
     return entry, [sample.reference for sample in samples]
 

@@ -17,7 +17,7 @@ TAGS = ("text-to-image", "lora", "template:sd-lora")
 
 PART_NAMES: Mapping[Part, str] = {
     "all": "all",
-    "own": "on what such stills show",
+    "own": "but the novel ones",
     "novel": "beyond what such stills show",
 }
 """Of the evaluation's prompts."""

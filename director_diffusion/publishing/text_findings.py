@@ -67,7 +67,8 @@ def _which_stills(card: CardInputs) -> str:
         words = f"""The published adapter learned all {counts.train} stills, so that none are left to measure its own
 style by. Two other adapters of the same recipe stand in for it, each measured by closeness to stills that it never saw:
 the first by {first}; the second by {second}. The
-published one itself was judged by fidelity to prompts, by copies and by diversity alone."""
+published one itself was judged by fidelity to prompts, by copies, by diversity, and by its closeness to stills that it
+has learned, which can speak against it but not for it."""
     else:
         away = _away(counts.held_out, counts.held_out_films)
         words = f"The adapter's style is measured by {away}; no training step saw these."

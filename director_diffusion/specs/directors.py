@@ -52,6 +52,6 @@ class Director(Spec):
     prompts: tuple[Prompt, ...] = Field(
         (),
         description="Of this director's own subjects, to judge adapters by in place of the plan's; the plan's novel "
-        "ones stay. At least 4, better 40.",
+        "ones stay. Together they must be enough for the plan's margins: 36 for a tenth of copies.",
     )
     min_captioned: Share | None = Field(None, description="If set, a smaller captioned share blocks what follows.")

@@ -1,7 +1,7 @@
 """The version published before: what is remembered of it, and how a new adapter is compared with it."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -142,6 +142,9 @@ def test_versions_are_remembered_in_order_each_once(bench):
     note_published(bench.store, "order", "nolan", entry("a"))
     assert versions() == ["b", "a"], "published again, it is the newest"
     assert published_entries(bench.store, "order", "fincher") == []
+    again = entry("a", evaluation="by another plan")
+    note_published(bench.store, "order", "nolan", again)
+    assert published_entries(bench.store, "order", "nolan")[-1] == again, "compared with by what was drawn last"
 
 
 @pytest.mark.parametrize("text", [b"[", b'[{"adapter_version": "a"}]', b"[1]"])
@@ -169,9 +172,16 @@ def test_the_newest_other_version_is_taken_with_its_adapters_pictures(bench, tmp
         assert set(pictures) <= {sample.reference for sample in samples}
         return (found.adapter_version[0] if found else None), out
 
-    assert newest_but("x")[0] == "b", "of c, nothing is left to compare with"
+    gone, out = newest_but("x")
+    assert gone == "c"
+    nothing = before_of(artifact_of(bench.store, out))
+    assert nothing == Before("c" * 64, "", (), {})
+    found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=nothing)
+    assert [note for note in found.notes if "is not compared with: its evaluation is gone" in note]
+    entries = published_entries(bench.store, "r", "nolan")
+    bench.store.write("published/r/nolan.json", json.dumps([asdict(one) for one in entries[:2]]).encode())
     assert newest_but("b")[0] == "a", "a version is not compared with itself"
-    _, out = newest_but("c")
+    _, out = newest_but("d")
     assert {path.name for path in out.iterdir()} == {FILE, SAMPLES_FILE, LEARNED_FILE}
     kept = before_of(artifact_of(bench.store, out))
     assert kept == Before("b" * 64, "as k2", tuple(one for one in samples if one.arm == "adapter"), LEARNED)

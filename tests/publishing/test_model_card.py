@@ -287,7 +287,7 @@ def test_a_card_without_pictures_is_an_error(card: CardInputs, tmp_path: Path) -
 
 def test_the_text_gives_every_judged_effect_its_interval_and_power(card: CardInputs) -> None:
     text = written(card)
-    parts = {"all": "all", "own": "on what such stills show", "novel": "beyond what such stills show"}
+    parts = {"all": "all", "own": "but the novel ones", "novel": "beyond what such stills show"}
     for effect in EFFECTS:
         told = f"{effect.mean:+.3f} ({effect.low:+.3f} to {effect.high:+.3f})"
         over_stills = effect.detectable_over_stills
@@ -385,7 +385,7 @@ def test_a_card_of_two_folds_says_what_each_adapter_was_judged_by(tmp_path: Path
         "the first by 2 stills of 1 film of which it learned nothing; the second by 1 still in clusters of similar ones"
         in text
     )
-    assert "was judged by fidelity to prompts, by copies and by diversity alone" in text
+    assert "by its closeness to stills that it has learned, which can speak against it but not for it" in text
     assert "finds two adapters' pictures closer to stills of this director that each of them never saw" in text
     assert "all 7 stills are learned, none is held out" in text
     assert "after step 80: the nearest that was kept to the mean of steps 40 and 120, which two folds chose." in text
