@@ -1,111 +1,112 @@
-"""How fast samples are embedded and scored, and in how much memory.
+"""How fast samples are embedded, scored and judged, and in how much memory.
 
-    python -m benchmarks.scoring [--images 1000] [--json]
+    python -m benchmarks.scoring [--seeds 7] [--json]
 
-Embeds pictures of the mini set's size by its embedder and style encoder, and by the look, with every metric over the
-vectors; then scores once more from the cache with one metric that was not asked for before.  Memory is measured on
-pictures of 768 × 432 pixels, after the first 128 and after all.  Exit code 1 where a bar is missed.
+An evaluation by the demo's plan, of pictures of the mini set's size that nothing has seen yet: 48 prompts × 7 seeds × 3
+arms are 1,008.  Then once more from the cache with one metric that was not asked for before.  Memory is measured on
+as many pictures of 768 × 432 pixels, after the first 128 and after all.  Exit code 1 where a bar is missed.
 """
 
 import argparse
-import io
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.bars import at_most, print_report
-from director_diffusion.evaluation.encoders.base import Encoder
-from director_diffusion.evaluation.encoders.cache import EmbeddingCache
-from director_diffusion.evaluation.encoders.embedder import ClipEmbedder
-from director_diffusion.evaluation.encoders.image_encoder import TimmEncoder
-from director_diffusion.evaluation.encoders.look import LookEncoder
-from director_diffusion.evaluation.metrics.distribution import cmmd
-from director_diffusion.evaluation.metrics.diversity import pairwise_distance, vendi_score
-from director_diffusion.evaluation.metrics.look import (
-    colour_distance,
-    contrast_distance,
-    framing_distance,
-    luma_distance,
-)
-from director_diffusion.evaluation.metrics.memorisation import memorisation_threshold, nearest
-from director_diffusion.evaluation.metrics.similarity import closeness, prompt_fidelity
+from benchmarks.truth.setting import ROOT, FolderModels
+from director_diffusion.catalog import load_catalog
+from director_diffusion.evaluation import folds
+from director_diffusion.evaluation.encoders.opened import Encoders, open_encoders
+from director_diffusion.evaluation.evaluate import Material, evaluate
+from director_diffusion.evaluation.types import Evaluation
+from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.images import png_bytes
-from director_diffusion.specs import Embedder, FolderSource, ImageEncoder
+from director_diffusion.sampling.images import open_sample, png_bytes
+from director_diffusion.sampling.prompts import arm_prompt, noise_seed
+from director_diffusion.sampling.rows import ARMS, Sample
+from director_diffusion.specs import Director, EvaluationPlan
+from director_diffusion.stills.rows import Still
+from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage import Store
 
-MINI = Path(__file__).parents[1] / "models" / "mini"
-ANY = FolderSource(kind="folder", folder="models/mini")
+CATALOG = load_catalog(ROOT / "configs")
+DIRECTOR = Director(slug="nolan", name="Nolan", trigger="nolan style", stills_licence="drawn at random")
 SIZE, LARGE = (88, 48), (768, 432)
-STILLS = 48
+HELD_OUT, TRAIN = 10, 54
 WARM_UP = 128
 MAX_SECONDS, MAX_SECONDS_AGAIN, MAX_GROWTH_MIB = 20.0, 3.0, 64.0
 
 
-def clip() -> ClipEmbedder:
-    return ClipEmbedder(MINI / "embedder", Embedder(model="mini", source=ANY), device="cpu")
+def picture(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    few = Image.fromarray(rng.integers(0, 256, size=(6, 11, 3), dtype=np.uint8))
+    return few.resize(size, Image.Resampling.BICUBIC)
 
 
-LOADS: dict[str, Callable[[], Encoder]] = {
-    "clip": clip,
-    "timm": lambda: TimmEncoder(MINI / "style_encoder", ImageEncoder(model="mini", source=ANY), device="cpu"),
-    "look": LookEncoder,
-}
-
-Rows = NDArray[np.float32]
-Pictures = Mapping[str, Callable[[], Image.Image]]
+def plan_of(seeds: int) -> EvaluationPlan:
+    return CATALOG.evaluations["mini"].model_copy(update={"seeds": tuple(range(seeds)), "release_seeds": ()})
 
 
-def write_pictures(store: Store, count: int, size: tuple[int, int]) -> Pictures:
-    """Pictures in the store, by name, as functions that open them."""
-    rng = np.random.default_rng(count)
-    found = {}
-    for number in range(count):
-        few = Image.fromarray(rng.integers(0, 256, size=(6, 11, 3), dtype=np.uint8))
-        name = f"pictures/{size[0]}-{number:05d}.png"
-        store.write(name, png_bytes(few.resize(size, Image.Resampling.BICUBIC)))
-        found[f"{size[0]}-{number:05d}"] = partial(open_picture, store, name)
-    return found
+def samples_of(store: Store, plan: EvaluationPlan, size: tuple[int, int]) -> tuple[Sample, ...]:
+    rng, found = np.random.default_rng(size[0]), []
+    for arm in ARMS:
+        for index, prompt in enumerate(plan.prompts):
+            for seed in plan.seeds:
+                data = png_bytes(picture(rng, size))
+                name = f"pictures/{arm}-{index}-{seed}-{size[0]}.png"
+                store.write(name, data)
+                words = (prompt.text, arm_prompt(arm, prompt.text, DIRECTOR), prompt.subject, prompt.novel)
+                noise = noise_seed(prompt.text, seed)
+                found.append(Sample(arm, index, *words, noise, name, name, hash_bytes(data)))
+    return tuple(found)
 
 
-def open_picture(store: Store, name: str) -> Image.Image:
-    with Image.open(io.BytesIO(store.read(name))) as image:
-        return image.convert("RGB")
+def stills_of(store: Store, folder: Path) -> StillSet:
+    rng, rows = np.random.default_rng(0), []
+    (folder / "images").mkdir()
+    for number in range(HELD_OUT + TRAIN):
+        picture(rng, SIZE).save(folder / "images" / f"{number}.png")
+        row: dict[str, Any] = {"still": f"still-{number}", "film": "film", "name": f"{number}.png", "cluster": number}
+        row |= {"file": f"images/{number}.png", "reference": "", "crop": (), "sha256": "", "phash": "", "reason": ""}
+        split = "held_out" if number < HELD_OUT else "train"
+        rows.append(Still(**row, width=SIZE[0], height=SIZE[1], status="kept", warnings=(), split=split))
+    return StillSet(rows, store, folder)
 
 
-def embed(store: Store, kind: str, pictures: Pictures, *, fresh: str = "") -> Rows:
-    cache = EmbeddingCache(store, kind, LOADS[kind], fresh=fresh)
-    return np.stack(list(cache.images(pictures, title="Embedding", progress=Silent()).values()))
+def encoders_of(plan: EvaluationPlan, store: Store, cache: Path) -> Encoders:
+    captioner = CATALOG.projects["demo"].captioner
+    models = FolderModels(cache, store)
+    return open_encoders(plan, models, store, captioner=captioner, asked_at_once=8, device="cpu", progress=Silent())
 
 
-def score(store: Store, pictures: Pictures) -> dict[str, float]:
-    """Every metric of all but the last pictures, which stand for stills."""
-    rows = {kind: embed(store, kind, pictures) for kind in LOADS}
-    samples, stills = (
-        {kind: one[part] for kind, one in rows.items()} for part in (slice(-STILLS), slice(-STILLS, None))
-    )
-    texts = [f"a red car number {number % 48}" for number in range(len(samples["clip"]))]
-    embedder = EmbeddingCache(store, "clip", clip)
-    words = embedder.texts(sorted(set(texts)), title="Embedding prompts", progress=Silent())
-    found = {
-        "prompt_fidelity": prompt_fidelity(samples["clip"], np.stack([words[text] for text in texts])).mean(),
-        **{f"closeness_{kind}": closeness(samples[kind], stills[kind]).mean() for kind in ("clip", "timm")},
-        "cmmd": cmmd(samples["clip"], stills["clip"]),
-        "vendi": vendi_score(samples["timm"]),
-        "pairwise": pairwise_distance(samples["timm"]),
-        "memorised": nearest(samples["timm"], stills["timm"]).beyond(memorisation_threshold(stills["timm"])),
-    }
-    for distance in (colour_distance, luma_distance, contrast_distance, framing_distance):
-        found[distance.__name__] = distance(samples["look"], stills["look"]).mean()
-    return {name: float(value) for name, value in found.items()}
+def judged(material: Material, plan: EvaluationPlan, store: Store, folder: Path) -> tuple[Evaluation, float]:
+    """An evaluation, and the seconds from opening its encoders to its files."""
+    out = folder / "out"
+    out.mkdir(exist_ok=True)
+    started = time.perf_counter()
+    encoders = encoders_of(plan, store, folder / "cache")
+    found = evaluate(material, plan, "draft", DIRECTOR, encoders, store=store, out=out, progress=Silent())
+    return found, time.perf_counter() - started
+
+
+def with_one_more(usual: Any, arms: Mapping[str, Any], seen: Any) -> dict[str, Any]:
+    """A metric more: the largest share of any colour."""
+    more = {of: arm.grid(arm.rows(seen.look).max(axis=1)) for of, arm in arms.items()}
+    return {**usual(arms, seen), "most of one colour": more}
+
+
+def embed(encoders: Encoders, store: Store, samples: Iterable[Sample]) -> None:
+    opened = {sample.sha256: partial(open_sample, store, sample) for sample in samples}
+    for cache in (encoders.embedder, encoders.encoder, encoders.look):
+        cache.images(opened, title="Embedding", progress=Silent())
 
 
 def peak_mib() -> float:
@@ -114,33 +115,35 @@ def peak_mib() -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print figures and bars as JSON")
-    arguments = parser.parse_args()
-
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(folder)
-        large = write_pictures(store, arguments.images, LARGE)
-        for kind in LOADS:
-            embed(store, kind, dict(list(large.items())[:WARM_UP]), fresh="warm up")
+    options = parser.parse_args()
+    plan = plan_of(options.seeds)
+    with tempfile.TemporaryDirectory(prefix="director-bench-") as temporary:
+        folder = Path(temporary)
+        store = Store(str(folder / "store"))
+        large = samples_of(store, plan, LARGE)
+        encoders = encoders_of(plan, store, folder / "cache")
+        embed(encoders, store, large[:WARM_UP])
         before = peak_mib()
-        for kind in LOADS:
-            embed(store, kind, large)
+        embed(encoders, store, large[WARM_UP:])
         growth = peak_mib() - before
 
-        small = write_pictures(store, arguments.images, SIZE)
-        start = time.perf_counter()
-        found = score(store, small)
-        seconds = time.perf_counter() - start
-        start = time.perf_counter()
-        found["vendi by the embedder"] = vendi_score(embed(store, "clip", small))
-        again = time.perf_counter() - start
+        still_set = stills_of(store, folder)
+        learned = {"adapter": {still.still: still.split for still in still_set.train}}
+        samples = samples_of(store, plan, SIZE)
+        material = Material(samples, learned, "", still_set, {}, None)
+        first, seconds = judged(material, plan, store, folder)
+        with patch.object(folds, "picture_grids", partial(with_one_more, folds.picture_grids)):
+            second, again = judged(material, plan, store, folder)
+    metrics = [{score.metric for score in found.scores} for found in (first, second)]
     bars = [
-        at_most(f"seconds to embed and score {arguments.images} images", seconds, MAX_SECONDS),
-        at_most("seconds to score them with one new metric", again, MAX_SECONDS_AGAIN),
-        at_most(f"MiB of peak memory beyond that of {WARM_UP} images", growth, MAX_GROWTH_MIB),
+        at_most(f"seconds to embed, score and judge {len(samples)} pictures", seconds, MAX_SECONDS),
+        at_most("seconds to score and judge them again with one new metric", again, MAX_SECONDS_AGAIN),
+        at_most(f"MiB of peak memory beyond that of {WARM_UP} pictures", growth, MAX_GROWTH_MIB),
     ]
-    return print_report({"scores": found, "bars": bars}, as_json=arguments.json)
+    report = {"metrics": sorted(metrics[0]), "new": sorted(metrics[1] - metrics[0]), "bars": bars}
+    return print_report(report, as_json=options.json)
 
 
 if __name__ == "__main__":
