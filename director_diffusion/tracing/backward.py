@@ -16,6 +16,7 @@ from director_diffusion.releases.published import EVALUATIONS
 from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.tracing.following import came_of_adapter
 from director_diffusion.tracing.given import Given
 from director_diffusion.tracing.known import Judgement, Stage, StillUsed, Trace
 from director_diffusion.tracing.tables import Rows, learned_by, rows_of
@@ -57,7 +58,7 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
     if adapter is None:
         lacking.said.append(f"The store {ancestry.store.url} has no artifact of this adapter.")
     made_of = _made_of(given, adapter, director, ancestry, lacking)
-    after = ancestry.descendants([adapter]) if adapter is not None else []
+    after = came_of_adapter(ancestry, adapter) if adapter is not None else []
     releases = read_releases(ancestry.store, recipe, director) if recipe and director else ()
     judgements = _judgements(given, after, lacking)
     if not judgements:

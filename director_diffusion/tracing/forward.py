@@ -14,6 +14,7 @@ from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.tracing.following import came_of_stills
 from director_diffusion.tracing.tables import TABLES, learned_by, rows_of
 from director_diffusion.training.rows import ADAPTERS
 
@@ -91,7 +92,7 @@ def trace_still(given: str, ancestry: Ancestry) -> StillTrace:
     stills = {place.still for place in places}
     splits: dict[str, str] = {}
     uses = []
-    for artifact in [*starts, *ancestry.descendants(starts, gathered=True)]:
+    for artifact in [*starts, *came_of_stills(ancestry, starts)]:
         split, items = _split_in(artifact, stills, ancestry, splits)
         if split is None:
             continue

@@ -17,6 +17,7 @@ from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import Artifact
 from director_diffusion.storage.lock import writer_lock
 from director_diffusion.storage.store import Store
+from director_diffusion.tracing.following import came_of_adapter
 from director_diffusion.training.header import read_header
 from director_diffusion.training.rows import WEIGHTS
 from pipelines.cli.trained_base import base_of, denoiser_for
@@ -93,7 +94,7 @@ def _deliver(surroundings: Surroundings, store: Store, folder: Store, recipe: st
 
 def _picture(store: Store, adapter: Artifact) -> bytes | None:
     """One by this adapter, of a card made with it."""
-    cards = [found for found in Ancestry(store).descendants([adapter]) if found.manifest.asset[-1] == "model_card"]
+    cards = [found for found in came_of_adapter(Ancestry(store), adapter) if found.manifest.asset[-1] == "model_card"]
     shown = [card for card in cards if any(file.name == PICTURE for file in card.manifest.files)]
     return shown[-1].read(PICTURE) if shown else None
 

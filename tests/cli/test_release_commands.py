@@ -1,5 +1,7 @@
 """`director sign-off`, `promote`, `rollback` and `releases`: words, records, delivered files, what the UI is told."""
 
+import base64
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from diffusers import FluxTransformer2DModel
+from PIL import Image
 from safetensors import safe_open
 
 from director_diffusion.adapters.files import save_adapter
@@ -97,6 +100,17 @@ def test_live_versions_are_delivered_rolled_back_and_listed(
     notes = [record.event_log_entry.dagster_event.asset_observation_data.asset_observation for record in records]  # type: ignore[union-attr]
     assert notes[0].description == "rolled back by bob: too dark"
     assert [note.partition for note in notes] == [DIRECTOR] * 3
+
+
+def test_what_is_delivered_shows_a_picture_of_its_own(
+    project: TinyProject, two: tuple[Published, Published], weights: dict[int, Path]
+) -> None:
+    Lineage(project.store).publish(9, weights=weights[6], began_with=two[0])
+    for published, step in zip(two, (3, 6), strict=True):
+        done(project.director("promote", DIRECTOR, "--version", published.version, *BY))
+        with safe_open(project.folder / "comfy" / "loras" / f"{NAME}.safetensors", framework="numpy") as file:
+            thumbnail = base64.b64decode(file.metadata()["modelspec.thumbnail"].partition(",")[2])
+        assert Image.open(io.BytesIO(thumbnail)).getpixel((4, 4)) == pytest.approx((10 * step,) * 3, abs=3)
 
 
 def test_promoting_again_mends_what_the_folder_lost(project: TinyProject, two: tuple[Published, Published]) -> None:

@@ -167,6 +167,24 @@ def test_an_adapter_that_began_with_another_says_so(store: Store, lineage: Linea
     assert (trace.recipe, trace.began_with) == ("mini_more", first.version)
 
 
+@pytest.mark.parametrize("began", [False, True], ids=["the same recipe", "one that began with it"])
+def test_a_withheld_adapter_has_no_other_ones_verdict_and_no_publication(
+    store: Store, lineage: Lineage, tmp_path: Path, began: bool
+) -> None:
+    """Both looked at what was published before, and found the same: nothing."""
+    withheld = lineage.publish(3, outcome="fail", status="withheld")
+    other = lineage.publish(6, began_with=withheld if began else None)
+    trace = of_file(store, copied(withheld.adapter.read(WEIGHTS), tmp_path / "a.safetensors"))
+    judged = [(judgement.asset, judgement.outcome, judgement.effects[0]["mean"]) for judgement in trace.judgements]
+    assert judged == [("mini_lora/release_evaluation", "fail", 3.0), ("mini_lora/evaluation", "undecided", 3.0)]
+    assert [told["status"] for told in trace.publications] == ["withheld"]
+    assert (trace.provenance or {})["adapter"]["sha256"] == withheld.version
+    its = of_file(store, copied(other.adapter.read(WEIGHTS), tmp_path / "b.safetensors"))
+    assert {judgement.effects[0]["mean"] for judgement in its.judgements} == {6.0}
+    assert [told["commit"] for told in its.publications] == [other.commit]
+    assert its.began_with == (withheld.version if began else "")
+
+
 def test_what_nobody_knows_is_refused(store: Store, lineage: Lineage, tmp_path: Path) -> None:
     lineage.publish(3)
     foreign = tmp_path / "foreign.safetensors"
@@ -214,12 +232,19 @@ def test_a_folds_adapter_is_not_what_went_out(store: Store, lineage: Lineage, tm
         json_files={"repo/provenance.json": {"a": 1}},
     )
     lineage.make((RECIPE, "published_model"), {f"{RECIPE}/model_card": card}, json_files={"publication.json": {"b": 1}})
+    samples = lineage.make((RECIPE, "samples"), {f"{RECIPE}/{name}": each for name, each in adapters.items()})
+    lineage.make(
+        (RECIPE, "evaluation"),
+        {f"{RECIPE}/samples": samples},
+        json_files={"verdict.json": {"outcome": "pass", "reasons": []}, "effects.json": {}},
+    )
     released, fold = (
         of_file(store, copied(adapters[name].read(WEIGHTS), tmp_path / name))
         for name in ("adapter", "first_fold_adapter")
     )
     assert (len(released.publications), released.provenance) == (1, {"a": 1})
     assert (fold.publications, fold.provenance) == ((), None)
+    assert [judgement.outcome for judgement in fold.judgements] == ["pass"], "its recipe is judged by it"
 
 
 def test_without_the_adapter_its_card_says_what_it_learned(store: Store, lineage: Lineage, tmp_path: Path) -> None:

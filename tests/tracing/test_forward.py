@@ -11,7 +11,7 @@ from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.forward import StillTrace, trace_still
 from director_diffusion.training.folds import SPLIT_FILE, OwnSplit
 from director_diffusion.training.rows import WEIGHTS
-from tests.lineages import DIRECTOR, RECIPE, Lineage, picture, raw_sha256, still_id
+from tests.lineages import DIRECTOR, MORE, RECIPE, Lineage, picture, raw_sha256, still_id
 
 AFTER = {
     f"mini_lora/{name}"
@@ -100,13 +100,36 @@ def test_an_adapter_that_began_with_one_that_learned_from_it_is_among_those_that
     assert {use.asset for use in traced(store, still_id(0)).learned} == {"mini_lora/adapter", "mini_more/adapter"}
 
 
+def test_what_came_of_an_adapter_that_began_with_one_that_learned_from_it_depends_on_it_too(
+    store: Store, lineage: Lineage
+) -> None:
+    first = lineage.publish(3)
+    lineage.reject(0)
+    child = lineage.publish(6, began_with=first)
+    uses = {use.asset: use.key for use in traced(store, still_id(0)).uses if use.asset.startswith(f"{MORE}/")}
+    assert uses[f"{MORE}/published_model"] == child.publication.manifest.key
+    assert {name.removeprefix(f"{MORE}/") for name in uses} == {name.removeprefix(f"{RECIPE}/") for name in AFTER}
+
+
+def test_what_never_learned_from_it_does_not_depend_on_it(store: Store, lineage: Lineage) -> None:
+    """Though both looked at what was published before, and found the same: nothing."""
+    first = lineage.publish(3, outcome="fail", status="withheld")
+    lineage.reject(0)
+    lineage.publish(6)
+    uses = traced(store, still_id(0)).uses
+    assert {use.key for use in uses if use.asset == "mini_lora/published_model"} == {first.publication.manifest.key}
+    for name in ("adapter", "samples", "evaluation", "release_samples", "release_evaluation", "model_card"):
+        assert [use.asset for use in uses].count(f"{RECIPE}/{name}") == 1
+
+
 def test_only_a_held_out_still_has_a_say_in_other_directors_verdicts(store: Store, lineage: Lineage) -> None:
     lineage.publish(3)
     other = Lineage(store, "fincher", brought=False).publish(3)
     held_out = traced(store, still_id(3))
     theirs = {use.asset: use for use in held_out.uses if use.director == "fincher"}
     assert theirs.keys() == {
-        "mini_lora/evaluation", "mini_lora/release_evaluation", "mini_lora/model_card", "mini_lora/published_model"
+        "mini_lora/evaluation", "mini_lora/release_samples", "mini_lora/release_evaluation", "mini_lora/model_card",
+        "mini_lora/published_model",
     }  # fmt: skip
     assert theirs["mini_lora/release_evaluation"].key == other.evaluation.manifest.key
     assert {use.split for use in theirs.values()} == {"held_out"}
