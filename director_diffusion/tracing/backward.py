@@ -55,6 +55,8 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
     version = adapter_version(adapter.manifest) if adapter is not None else _told_version(given)
     director = (adapter.manifest.partition if adapter is not None else None) or given.says("director")
     recipe = adapter.manifest.asset[0] if adapter is not None else given.says("recipe")
+    if given.altered:
+        lacking.said.append(given.altered)
     if adapter is None:
         lacking.said.append(f"The store {ancestry.store.url} has no artifact of this adapter.")
     made_of = _made_of(given, adapter, director, ancestry, lacking)

@@ -35,10 +35,25 @@ class Given:
     @property
     def versions(self) -> list[str]:
         """Adapter versions that this may be: the file's own hash, that which an export tells, the provenance's."""
-        told = (self.provenance or {}).get("adapter", {}).get("sha256", "")
-        return [
-            version for version in dict.fromkeys((self.sha256, self.header.get("adapter_sha256", ""), told)) if version
-        ]
+        return [version for version in dict.fromkeys((*self._own, self._told)) if version]
+
+    @property
+    def altered(self) -> str:
+        """In a sentence, that a repository's weights are not those that it tells of; "" where they are."""
+        if not self._told or self._told in self._own:
+            return ""
+        return (
+            "The weights are not those that provenance.json tells of: "
+            f"their SHA-256 is {self.sha256}, and it tells of {self._told}."
+        )
+
+    @property
+    def _own(self) -> tuple[str, str]:
+        return self.sha256, self.header.get("adapter_sha256", "")
+
+    @property
+    def _told(self) -> str:
+        return str((self.provenance or {}).get("adapter", {}).get("sha256", ""))
 
     def says(self, name: str) -> str:
         """An entry of the header that training wrote; "" where there is none."""

@@ -21,7 +21,7 @@ from director_diffusion.tracing.backward import trace_back
 from director_diffusion.tracing.given import given_file, given_repository
 from director_diffusion.tracing.known import Trace
 from director_diffusion.training.rows import WEIGHTS
-from tests.lineages import DIRECTOR, RECIPE, Lineage, header, raw_sha256, still_id
+from tests.lineages import DIRECTOR, RECIPE, Lineage, header, raw_sha256, still_id, tiny_weights
 
 
 @pytest.fixture
@@ -110,6 +110,33 @@ def test_a_repository_leads_back_and_says_much_by_itself(store: Store, lineage: 
     assert alone.stills == ()
     assert any("has no artifact of this adapter" in said for said in alone.lacking)
     assert sum("that it learned from no more" in said or "learned from" in said for said in alone.lacking) == 2
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["its own store", "no store"])
+def test_altered_weights_in_a_repository_are_not_taken_for_its_adapter(
+    store: Store, lineage: Lineage, tmp_path: Path, known: bool
+) -> None:
+    published = lineage.publish(3)
+    repo = shutil.copytree(published.card.local_folder / "repo", tmp_path / "repo")
+    (repo / WEIGHTS).write_bytes(tiny_weights(4))
+    where = store if known else Store(str(tmp_path / "empty"))
+    said = [
+        sentence
+        for sentence in trace_back(given_repository(repo, "studio/nolan"), Ancestry(where)).lacking
+        if sentence.startswith("The weights are not those that provenance.json tells of")
+    ]
+    assert len(said) == 1
+    assert hash_file(repo / WEIGHTS) in said[0]
+    assert published.version in said[0]
+
+
+def test_a_repository_of_an_export_holds_the_weights_that_it_tells_of(
+    store: Store, lineage: Lineage, tmp_path: Path
+) -> None:
+    published = lineage.publish(3)
+    repo = shutil.copytree(published.card.local_folder / "repo", tmp_path / "repo")
+    with_metadata(published.adapter.path(WEIGHTS), repo / WEIGHTS, {"adapter_sha256": published.version})
+    assert trace_back(given_repository(repo, "studio/nolan"), Ancestry(store)).lacking == ()
 
 
 def test_a_repository_finds_its_stills_where_the_adapter_itself_is_gone(store: Store, lineage: Lineage) -> None:
