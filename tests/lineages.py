@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +30,7 @@ from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import (
     content_version,
     describe_files,
+    find_artifact,
     latest_artifact,
     set_latest,
     write_artifact,
@@ -102,7 +104,7 @@ class Lineage:
     def __init__(self, store: Store, director: str = DIRECTOR, *, brought: bool = True):
         """`brought` are the stills that `still_id` numbers; without them a director has stills of its own."""
         self.store, self.director, self.first = store, director, 0 if brought else 100
-        self.splits = list(SPLITS)
+        self.splits, self.made = list(SPLITS), datetime(2026, 11, 22, tzinfo=UTC)
         self.dataset = self._dataset()
 
     def reject(self, number: int) -> None:
@@ -334,6 +336,10 @@ class Lineage:
             versions = {name: artifact.version for name, artifact in inputs.items()}
             version = content_version(described, ())
             key = short(hash_data({"inputs": versions, "content": version}))
+            if (found := find_artifact(self.store, asset, self.director, key)) is not None:
+                set_latest(found)
+                return found
+            self.made += timedelta(seconds=1)
             manifest = Manifest(
                 asset=asset,
                 partition=self.director,
@@ -344,6 +350,7 @@ class Lineage:
                 inputs=versions,
                 code_version="0" * 16,
                 seconds=0.0,
+                made=self.made.isoformat(timespec="microseconds"),
             )
             artifact = write_artifact(self.store, out, manifest)
         set_latest(artifact)

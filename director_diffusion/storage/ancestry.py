@@ -32,9 +32,10 @@ class Ancestry:
         return sorted(asset for asset, of in self._keys if of == partition)
 
     def of(self, asset: Asset, partition: str | None) -> list[Artifact]:
-        """The artifacts of one asset and partition, sorted by key."""
+        """The artifacts of one asset and partition in the order in which they were made, undated ones first."""
         place = partition or UNPARTITIONED
-        return [self._artifact(asset, place, key) for key in self._keys.get((asset, place), [])]
+        found = (self._artifact(asset, place, key) for key in self._keys.get((asset, place), []))
+        return sorted(found, key=lambda artifact: artifact.manifest.made)
 
     def find(self, asset: Asset, partition: str | None, version: str) -> Artifact | None:
         """The artifact of that version, or None where the store has it no more."""
