@@ -56,8 +56,9 @@ def roll_back(
 ) -> tuple[Release, bool]:
     """Make live again what was so before, or further back the version whose digits `to` begins.
 
-    `delivered` says whether what is live now is where it is to be delivered.  A rollback that is not was cut off, so
-    the same words again mean that one, not a further one.  Returns as `promote`.  Raises PublishError where none was
+    `delivered` says whether the delivery of what is live now was finished, whatever people have done to its files
+    since.  A rollback of which it was not was cut off, so the same words again mean that one, not a further one.
+    Returns as `promote`.  Raises PublishError where none was
     live before, BusyError while another changes the record.
     """
     thing = f"{director} by {recipe}"

@@ -141,6 +141,24 @@ def test_a_kill_before_the_delivery_is_finished_by_the_same_words(
     assert len(read_releases(project.store, RECIPE, DIRECTOR)) == 4, "nothing is recorded twice"
 
 
+@pytest.mark.parametrize("changed", ["the workflow", "the folder"])
+def test_a_rollback_goes_further_back_whatever_people_did_to_the_delivered_files(
+    project: TinyProject, two: tuple[Published, Published], changed: str
+) -> None:
+    for published in (two[0], two[1], two[0]):
+        done(project.director("promote", DIRECTOR, "--version", published.version, *BY))
+    done(project.director("rollback", DIRECTOR, *BY))
+    if changed == "the workflow":
+        comfy(project).write(f"workflows/{NAME}.json", b'{"saved": "in ComfyUI"}')
+    else:
+        change(project.configs, "deployments/local", deliver_to=str(project.folder / "moved"))
+    told = done(project.director("rollback", DIRECTOR, "--who", "bob", "--why", "too dark"))
+    assert "cut off" not in told
+    entries = read_releases(project.store, RECIPE, DIRECTOR)
+    assert [entry.adapter_version for entry in entries[3:]] == [two[1].version, two[0].version]
+    assert (entries[-1].who, entries[-1].why) == ("bob", "too dark")
+
+
 def _killed(*arguments: object) -> None:
     raise KeyboardInterrupt
 
