@@ -214,21 +214,24 @@ def _judgements(given: Given, after: Iterable[Artifact], lacking: _Lacking) -> t
             key=artifact.manifest.key,
             outcome=verdict["outcome"],
             reasons=tuple(verdict["reasons"]),
-            effects=tuple(lacking.json(artifact, EFFECTS_FILE).get("effects", ())),
+            effects=tuple(told.get("effects", ())),
+            style=told.get("style", ""),
         )
         for artifact in evaluations
         if (verdict := lacking.json(artifact, VERDICT_FILE))
+        for told in (lacking.json(artifact, EFFECTS_FILE),)
     )
-    told = given.evaluation
-    if found or told is None or "verdict" not in told:
+    itself = given.evaluation
+    if found or itself is None or "verdict" not in itself:
         return found
     return (
         Judgement(
             f"{given.name}/evaluation.json",
             "",
-            told["verdict"]["outcome"],
-            tuple(told["verdict"]["reasons"]),
-            tuple(told.get("effects", ())),
+            itself["verdict"]["outcome"],
+            tuple(itself["verdict"]["reasons"]),
+            tuple(itself.get("effects", ())),
+            itself.get("style", ""),
         ),
     )
 

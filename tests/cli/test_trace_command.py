@@ -52,6 +52,28 @@ def test_a_file_a_folder_and_a_repository_of_the_hub_tell_the_same(
     assert (data["given"], data["adapter_version"], len(data["stills"])) == (word, published.version, 5)
 
 
+def test_what_failed_is_said_first_and_by_how_much(project: TinyProject, tmp_path: Path) -> None:
+    here = project.copy(tmp_path / "project")
+    withheld = Lineage(here.store).publish(6, outcome="fail", status="withheld")
+    reasons = [f"pass: question {n}" for n in range(6)] + ["fail: style falls"]
+    here.store.write(
+        f"{withheld.evaluation.folder}/verdict.json", json.dumps({"outcome": "fail", "reasons": reasons}).encode()
+    )
+    interval = {"against": "base_in_style", "part": "all", "mean": -0.05, "low": -0.08, "high": -0.0213}
+    effects = [{"metric": metric, **interval} for metric in ("projection", "prompt", "luma")]
+    here.store.write(
+        f"{withheld.evaluation.folder}/effects.json", json.dumps({"effects": effects, "style": "projection"}).encode()
+    )
+    outcome = here.director("trace", str(withheld.adapter.path(WEIGHTS)))
+    assert outcome.code == 0, outcome.err
+    lines = [line.strip() for line in outcome.out.splitlines()]
+    first = lines.index(f"mini_lora/release_evaluation {withheld.evaluation.manifest.key}: fail")
+    assert lines[first + 1 : first + 8] == [reasons[-1], *reasons[:-1]]
+    assert sum("base in style" in line and "-0.050" in line and "-0.080 to -0.021" in line for line in lines) == 2
+    assert "Closeness to held-out stills (CSD)" in outcome.out
+    assert "luma" not in outcome.out, "the verdict does not go by it"
+
+
 def test_a_still_tells_what_it_went_into(project: TinyProject, published: Published, tmp_path: Path) -> None:
     file = tmp_path / "still.jpg"
     file.write_bytes(picture(0))
