@@ -24,7 +24,7 @@ from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.releases.header import with_metadata
-from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, RawFile, Still
+from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, WRITTEN_FILE, RawFile, Still, WrittenCaption
 from director_diffusion.storage import Artifact, Manifest, Store
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import (
@@ -154,9 +154,16 @@ class Lineage:
             },
         )
         kept = [(n, split) for n, split in splits if split != "rejected"]
+        written = self.make(
+            ("written_captions",),
+            {},
+            tables={
+                WRITTEN_FILE: [_row(WrittenCaption, film="film", stem=f"{n}", text=f"a house {n}") for n, _ in splits]
+            },
+        )
         captions = self.make(
             ("captions",),
-            {"stills": stills, "director": spec},
+            {"stills": stills, "written_captions": written, "director": spec},
             tables={
                 CAPTIONS_FILE: [
                     _row(Caption, still=still_id(n), film="film", split=split, text=f"a house {n}", source="person")

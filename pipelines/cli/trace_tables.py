@@ -86,6 +86,10 @@ def print_still(trace: StillTrace) -> None:
         )
     if trace.uses:
         console.print(table)
+    for one in trace.publications:
+        what = f"{one.status}, {one.repo_id} at {one.commit or 'no commit'}" if one.status else "what it said is lost"
+        seen = "" if one.latest else "; earlier"
+        console.print(f"{one.director} by {one.recipe}, publication {one.key}: {what}{seen}", markup=False)
     for release in trace.releases:
         now = ", and is" if release.live else ""
         console.print(

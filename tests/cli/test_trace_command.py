@@ -80,7 +80,13 @@ def test_a_still_tells_what_it_went_into(project: TinyProject, published: Publis
     outcome = project.director("trace", "--still", str(file))
     assert outcome.code == 0, outcome.err
     told = " ".join(outcome.out.split())
-    for words in ("film/0.jpg", "trained on", published.version[:12], "1 adapters learned from it"):
+    for words in (
+        "film/0.jpg",
+        "trained on",
+        published.version[:12],
+        "1 adapters learned from it",
+        f"published, studio/nolan-mini_lora at {published.commit}",
+    ):
         assert words in told
     data = json.loads(project.director("trace", "--still", still_id(3), "--json").out)
     assert data["learned"] == []

@@ -55,8 +55,8 @@ def test_a_trained_file_leads_to_all_that_made_it(store: Store, lineage: Lineage
     assert trace.recipe_spec["steps"] == 6
     assert trace.packages == {"torch": "2.15.0"}
     assert {stage.asset for stage in trace.stages} == {
-        "raw_stills", "director", "stills", "captions", "mini/latents", "mini/prompt_embeddings", "mini_lora/pick",
-        "mini_lora/adapter",
+        "raw_stills", "written_captions", "director", "stills", "captions", "mini/latents", "mini/prompt_embeddings",
+        "mini_lora/pick", "mini_lora/adapter",
     }  # fmt: skip
     assert [(still.still, still.split) for still in trace.stills] == [
         *((still_id(n), "train") for n in (0, 1, 2)), (still_id(3), "held_out"), (still_id(4), "validation")
