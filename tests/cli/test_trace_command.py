@@ -93,22 +93,33 @@ def test_a_still_tells_what_it_went_into(project: TinyProject, published: Publis
     assert {use["split"] for use in data["uses"]} == {"held_out"}
 
 
+NOTHING = "is no file, no folder and no repository of the hub"
+
+
+@pytest.mark.parametrize("kind", ["folder", "hub"])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nothing.safetensors"], "is no file, no folder and no repository of the hub"),
-        (["../out/nothing"], "is no file, no folder and no repository of the hub"),
-        (["studio/absent"], "is no file, no folder and no repository of the hub"),
-        (["--still", "0123456789abcdef"], "is no still that"),
+        (["nothing.safetensors"], {"folder": NOTHING, "hub": NOTHING}),
+        (["../out/nothing"], {"folder": NOTHING, "hub": NOTHING}),
+        (["/tmp/absent/x.safetensors"], {"folder": NOTHING, "hub": NOTHING}),
+        (["studio/absent"], {"folder": NOTHING, "hub": "studio/absent@main: was not found, or this user may not read"}),
+        (["--still", "0123456789abcdef"], {"folder": "is no still that", "hub": "is no still that"}),
     ],
 )
 def test_what_nobody_knows_is_said_in_a_line(
-    project: TinyProject, published: Published, arguments: list[str], words: str
+    project: TinyProject, published: Published, tmp_path: Path, kind: str, arguments: list[str], words: dict[str, str]
 ) -> None:
-    outcome = project.director("trace", *arguments)
-    assert (outcome.code, outcome.out) == (1, "")
-    assert words in outcome.err
-    assert len(outcome.err.splitlines()) == 1
+    here = project.copy(tmp_path / "project")
+    with LoopbackHub(tmp_path / "loopback") as hub:
+        if kind == "hub":
+            change(here.configs, "deployments/local", hub={"kind": "hub", "endpoint": hub.endpoint})
+        outcome = here.director("trace", *arguments, HF_TOKEN=hub.token)
+        assert (outcome.code, outcome.out) == (1, "")
+        assert words[kind] in outcome.err
+        assert len(outcome.err.splitlines()) == 1
+        assert (hub.endpoint in outcome.err) == (kind == "hub" and "--still" not in arguments)
+        assert "huggingface.co" not in outcome.err
 
 
 def test_a_private_repository_of_a_server_tells_the_same(
