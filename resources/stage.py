@@ -3,7 +3,8 @@
 Belongs here: the key, the look-up, the lock, the commit, and what Dagster is told.  A body makes files and describes
 them; everything else about being an asset happens here, once.
 
-    key     = inputs' versions + spec + stage version + runtime fingerprints (+ fresh label): known before any work
+    key     = inputs' versions + spec + stage version + runtime fingerprints (+ fresh label): known before any work;
+              of a stage that looks outside, its content and inputs' versions
     version = hash of the content: Dagster's data version, so an identical output stops the ripple
 """
 
@@ -12,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +75,7 @@ def stage(
     takes a dict, of all partitions that there are by now; `after` are assets that reach the body by another way, such
     as a model's source, and the key through its fingerprint.  `fingerprints` are further parts of the key, known at run
     time only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so
-    every time; its key is its content.  With `fresh`, the run tag `director/fresh` enters the key.
+    every time; its key is its content, and what it read.  With `fresh`, the run tag `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
 
@@ -219,7 +221,7 @@ class _Maker:
             files = describe_files(run.out)
             version = content_version(files, result.references)
             if self.outside:
-                plain_key = short(version)
+                plain_key = short(hash_data({"content": version, "inputs": versions}) if versions else version)
                 found = find_artifact(self.store, self.asset, self.partition, plain_key)
                 if found is not None:
                     set_latest(found)
@@ -237,6 +239,7 @@ class _Maker:
                 inputs=versions,
                 code_version=self.code_version,
                 seconds=round(time.monotonic() - started, 3),
+                made=datetime.now(UTC).isoformat(timespec="microseconds"),
             )
             artifact = write_artifact(self.store, run.out, manifest)
             set_latest(artifact)

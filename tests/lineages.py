@@ -3,14 +3,17 @@
 Every artifact is a real one, with tables of the stages' row types and inputs by version; only the numbers are made up.
 """
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from safetensors.numpy import save_file
 
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
@@ -21,11 +24,13 @@ from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.releases.header import with_metadata
-from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, RawFile, Still
+from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, WRITTEN_FILE, RawFile, Still, WrittenCaption
 from director_diffusion.storage import Artifact, Manifest, Store
+from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import (
     content_version,
     describe_files,
+    find_artifact,
     latest_artifact,
     set_latest,
     write_artifact,
@@ -35,6 +40,7 @@ from director_diffusion.training.folds import SPLIT_FILE, OwnSplit
 from director_diffusion.training.rows import RESULT_FILE, WEIGHTS
 
 RECIPE, BASE, DIRECTOR = "mini_lora", "mini", "nolan"
+MORE = "mini_more"  # a recipe that starts from the other's adapter
 SPLITS = ("train", "train", "train", "held_out", "validation", "rejected")  # of still-0, still-1, …
 SPEC = {"slug": RECIPE, "base": BASE, "adapter": {"kind": "lora", "rank": 2}, "steps": 6, "seed": 0}
 
@@ -50,6 +56,13 @@ def raw_sha256(number: int) -> str:
 def picture(number: int) -> bytes:
     """The bytes of a raw file."""
     return f"picture {number}".encode()
+
+
+def sample(step: int) -> bytes:
+    """What the adapter of that step draws: grey, the lighter the later."""
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8), (10 * step,) * 3).save(data, "png")
+    return data.getvalue()
 
 
 def header(step: int, **more: str) -> dict[str, str]:
@@ -91,11 +104,17 @@ class Lineage:
     def __init__(self, store: Store, director: str = DIRECTOR, *, brought: bool = True):
         """`brought` are the stills that `still_id` numbers; without them a director has stills of its own."""
         self.store, self.director, self.first = store, director, 0 if brought else 100
+        self.splits, self.made = list(SPLITS), datetime(2026, 11, 22, tzinfo=UTC)
+        self.dataset = self._dataset()
+
+    def reject(self, number: int) -> None:
+        """What is made from now on is made without that still."""
+        self.splits[number] = "rejected"
         self.dataset = self._dataset()
 
     def _dataset(self) -> dict[str, Artifact]:
         """From raw stills to latents and prompts."""
-        splits = list(enumerate(SPLITS, self.first))
+        splits = list(enumerate(self.splits, self.first))
         raw = self.make(
             ("raw_stills",),
             {},
@@ -135,9 +154,16 @@ class Lineage:
             },
         )
         kept = [(n, split) for n, split in splits if split != "rejected"]
+        written = self.make(
+            ("written_captions",),
+            {},
+            tables={
+                WRITTEN_FILE: [_row(WrittenCaption, film="film", stem=f"{n}", text=f"a house {n}") for n, _ in splits]
+            },
+        )
         captions = self.make(
             ("captions",),
-            {"stills": stills, "director": spec},
+            {"stills": stills, "written_captions": written, "director": spec},
             tables={
                 CAPTIONS_FILE: [
                     _row(Caption, still=still_id(n), film="film", split=split, text=f"a house {n}", source="person")
@@ -177,48 +203,59 @@ class Lineage:
                 f"{BASE}/prompt_embeddings": prompts, f"{RECIPE}/pick": pick}  # fmt: skip
 
     def publish(
-        self, step: int, *, outcome: str = "pass", status: str = "published", weights: Path | None = None
+        self,
+        step: int,
+        *,
+        outcome: str = "pass",
+        status: str = "published",
+        weights: Path | None = None,
+        began_with: Published | None = None,
     ) -> Published:
-        """The adapter of one step, judged and published or withheld: what readers see from now on."""
+        """The adapter of one step, judged and published or withheld: what readers see from now on.
+
+        One that `began_with` another is of the recipe `MORE`.
+        """
+        recipe = RECIPE if began_with is None else MORE
         inputs = {name: each for name, each in self.dataset.items() if "/" in name or name == "director"}
+        init = {} if began_with is None else {f"{RECIPE}/adapter": began_with.adapter}
         adapter = self.make(
-            (RECIPE, "adapter"),
-            inputs,
+            (recipe, "adapter"),
+            {**inputs, **init},
             json_files={RESULT_FILE: {"training": "0123456789abcdef", "chosen_step": step, "strength": 1.0}},
-            files={WEIGHTS: weights.read_bytes() if weights is not None else tiny_weights(step)},
+            files={WEIGHTS: weights.read_bytes() if weights is not None else tiny_weights(step, recipe=recipe)},
         )
         version = next(file.sha256 for file in adapter.manifest.files if file.name == WEIGHTS)
         draft = self._judged(adapter, version, "", "undecided", step)
-        evaluation = self._judged(adapter, version, "release_", outcome, step)
+        evaluation = self._judged(adapter, version, "release_", outcome, step, draft)
         reasons = [f"{outcome}: style"]
         provenance = {
-            "adapter": {"sha256": version, "header": header(step)},
+            "adapter": {"sha256": version, "header": header(step, recipe=recipe)},
             "base": {"model": "director-diffusion/mini", "revision": "0123", "content": "org/base@0123"},
             "inputs": {name: each.version for name, each in self.dataset.items()},
             "packages": {"torch": "2.15.0"},
         }
         card = self.make(
-            (RECIPE, "model_card"),
-            {f"{RECIPE}/adapter": adapter, f"{RECIPE}/release_evaluation": evaluation, **self.dataset},
+            (recipe, "model_card"),
+            {f"{recipe}/adapter": adapter, f"{recipe}/release_evaluation": evaluation, **self.dataset},
             json_files={
                 "repo/provenance.json": provenance,
                 "repo/evaluation.json": {"verdict": {"outcome": outcome, "reasons": reasons}, "effects": []},
             },
-            files={f"repo/{WEIGHTS}": adapter.read(WEIGHTS)},
+            files={f"repo/{WEIGHTS}": adapter.read(WEIGHTS), "repo/images/sample-00.png": sample(step)},
         )
         commit = hash_data({"card": card.version})[:40]
         told = {
             "status": status,
             "reason": "" if status == "published" else f"The verdict is {outcome}.",
-            "repo_id": f"studio/{self.director}-{RECIPE}",
+            "repo_id": f"studio/{self.director}-{recipe}",
             "commit": commit if status == "published" else "",
             "folder": "",
         }
         publication = self.make(
-            (RECIPE, "published_model"),
+            (recipe, "published_model"),
             {
-                f"{RECIPE}/model_card": card,
-                f"{RECIPE}/release_evaluation": evaluation,
+                f"{recipe}/model_card": card,
+                f"{recipe}/release_evaluation": evaluation,
                 "director": self.dataset["director"],
             },
             json_files={"publication.json": told},
@@ -228,7 +265,7 @@ class Lineage:
     def fold_adapters(self, *, steps: tuple[int, int] = (3, 6)) -> dict[str, Artifact]:
         """Both folds' adapters and the one of all stills, by name: still-0 is held out of the second."""
         inputs = {name: each for name, each in self.dataset.items() if "/" in name or name in ("director", "stills")}
-        kept = [(still_id(n), split) for n, split in enumerate(SPLITS, self.first) if split != "rejected"]
+        kept = [(still_id(n), split) for n, split in enumerate(self.splits, self.first) if split != "rejected"]
         learned = {
             "first_fold_adapter": kept,
             "second_fold_adapter": [(one, "held_out" if one == still_id(self.first) else "train") for one, _ in kept],
@@ -246,14 +283,29 @@ class Lineage:
             )
         return found
 
-    def _judged(self, adapter: Artifact, version: str, tier: str, outcome: str, step: int) -> Artifact:
-        """An evaluation of one tier, with a gathered reference set."""
+    def _judged(
+        self, adapter: Artifact, version: str, tier: str, outcome: str, step: int, draft: Artifact | None = None
+    ) -> Artifact:
+        """An evaluation of one tier, with a gathered reference set; nothing was published before."""
+        recipe = adapter.manifest.asset[0]
+        drawn = {} if draft is None else {f"{recipe}/evaluation": draft}
         samples = self.make(
-            (RECIPE, f"{tier}samples"), {f"{RECIPE}/adapter": adapter}, json_files={"of.json": [tier, version]}
+            (recipe, f"{tier}samples"),
+            {f"{recipe}/adapter": adapter, **drawn},
+            json_files={"of.json": [tier, version]},
+        )
+        place = (recipe, "published_before")  # the same content is found again, with the inputs of who made it first
+        before = next(iter(Ancestry(self.store).of(place, self.director)), None) or self.make(
+            place, {f"{recipe}/adapter": adapter}, json_files={"published_before.json": None}
         )
         return self.make(
-            (RECIPE, f"{tier}evaluation"),
-            {f"{RECIPE}/{tier}samples": samples, "stills": self.dataset["stills"], **self.references()},
+            (recipe, f"{tier}evaluation"),
+            {
+                f"{recipe}/{tier}samples": samples,
+                f"{recipe}/published_before": before,
+                "stills": self.dataset["stills"],
+                **self.references(),
+            },
             json_files={
                 "verdict.json": {"outcome": outcome, "reasons": [f"{outcome}: style"]},
                 "effects.json": {"effects": [{"metric": "style", "mean": float(step)}]},
@@ -291,6 +343,10 @@ class Lineage:
             versions = {name: artifact.version for name, artifact in inputs.items()}
             version = content_version(described, ())
             key = short(hash_data({"inputs": versions, "content": version}))
+            if (found := find_artifact(self.store, asset, self.director, key)) is not None:
+                set_latest(found)
+                return found
+            self.made += timedelta(seconds=1)
             manifest = Manifest(
                 asset=asset,
                 partition=self.director,
@@ -301,18 +357,19 @@ class Lineage:
                 inputs=versions,
                 code_version="0" * 16,
                 seconds=0.0,
+                made=self.made.isoformat(timespec="microseconds"),
             )
             artifact = write_artifact(self.store, out, manifest)
         set_latest(artifact)
         return artifact
 
 
-def tiny_weights(step: int) -> bytes:
+def tiny_weights(step: int, recipe: str = RECIPE) -> bytes:
     """A safetensors file with a training's header; its one tensor says the step."""
     with TemporaryDirectory() as folder:
         plain, path = Path(folder) / "plain", Path(folder) / WEIGHTS
         save_file({"transformer.x.lora_A.weight": np.full((2, 2), step, np.float32)}, plain)
-        with_metadata(plain, path, header(step))  # safetensors itself would order it anew each time
+        with_metadata(plain, path, header(step, recipe=recipe))  # safetensors itself would order it anew each time
         return path.read_bytes()
 
 

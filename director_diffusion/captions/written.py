@@ -15,12 +15,12 @@ Place = tuple[str, str]
 
 def by_place(written: Iterable[WrittenCaption]) -> dict[Place, WrittenCaption]:
     """Written captions by film and stem."""
-    return {_place(caption.film, caption.stem): caption for caption in written}
+    return {named(caption.film, caption.stem): caption for caption in written}
 
 
 def place_of(still: Still) -> Place:
     """Where a still's caption would have been written."""
-    return _place(still.film, PurePosixPath(still.name).stem)
+    return named(still.film, PurePosixPath(still.name).stem)
 
 
 def unmatched_captions(written: Iterable[WrittenCaption], stills: Iterable[Still]) -> list[str]:
@@ -34,6 +34,6 @@ def written_text(caption: WrittenCaption, trigger: str) -> str:
     return strip_trigger(" ".join(unicodedata.normalize("NFC", caption.text).split()), trigger)
 
 
-def _place(film: str, stem: str) -> Place:
-    """File systems differ in how they compose letters; a name is the same name in either form."""
+def named(film: str, stem: str) -> Place:
+    """The place of a stem.  File systems differ in how they compose letters; a name is the same name in either form."""
     return unicodedata.normalize("NFC", film), unicodedata.normalize("NFC", stem)

@@ -62,7 +62,7 @@ def download_files(repo: str, files: Collection[str], folder: Path, *, endpoint:
     from huggingface_hub import snapshot_download
 
     bound_requests()
-    with _explained(repo, "main"):
+    with _explained(repo, "main", endpoint=endpoint):
         snapshot_download(
             repo,
             endpoint=endpoint,
@@ -160,18 +160,27 @@ def _snapshot(
 
 
 @contextmanager
-def _explained(repo: str, revision: str, kind: str = "") -> Iterator[None]:
-    """Say what a failed request means for whoever asked."""
+def _explained(repo: str, revision: str, kind: str = "", *, endpoint: str | None = None) -> Iterator[None]:
+    """Say what a failed request means for whoever asked; without an `endpoint`, of huggingface_hub's own."""
     from httpx2 import HTTPError
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled, XetDownloadError
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        XetDownloadError,
+    )
 
     try:
         yield
+    except HFValidationError as error:
+        raise ModelError(repo, "is no name of a repository", "Write it as owner/name.") from error
     except (HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, XetDownloadError) as error:
-        raise _meaning(error, repo, revision, kind) from error
+        page = f"{(endpoint or constants.ENDPOINT).rstrip('/')}/{kind}{repo}"
+        raise _meaning(error, f"{repo}@{revision[:8]}", page) from error
 
 
-def _meaning(error: Exception, repo: str, revision: str, kind: str) -> DirectorError:
+def _meaning(error: Exception, name: str, page: str) -> DirectorError:
     from huggingface_hub.errors import (
         DisabledRepoError,
         GatedRepoError,
@@ -181,7 +190,6 @@ def _meaning(error: Exception, repo: str, revision: str, kind: str) -> DirectorE
         RevisionNotFoundError,
     )
 
-    name, page = f"{repo}@{revision[:8]}", f"https://huggingface.co/{kind}{repo}"
     cause = _root(error)
     if isinstance(cause, GatedRepoError):
         return ModelError(

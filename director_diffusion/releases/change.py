@@ -10,7 +10,7 @@ from director_diffusion.errors import PublishError
 from director_diffusion.evaluation.types import Verdict
 from director_diffusion.publishing.decision import reason_to_withhold
 from director_diffusion.publishing.sign_offs import SHOWN, read_sign_offs, sign_off_for
-from director_diffusion.releases.published import State, newest_state, published_states
+from director_diffusion.releases.published import State, last_states, newest_state
 from director_diffusion.releases.record import Release, line_of, live, read_releases, release_name, write_releases
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.lock import writer_lock
@@ -56,8 +56,9 @@ def roll_back(
 ) -> tuple[Release, bool]:
     """Make live again what was so before, or further back the version whose digits `to` begins.
 
-    `delivered` says whether what is live now is where it is to be delivered.  A rollback that is not was cut off, so
-    the same words again mean that one, not a further one.  Returns as `promote`.  Raises PublishError where none was
+    `delivered` says whether the delivery of what is live now was finished, whatever people have done to its files
+    since.  A rollback of which it was not was cut off, so the same words again mean that one, not a further one.
+    Returns as `promote`.  Raises PublishError where none was
     live before, BusyError while another changes the record.
     """
     thing = f"{director} by {recipe}"
@@ -82,22 +83,19 @@ def roll_back(
 def _chosen(ancestry: Ancestry, recipe: str, director: str, version: str | None) -> State:
     thing = f"{director} by {recipe}"
     newest = newest_state(ancestry, recipe, director)
-    published = published_states(ancestry, recipe, director)
-    if version is None:
-        if newest is None:
-            raise PublishError(thing, "lost what its publication was made of", "Run it again, or give --version.")
-        chosen = newest.adapter_version
+    states = last_states(ancestry, recipe, director)
+    published = [each for each, state in states.items() if state.published]
+    if version is not None:
+        chosen = states[_the_one(thing, "published", version, states, shown=published)]
+    elif newest is not None:
+        chosen = newest
     else:
-        chosen = _the_one(thing, "published", version, {*published, *([newest.adapter_version] if newest else [])})
-    if newest is not None and chosen == newest.adapter_version:
-        if not newest.published:
-            raise PublishError(
-                f"{thing}, adapter {chosen[:SHOWN]}",
-                f"is withheld: {newest.reason}",
-                _of_others(published.keys() - {chosen}),
-            )
-        return newest
-    return published[chosen]
+        raise PublishError(thing, "lost what its publication was made of", "Run it again, or give --version.")
+    if not chosen.published:
+        raise PublishError(
+            f"{thing}, adapter {chosen.adapter_version[:SHOWN]}", f"is withheld: {chosen.reason}", _of_others(published)
+        )
+    return chosen
 
 
 def _answered_by(store: Store, recipe: str, director: str, version: str, verdict: Verdict) -> str:
@@ -113,13 +111,19 @@ def _answered_by(store: Store, recipe: str, director: str, version: str, verdict
     return "" if sign_off is None or verdict.outcome == "pass" else sign_off.who
 
 
-def _the_one(thing: str, what: str, digits: str, versions: Collection[str]) -> str:
-    """The version that begins with these digits."""
+def _the_one(
+    thing: str, what: str, digits: str, versions: Collection[str], *, shown: Collection[str] | None = None
+) -> str:
+    """The version that begins with these digits; a refusal names those `shown`, or all."""
     found = [version for version in versions if _begins(version, digits)]
     if len(found) == 1:
         return found[0]
     problem = f"is no version that is {what} of {thing}" if not found else "does not name one version"
-    raise PublishError(digits, problem, f"Give {LEAST_DIGITS} digits or more of one of: {_listed(versions)}.")
+    raise PublishError(
+        digits,
+        problem,
+        f"Give {LEAST_DIGITS} digits or more of one of: {_listed(versions if shown is None else shown)}.",
+    )
 
 
 def _begins(version: str, digits: str) -> bool:

@@ -36,11 +36,19 @@ def newest_state(ancestry: Ancestry, recipe: str, director: str) -> State | None
     return _state(ancestry, latest)
 
 
-def published_states(ancestry: Ancestry, recipe: str, director: str) -> dict[str, State]:
-    """Adapter versions that were ever published, and are still in the store, by version."""
-    artifacts = ancestry.of((recipe, "published_model"), director)
-    states = [state for artifact in artifacts if (state := _state(ancestry, artifact)) is not None]
-    return {state.adapter_version: state for state in states if state.published}
+def last_states(ancestry: Ancestry, recipe: str, director: str) -> dict[str, State]:
+    """What became last of each adapter version that is still in the store, by version.
+
+    Of several from before times were noted nobody knows the last: one that withholds counts.
+    """
+    dated = [
+        (artifact.manifest.made, not state.published, state)
+        for artifact in ancestry.of((recipe, "published_model"), director)
+        if (state := _state(ancestry, artifact)) is not None
+    ]
+    dated.sort(key=lambda one: one[:2])
+    newest = newest_state(ancestry, recipe, director)  # whatever its date: content that is found again has its first
+    return {state.adapter_version: state for state in (*(one[2] for one in dated), newest) if state is not None}
 
 
 def _state(ancestry: Ancestry, publication: Artifact) -> State | None:

@@ -1,8 +1,9 @@
 """The record: what is live for a director and recipe, and was before.
 
-Belongs here: reading it and adding to it; nothing is ever taken out.
+Belongs here: reading it and adding to it, and how far its entries were delivered; nothing is ever taken out.
 
-    releases/<recipe>/<director>.json   replaced whole
+    releases/<recipe>/<director>.json     replaced whole
+    deliveries/<recipe>/<director>.json   how many of its entries there were when the last of them had been delivered
 """
 
 import json
@@ -50,6 +51,27 @@ def write_releases(store: Store, recipe: str, director: str, entries: Sequence[R
     """Replace the record; the caller holds its lock."""
     text = json.dumps([asdict(entry) for entry in entries], indent=1, ensure_ascii=False) + "\n"
     store.write(release_name(recipe, director), text.encode())
+
+
+def read_delivered(store: Store, recipe: str, director: str) -> int | None:
+    """How many entries there were when the last of them had been delivered, whatever became of its files since; None
+    before any delivery was noted.  Raises StoreError for a file that does not say so."""
+    name = _delivered_name(recipe, director)
+    if not store.exists(name):
+        return None
+    try:
+        return int(json.loads(store.read(name))["entries"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(name, f"holds no count of entries: {error}", "Delete the file.") from error
+
+
+def write_delivered(store: Store, recipe: str, director: str, entries: int) -> None:
+    """Note that the last of so many entries has been delivered; the caller holds the delivery's lock."""
+    store.write(_delivered_name(recipe, director), json.dumps({"entries": entries}).encode())
+
+
+def _delivered_name(recipe: str, director: str) -> str:
+    return f"deliveries/{recipe}/{director}.json"
 
 
 def live(entries: Sequence[Release]) -> Release | None:

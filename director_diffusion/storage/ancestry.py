@@ -5,7 +5,7 @@ elsewhere.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 from director_diffusion.storage.artifact import UNPARTITIONED, Artifact, Manifest
@@ -32,9 +32,10 @@ class Ancestry:
         return sorted(asset for asset, of in self._keys if of == partition)
 
     def of(self, asset: Asset, partition: str | None) -> list[Artifact]:
-        """The artifacts of one asset and partition, sorted by key."""
+        """The artifacts of one asset and partition in the order in which they were made, undated ones first."""
         place = partition or UNPARTITIONED
-        return [self._artifact(asset, place, key) for key in self._keys.get((asset, place), [])]
+        found = (self._artifact(asset, place, key) for key in self._keys.get((asset, place), []))
+        return sorted(found, key=lambda artifact: artifact.manifest.made)
 
     def find(self, asset: Asset, partition: str | None, version: str) -> Artifact | None:
         """The artifact of that version, or None where the store has it no more."""
@@ -49,16 +50,24 @@ class Ancestry:
         names = (name for name in artifact.manifest.inputs if name.rsplit("/", 1)[-1] == ending)
         return next((self._input(artifact, name) for name in names), None)
 
-    def descendants(self, artifacts: Iterable[Artifact], *, gathered: bool = False) -> list[Artifact]:
+    def descendants(
+        self,
+        artifacts: Iterable[Artifact],
+        *,
+        gathered: bool = False,
+        stop: Callable[[Artifact], bool] = lambda artifact: False,
+    ) -> list[Artifact]:
         """All that was made of these, directly or not, in lineage order.
 
         Within their partitions, or with `gathered` also where another partition's artifact was made of all partitions'
-        at once; for that every manifest of the store is read.
+        at once; for that every manifest of the store is read.  An artifact at which to `stop` is left out, and what
+        was made of it is reached by other ways only.
         """
         found: dict[str, Artifact] = {}
         level = list(artifacts)
         while level:
             users = {user.folder: user for artifact in level for user in self._users(artifact, gathered)}
+            users = {folder: user for folder, user in users.items() if not stop(user)}
             level = list(users.values())
             for user in level:
                 found.pop(user.folder, None)  # what is reached later stands later: after all that it was made of

@@ -71,6 +71,7 @@ class Manifest(_Strict):
     inputs: dict[str, str] = {}
     code_version: str
     seconds: float
+    made: str = ""  # when: ISO 8601, UTC, with microseconds; "" in manifests from before it was noted
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from director_diffusion.releases.published import EVALUATIONS
 from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.tracing.following import came_of_adapter
 from director_diffusion.tracing.given import Given
 from director_diffusion.tracing.known import Judgement, Stage, StillUsed, Trace
 from director_diffusion.tracing.tables import Rows, learned_by, rows_of
@@ -54,10 +55,12 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
     version = adapter_version(adapter.manifest) if adapter is not None else _told_version(given)
     director = (adapter.manifest.partition if adapter is not None else None) or given.says("director")
     recipe = adapter.manifest.asset[0] if adapter is not None else given.says("recipe")
+    if given.altered:
+        lacking.said.append(given.altered)
     if adapter is None:
         lacking.said.append(f"The store {ancestry.store.url} has no artifact of this adapter.")
     made_of = _made_of(given, adapter, director, ancestry, lacking)
-    after = ancestry.descendants([adapter]) if adapter is not None else []
+    after = came_of_adapter(ancestry, adapter) if adapter is not None else []
     releases = read_releases(ancestry.store, recipe, director) if recipe and director else ()
     judgements = _judgements(given, after, lacking)
     if not judgements:
@@ -211,21 +214,24 @@ def _judgements(given: Given, after: Iterable[Artifact], lacking: _Lacking) -> t
             key=artifact.manifest.key,
             outcome=verdict["outcome"],
             reasons=tuple(verdict["reasons"]),
-            effects=tuple(lacking.json(artifact, EFFECTS_FILE).get("effects", ())),
+            effects=tuple(told.get("effects", ())),
+            style=told.get("style", ""),
         )
         for artifact in evaluations
         if (verdict := lacking.json(artifact, VERDICT_FILE))
+        for told in (lacking.json(artifact, EFFECTS_FILE),)
     )
-    told = given.evaluation
-    if found or told is None or "verdict" not in told:
+    itself = given.evaluation
+    if found or itself is None or "verdict" not in itself:
         return found
     return (
         Judgement(
             f"{given.name}/evaluation.json",
             "",
-            told["verdict"]["outcome"],
-            tuple(told["verdict"]["reasons"]),
-            tuple(told.get("effects", ())),
+            itself["verdict"]["outcome"],
+            tuple(itself["verdict"]["reasons"]),
+            tuple(itself.get("effects", ())),
+            itself.get("style", ""),
         ),
     )
 

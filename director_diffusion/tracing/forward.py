@@ -3,17 +3,20 @@
 Belongs here: finding the still, and following the lineage from the artifacts that keep it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from director_diffusion.errors import StoreError
 from director_diffusion.hashing import hash_file
+from director_diffusion.publishing.publish import FILE as PUBLICATION
 from director_diffusion.publishing.sign_offs import adapter_version
 from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.tracing.following import came_of_stills
+from director_diffusion.tracing.still_words import answers_about, caption_files, written_of
 from director_diffusion.tracing.tables import TABLES, learned_by, rows_of
 from director_diffusion.training.rows import ADAPTERS
 
@@ -62,14 +65,28 @@ class LiveRelease:
 
 
 @dataclass(frozen=True)
+class PublishedUse:
+    """A publication of an adapter that depends on the still."""
+
+    director: str
+    recipe: str
+    key: str
+    status: str  # "" where the store has lost what it said
+    repo_id: str
+    commit: str  # that the hub showed then, also where this one was withheld
+    latest: bool
+
+
+@dataclass(frozen=True)
 class StillTrace:
     """All that depends on a still."""
 
     given: str
     places: tuple[Place, ...]
     uses: tuple[Use, ...]
+    publications: tuple[PublishedUse, ...]
     releases: tuple[LiveRelease, ...]
-    files: tuple[str, ...]  # names in the store that hold its pixels, latents or caption, beside those artifacts
+    files: tuple[str, ...]  # names in the store that hold its pixels, latents or words, beside those artifacts
 
     @property
     def learned(self) -> tuple[Use, ...]:
@@ -90,15 +107,28 @@ def trace_still(given: str, ancestry: Ancestry) -> StillTrace:
         )
     stills = {place.still for place in places}
     splits: dict[str, str] = {}
-    uses = []
-    for artifact in [*starts, *ancestry.descendants(starts, gathered=True)]:
+    uses = _written(places, ancestry)
+    publications = []
+    for artifact in [*starts, *came_of_stills(ancestry, starts)]:
         split, items = _split_in(artifact, stills, ancestry, splits)
         if split is None:
             continue
         splits[artifact.folder] = split
         files |= items
         uses.append(_use(artifact, split))
-    return StillTrace(given, tuple(places), tuple(uses), _releases(uses, ancestry), tuple(sorted(files)))
+        if artifact.manifest.asset[-1] == "published_model":
+            publications.append(_published(artifact))
+    files |= answers_about(ancestry.store, stills)
+    for place in places:
+        files |= caption_files(ancestry.store, place.director, place.film, place.file)
+    return StillTrace(
+        given=given,
+        places=tuple(places),
+        uses=tuple(uses),
+        publications=tuple(publications),
+        releases=_releases(uses, ancestry),
+        files=tuple(sorted(files)),
+    )
 
 
 def _places(wanted: str, ancestry: Ancestry) -> tuple[list[Place], list[Artifact], set[str]]:
@@ -169,6 +199,33 @@ def _use(artifact: Artifact, split: str) -> Use:
         split=split,
         latest=_is_latest(artifact),
         adapter_version=adapter_version(manifest) if manifest.asset[-1] in ADAPTERS else "",
+    )
+
+
+def _written(places: Iterable[Place], ancestry: Ancestry) -> list[Use]:
+    """What people wrote of it, each artifact once."""
+    found = {
+        artifact.folder: _use(artifact, place.split or place.status)
+        for place in places
+        for artifact in written_of(ancestry, place.director, place.film, place.file)
+    }
+    return list(found.values())
+
+
+def _published(artifact: Artifact) -> PublishedUse:
+    manifest = artifact.manifest
+    try:
+        told = artifact.json(PUBLICATION)
+    except StoreError:
+        told = {}  # lost: that there was one is said all the same
+    return PublishedUse(
+        director=manifest.partition or "",
+        recipe=manifest.asset[0],
+        key=manifest.key,
+        status=told.get("status", ""),
+        repo_id=told.get("repo_id", ""),
+        commit=told.get("commit", ""),
+        latest=_is_latest(artifact),
     )
 
 

@@ -35,10 +35,25 @@ class Given:
     @property
     def versions(self) -> list[str]:
         """Adapter versions that this may be: the file's own hash, that which an export tells, the provenance's."""
-        told = (self.provenance or {}).get("adapter", {}).get("sha256", "")
-        return [
-            version for version in dict.fromkeys((self.sha256, self.header.get("adapter_sha256", ""), told)) if version
-        ]
+        return [version for version in dict.fromkeys((*self._own, self._told)) if version]
+
+    @property
+    def altered(self) -> str:
+        """In a sentence, that a repository's weights are not those that it tells of; "" where they are."""
+        if not self._told or self._told in self._own:
+            return ""
+        return (
+            "The weights are not those that provenance.json tells of: "
+            f"their SHA-256 is {self.sha256}, and it tells of {self._told}."
+        )
+
+    @property
+    def _own(self) -> tuple[str, str]:
+        return self.sha256, self.header.get("adapter_sha256", "")
+
+    @property
+    def _told(self) -> str:
+        return str((self.provenance or {}).get("adapter", {}).get("sha256", ""))
 
     def says(self, name: str) -> str:
         """An entry of the header that training wrote; "" where there is none."""
@@ -61,20 +76,30 @@ def given_repository(folder: Path, name: str) -> Given:
     )
 
 
-def copy_from_folder(hub: Store, repo_id: str, folder: Path) -> None:
-    """Copy what a trace reads of a repository from a folder hub.  Raises PublishError where there is none."""
+def check_repository(repo_id: str, hub: str) -> None:
+    """Raises PublishError for what cannot name a repository of ours, such as a file's path that is spelt wrongly."""
     try:
         check_name(repo_id)
-        shown = FolderHub(hub).shown(repo_id)
-    except PublishError:
-        shown = None
+    except PublishError as error:
+        raise _nothing(repo_id, hub) from error
+    if "/" not in repo_id:
+        raise _nothing(repo_id, hub)
+
+
+def copy_from_folder(hub: Store, repo_id: str, folder: Path) -> None:
+    """Copy what a trace reads of a repository from a folder hub.  Raises PublishError where there is none."""
+    shown = FolderHub(hub).shown(repo_id)
     if shown is None:
-        raise PublishError(
-            repo_id, f"is no file, no folder and no repository of the hub {hub.url}", "Look whether it is spelt so."
-        )
+        raise _nothing(repo_id, hub.url)
     for name in FILES:
         if hub.exists(f"{shown.folder}/{name}"):
             (folder / name).write_bytes(hub.read(f"{shown.folder}/{name}"))
+
+
+def _nothing(given: str, hub: str) -> PublishError:
+    return PublishError(
+        given, f"is no file, no folder and no repository of the hub {hub}", "Look whether it is spelt so."
+    )
 
 
 def _json(path: Path) -> dict[str, Any] | None:

@@ -43,6 +43,12 @@ class Judgement:
     outcome: str
     reasons: tuple[str, ...]
     effects: tuple[Mapping[str, Any], ...]
+    style: str  # the metric that it calls style; "" where it does not say
+
+    @property
+    def judged(self) -> tuple[Mapping[str, Any], ...]:
+        """Effects that the verdict goes by; all where it does not say which."""
+        return tuple(one for one in self.effects if not self.style or one["metric"] in (self.style, "prompt"))
 
 
 @dataclass(frozen=True)

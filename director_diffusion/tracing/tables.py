@@ -12,7 +12,7 @@ from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.errors import StoreError
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
-from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE
+from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, WRITTEN_FILE
 from director_diffusion.storage import Artifact
 from director_diffusion.training.folds import SPLIT_FILE
 
@@ -26,6 +26,7 @@ TABLES = {
     "prompt_embeddings": PROMPTS_FILE,
 }
 """Of assets that have a row for every still, by the asset's last name."""
+_FILES = {**TABLES, "written_captions": WRITTEN_FILE}
 
 
 def learned_by(artifact: Artifact) -> dict[str, str] | None:
@@ -44,7 +45,7 @@ def learned_by(artifact: Artifact) -> dict[str, str] | None:
 def rows_of(artifact: Artifact) -> Rows | None:
     """An artifact's rows; None where its file is gone."""
     try:
-        with artifact.store.local_copy(f"{artifact.folder}/{TABLES[artifact.manifest.asset[-1]]}") as path:
+        with artifact.store.local_copy(f"{artifact.folder}/{_FILES[artifact.manifest.asset[-1]]}") as path:
             return list(pq.read_table(path).to_pylist())
     except StoreError:
         return None  # the caller says what is lacking

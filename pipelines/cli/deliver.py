@@ -5,6 +5,7 @@ Belongs here: where that is, one deliverer at a time, and the note in Dagster.  
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -12,11 +13,12 @@ import dagster as dg
 from director_diffusion.errors import PublishError
 from director_diffusion.publishing.sign_offs import SHOWN
 from director_diffusion.releases.delivery import delivered_version, delivery_name, weights_name, workflow_name
-from director_diffusion.releases.record import Release, live, read_releases
+from director_diffusion.releases.record import Release, live, read_delivered, read_releases, write_delivered
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import Artifact
 from director_diffusion.storage.lock import writer_lock
 from director_diffusion.storage.store import Store
+from director_diffusion.tracing.following import came_of_adapter
 from director_diffusion.training.header import read_header
 from director_diffusion.training.rows import WEIGHTS
 from pipelines.cli.trained_base import base_of, denoiser_for
@@ -41,33 +43,44 @@ def live_is_delivered(surroundings: Surroundings, store: Store, recipe: str, dir
     return delivered_version(folder, delivery_name(recipe, director)) == now.adapter_version
 
 
+def delivery_is_finished(surroundings: Surroundings, store: Store, recipe: str, director: str) -> bool:
+    """Whether what is live was delivered once.  Of records from before that was noted, its files have the word."""
+    marked = read_delivered(store, recipe, director)
+    if marked is None:
+        return live_is_delivered(surroundings, store, recipe, director)
+    return marked == len(read_releases(store, recipe, director))
+
+
 def deliver_live(surroundings: Surroundings, store: Store, recipe: str, director: str, *, new: bool) -> None:
     """Deliver what the record says is live when it is this delivery's turn, so that the last of several agrees with it.
 
     `new` tells Dagster's event log of a release.
     """
     folder = delivery_folder(surroundings)
-    if folder is None:
-        print("Nothing is delivered: the deployment has no `deliver_to`.")
-    else:
-        with writer_lock(store, f"delivery of {director} by {recipe}", "another delivery", wait_s=WAIT_S):
-            _deliver(surroundings, store, folder, recipe, director)
+    with writer_lock(store, f"delivery of {director} by {recipe}", "another delivery", wait_s=WAIT_S):
+        entries = read_releases(store, recipe, director)
+        if folder is None:
+            print("Nothing is delivered: the deployment has no `deliver_to`.")
+        else:
+            _deliver(surroundings, store, folder, recipe, director, _live(entries, recipe, director))
+        write_delivered(store, recipe, director, len(entries))
     if new:
-        _note(surroundings, recipe, director, _live(store, recipe, director))
+        _note(surroundings, recipe, director, _live(entries, recipe, director))
 
 
-def _live(store: Store, recipe: str, director: str) -> Release:
-    now = live(read_releases(store, recipe, director))
+def _live(entries: Sequence[Release], recipe: str, director: str) -> Release:
+    now = live(entries)
     if now is None:
         raise PublishError(f"{director} by {recipe}", "has no live version", f"director promote {director}")
     return now
 
 
-def _deliver(surroundings: Surroundings, store: Store, folder: Store, recipe: str, director: str) -> None:
+def _deliver(
+    surroundings: Surroundings, store: Store, folder: Store, recipe: str, director: str, release: Release
+) -> None:
     from director_diffusion.releases.delivery import deliver
     from director_diffusion.releases.make import Setting, make_delivery, released_adapter
 
-    release = _live(store, recipe, director)
     artifact = released_adapter(store, recipe, director, release)
     weights = artifact.path(WEIGHTS)
     header = read_header(weights)
@@ -93,7 +106,7 @@ def _deliver(surroundings: Surroundings, store: Store, folder: Store, recipe: st
 
 def _picture(store: Store, adapter: Artifact) -> bytes | None:
     """One by this adapter, of a card made with it."""
-    cards = [found for found in Ancestry(store).descendants([adapter]) if found.manifest.asset[-1] == "model_card"]
+    cards = [found for found in came_of_adapter(Ancestry(store), adapter) if found.manifest.asset[-1] == "model_card"]
     shown = [card for card in cards if any(file.name == PICTURE for file in card.manifest.files)]
     return shown[-1].read(PICTURE) if shown else None
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from director_diffusion.publishing.sign_offs import SHOWN
 from director_diffusion.releases.change import roll_back
 from pipelines.cli.choices import choose_recipe, signature
-from pipelines.cli.deliver import deliver_live, live_is_delivered
+from pipelines.cli.deliver import deliver_live, delivery_is_finished
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.surroundings import read_surroundings
 from resources.store import StoreResource
@@ -26,7 +26,7 @@ def rollback_command(director: str, *, recipe: str | None, to: str | None, who: 
         recipe,
         director,
         to=to,
-        delivered=live_is_delivered(surroundings, store, recipe, director),
+        delivered=delivery_is_finished(surroundings, store, recipe, director),
         who=who,
         why=why,
         date=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -15,7 +15,14 @@ from director_diffusion.storage import Store
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.backward import trace_back
 from director_diffusion.tracing.forward import trace_still
-from director_diffusion.tracing.given import FILES, Given, copy_from_folder, given_file, given_repository
+from director_diffusion.tracing.given import (
+    FILES,
+    Given,
+    check_repository,
+    copy_from_folder,
+    given_file,
+    given_repository,
+)
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.trace_tables import print_still, print_trace
 from pipelines.surroundings import Surroundings, read_surroundings
@@ -58,6 +65,7 @@ def _given(surroundings: Surroundings, given: str) -> Given:
 def _downloaded(surroundings: Surroundings, repo_id: str) -> Iterator[Path]:
     """A folder with what a trace reads of a published repository."""
     hub = surroundings.deployment.hub
+    check_repository(repo_id, surroundings.hub_url)
     with tempfile.TemporaryDirectory(prefix="director-trace-") as folder:
         if hub.kind == "hub":
             from director_diffusion.models.hub import download_files

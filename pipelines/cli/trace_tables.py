@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from director_diffusion.evaluation.types import METRIC_NAMES
 from director_diffusion.publishing.sign_offs import SHOWN
 from director_diffusion.tracing.forward import StillTrace
-from director_diffusion.tracing.known import Trace
+from director_diffusion.tracing.known import Judgement, Trace
 
-FIRST = 5  # stills and reasons that are shown
+FIRST = 5  # stills that are shown
 
 
 def print_trace(trace: Trace) -> None:
@@ -31,9 +32,7 @@ def print_trace(trace: Trace) -> None:
     if trace.stills:
         console.print(stills)
     for judgement in trace.judgements:
-        console.print(f"{judgement.asset} {judgement.key}: {judgement.outcome}", markup=False)
-        for reason in judgement.reasons[:FIRST]:
-            console.print(f"  {reason}", markup=False)
+        _print_judgement(console, judgement)
     for entry in trace.sign_offs:
         console.print(f"{entry.act} by {entry.who}, {entry.date}: {entry.why}", markup=False)
     for publication in trace.publications:
@@ -45,6 +44,22 @@ def print_trace(trace: Trace) -> None:
         console.print("It is live.")
     for sentence in trace.lacking:
         console.print(sentence, markup=False)
+
+
+def _print_judgement(console: Console, judgement: Judgement) -> None:
+    """With all its reasons, those that did not pass first, and what it went by."""
+    console.print(f"{judgement.asset} {judgement.key}: {judgement.outcome}", markup=False)
+    for reason in sorted(judgement.reasons, key=lambda reason: reason.startswith("pass")):
+        console.print(f"  {reason}", markup=False)
+    effects = Table("what", "adapter minus", "prompts", "effect", "interval")
+    for effect in judgement.judged:
+        known = "low" in effect and "high" in effect
+        interval = f"{effect['low']:+.3f} to {effect['high']:+.3f}" if known else "not known"
+        metric, against, part = (str(effect.get(name, "")) for name in ("metric", "against", "part"))
+        what = (METRIC_NAMES.get(metric, metric), against.replace("_", " "), part)  # type: ignore[call-overload]
+        effects.add_row(*map(escape, what), f"{effect['mean']:+.3f}", interval)
+    if judgement.judged:
+        console.print(effects)
 
 
 def print_still(trace: StillTrace) -> None:
@@ -71,6 +86,10 @@ def print_still(trace: StillTrace) -> None:
         )
     if trace.uses:
         console.print(table)
+    for one in trace.publications:
+        what = f"{one.status}, {one.repo_id} at {one.commit or 'no commit'}" if one.status else "what it said is lost"
+        seen = "" if one.latest else "; earlier"
+        console.print(f"{one.director} by {one.recipe}, publication {one.key}: {what}{seen}", markup=False)
     for release in trace.releases:
         now = ", and is" if release.live else ""
         console.print(

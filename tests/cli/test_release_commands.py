@@ -1,5 +1,7 @@
 """`director sign-off`, `promote`, `rollback` and `releases`: words, records, delivered files, what the UI is told."""
 
+import base64
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from diffusers import FluxTransformer2DModel
+from PIL import Image
 from safetensors import safe_open
 
 from director_diffusion.adapters.files import save_adapter
@@ -99,6 +102,17 @@ def test_live_versions_are_delivered_rolled_back_and_listed(
     assert [note.partition for note in notes] == [DIRECTOR] * 3
 
 
+def test_what_is_delivered_shows_a_picture_of_its_own(
+    project: TinyProject, two: tuple[Published, Published], weights: dict[int, Path]
+) -> None:
+    Lineage(project.store).publish(9, weights=weights[6], began_with=two[0])
+    for published, step in zip(two, (3, 6), strict=True):
+        done(project.director("promote", DIRECTOR, "--version", published.version, *BY))
+        with safe_open(project.folder / "comfy" / "loras" / f"{NAME}.safetensors", framework="numpy") as file:
+            thumbnail = base64.b64decode(file.metadata()["modelspec.thumbnail"].partition(",")[2])
+        assert Image.open(io.BytesIO(thumbnail)).getpixel((4, 4)) == pytest.approx((10 * step,) * 3, abs=3)
+
+
 def test_promoting_again_mends_what_the_folder_lost(project: TinyProject, two: tuple[Published, Published]) -> None:
     done(project.director("promote", DIRECTOR, *BY))
     comfy(project).delete(f"loras/{NAME}.safetensors")
@@ -125,6 +139,24 @@ def test_a_kill_before_the_delivery_is_finished_by_the_same_words(
         live = read_releases(project.store, RECIPE, DIRECTOR)[-1]
         assert lies_there(project) == live.adapter_version != before
     assert len(read_releases(project.store, RECIPE, DIRECTOR)) == 4, "nothing is recorded twice"
+
+
+@pytest.mark.parametrize("changed", ["the workflow", "the folder"])
+def test_a_rollback_goes_further_back_whatever_people_did_to_the_delivered_files(
+    project: TinyProject, two: tuple[Published, Published], changed: str
+) -> None:
+    for published in (two[0], two[1], two[0]):
+        done(project.director("promote", DIRECTOR, "--version", published.version, *BY))
+    done(project.director("rollback", DIRECTOR, *BY))
+    if changed == "the workflow":
+        comfy(project).write(f"workflows/{NAME}.json", b'{"saved": "in ComfyUI"}')
+    else:
+        change(project.configs, "deployments/local", deliver_to=str(project.folder / "moved"))
+    told = done(project.director("rollback", DIRECTOR, "--who", "bob", "--why", "too dark"))
+    assert "cut off" not in told
+    entries = read_releases(project.store, RECIPE, DIRECTOR)
+    assert [entry.adapter_version for entry in entries[3:]] == [two[1].version, two[0].version]
+    assert (entries[-1].who, entries[-1].why) == ("bob", "too dark")
 
 
 def _killed(*arguments: object) -> None:

@@ -52,35 +52,74 @@ def test_a_file_a_folder_and_a_repository_of_the_hub_tell_the_same(
     assert (data["given"], data["adapter_version"], len(data["stills"])) == (word, published.version, 5)
 
 
+def test_what_failed_is_said_first_and_by_how_much(project: TinyProject, tmp_path: Path) -> None:
+    here = project.copy(tmp_path / "project")
+    withheld = Lineage(here.store).publish(6, outcome="fail", status="withheld")
+    reasons = [f"pass: question {n}" for n in range(6)] + ["fail: style falls"]
+    here.store.write(
+        f"{withheld.evaluation.folder}/verdict.json", json.dumps({"outcome": "fail", "reasons": reasons}).encode()
+    )
+    interval = {"against": "base_in_style", "part": "all", "mean": -0.05, "low": -0.08, "high": -0.0213}
+    effects = [{"metric": metric, **interval} for metric in ("projection", "prompt", "luma")]
+    here.store.write(
+        f"{withheld.evaluation.folder}/effects.json", json.dumps({"effects": effects, "style": "projection"}).encode()
+    )
+    outcome = here.director("trace", str(withheld.adapter.path(WEIGHTS)))
+    assert outcome.code == 0, outcome.err
+    lines = [line.strip() for line in outcome.out.splitlines()]
+    first = lines.index(f"mini_lora/release_evaluation {withheld.evaluation.manifest.key}: fail")
+    assert lines[first + 1 : first + 8] == [reasons[-1], *reasons[:-1]]
+    assert sum("base in style" in line and "-0.050" in line and "-0.080 to -0.021" in line for line in lines) == 2
+    assert "Closeness to held-out stills (CSD)" in outcome.out
+    assert "luma" not in outcome.out, "the verdict does not go by it"
+
+
 def test_a_still_tells_what_it_went_into(project: TinyProject, published: Published, tmp_path: Path) -> None:
     file = tmp_path / "still.jpg"
     file.write_bytes(picture(0))
     outcome = project.director("trace", "--still", str(file))
     assert outcome.code == 0, outcome.err
     told = " ".join(outcome.out.split())
-    for words in ("film/0.jpg", "trained on", published.version[:12], "1 adapters learned from it"):
+    for words in (
+        "film/0.jpg",
+        "trained on",
+        published.version[:12],
+        "1 adapters learned from it",
+        f"published, studio/nolan-mini_lora at {published.commit}",
+    ):
         assert words in told
     data = json.loads(project.director("trace", "--still", still_id(3), "--json").out)
     assert data["learned"] == []
     assert {use["split"] for use in data["uses"]} == {"held_out"}
 
 
+NOTHING = "is no file, no folder and no repository of the hub"
+
+
+@pytest.mark.parametrize("kind", ["folder", "hub"])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nothing.safetensors"], "is no file, no folder and no repository of the hub"),
-        (["../out/nothing"], "is no file, no folder and no repository of the hub"),
-        (["studio/absent"], "is no file, no folder and no repository of the hub"),
-        (["--still", "0123456789abcdef"], "is no still that"),
+        (["nothing.safetensors"], {"folder": NOTHING, "hub": NOTHING}),
+        (["../out/nothing"], {"folder": NOTHING, "hub": NOTHING}),
+        (["/tmp/absent/x.safetensors"], {"folder": NOTHING, "hub": NOTHING}),
+        (["studio/absent"], {"folder": NOTHING, "hub": "studio/absent@main: was not found, or this user may not read"}),
+        (["--still", "0123456789abcdef"], {"folder": "is no still that", "hub": "is no still that"}),
     ],
 )
 def test_what_nobody_knows_is_said_in_a_line(
-    project: TinyProject, published: Published, arguments: list[str], words: str
+    project: TinyProject, published: Published, tmp_path: Path, kind: str, arguments: list[str], words: dict[str, str]
 ) -> None:
-    outcome = project.director("trace", *arguments)
-    assert (outcome.code, outcome.out) == (1, "")
-    assert words in outcome.err
-    assert len(outcome.err.splitlines()) == 1
+    here = project.copy(tmp_path / "project")
+    with LoopbackHub(tmp_path / "loopback") as hub:
+        if kind == "hub":
+            change(here.configs, "deployments/local", hub={"kind": "hub", "endpoint": hub.endpoint})
+        outcome = here.director("trace", *arguments, HF_TOKEN=hub.token)
+        assert (outcome.code, outcome.out) == (1, "")
+        assert words[kind] in outcome.err
+        assert len(outcome.err.splitlines()) == 1
+        assert (hub.endpoint in outcome.err) == (kind == "hub" and "--still" not in arguments)
+        assert "huggingface.co" not in outcome.err
 
 
 def test_a_private_repository_of_a_server_tells_the_same(

@@ -226,3 +226,15 @@ def test_a_source_without_a_revision_is_refused(tmp_path: Path) -> None:
 
 def test_the_newest_revision_can_be_asked_for(fake_hub: FakeHub) -> None:
     assert newest_revision("owner/name", token=None) == REVISION
+
+
+@pytest.mark.parametrize("repo", ["/tmp/x.safetensors", "../x", "a/b/c", "--x"])
+def test_what_can_name_no_repository_is_said_so(repo: str) -> None:
+    with pytest.raises(ModelError, match="is no name of a repository"):
+        newest_revision(repo, token=None)
+
+
+def test_a_refusal_leads_to_the_page_of_the_endpoint_that_gave_it(fake_hub: FakeHub, tmp_path: Path) -> None:
+    fake_hub.refusal = (401, {"X-Error-Code": "RepoNotFound"})
+    with pytest.raises(ModelError, match=f"{huggingface_hub.constants.ENDPOINT}/owner/name"):
+        download(source(), cache=tmp_path, token=TOKEN)

@@ -116,6 +116,40 @@ def test_what_was_published_once_and_is_withheld_now_is_refused(store: Store, li
         put_live(store, version)
 
 
+@pytest.mark.parametrize("outcomes", [("undecided", "pass"), ("pass", "undecided")])
+def test_of_a_version_that_was_published_twice_the_last_goes_live(
+    store: Store, lineage: Lineage, outcomes: tuple[str, str]
+) -> None:
+    first, last = (lineage.publish(3, outcome=outcome) for outcome in outcomes)
+    assert (first.version, first.commit == last.commit) == (last.version, False)
+    add_sign_off(store, RECIPE, DIRECTOR, signed(first.version))
+    lineage.publish(6)
+    entry, _ = put_live(store, first.version)
+    assert (entry.commit, entry.verdict) == (last.commit, outcomes[1])
+
+
+def test_what_a_reevaluation_withholds_stays_so_when_another_is_the_newest(store: Store, lineage: Lineage) -> None:
+    version = lineage.publish(3).version
+    lineage.publish(3, outcome="fail", status="withheld")
+    other = lineage.publish(6)
+    with pytest.raises(PublishError, match="is withheld: The verdict is fail") as caught:
+        put_live(store, version)
+    assert f"Give --version for one that is published: {other.version[:12]}." in str(caught.value)
+    lineage.publish(3)  # judged anew, but what passed then is found again
+    assert put_live(store, version)[0].adapter_version == version
+
+
+def test_of_undated_publications_one_that_withholds_counts(store: Store, lineage: Lineage) -> None:
+    """As they were written before times were noted."""
+    both = lineage.publish(3), lineage.publish(3, outcome="fail", status="withheld")
+    lineage.publish(6)
+    for each in both:
+        manifest = each.publication.manifest.model_dump_json(exclude={"made"})
+        store.write(f"{each.publication.folder}/artifact.json", manifest.encode())
+    with pytest.raises(PublishError, match="is withheld: The verdict is fail"):
+        put_live(store, both[0].version)
+
+
 def test_one_that_is_signed_off_tells_by_whom(store: Store, lineage: Lineage) -> None:
     published = lineage.publish(3, outcome="undecided")
     with pytest.raises(PublishError, match="its sign-off having been taken back"):

@@ -1,5 +1,6 @@
 """What `@stage` promises: reuse by key, versions by content, one writer, checks replayed, failures explained."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -141,6 +142,40 @@ def test_switching_back_reuses_the_older_artifact(world: World) -> None:
     world.run()
     assert world.calls == ["source"]
     assert world.latest("loud").manifest.key == first
+
+
+def test_an_artifact_says_when_it_was_made_and_is_no_other_for_that(world: World, tmp_path: Path) -> None:
+    world.run()
+    first = world.latest("loud").manifest
+    world.source.write_text("goodbye please")
+    world.run()
+    assert datetime.fromisoformat(first.made).utcoffset() == timedelta(0)
+    assert "" < first.made < world.latest("loud").manifest.made
+    (tmp_path / "elsewhere").mkdir()
+    other = World(tmp_path / "elsewhere")
+    other.run()
+    again = other.latest("loud").manifest
+    assert again.made > first.made
+    assert (again.key, again.version) == (first.key, first.version)
+
+
+def test_what_looks_outside_and_finds_the_same_says_what_it_read_now(world: World) -> None:
+    @stage(partitions=PARTITIONS, group="toy", version="1", outside=True)
+    def looked(run: StageRun, loud: Artifact) -> StageResult:
+        """Nothing, whatever it reads."""
+        (run.out / "found.txt").write_text("nothing")
+        return run.result()
+
+    world.assets = [*world.assets, looked]
+    world.run()
+    first = world.latest("looked")
+    world.source.write_text("goodbye please")
+    world.run()
+    second = world.latest("looked")
+    assert second.version == first.version, "what is made of it is not made anew"
+    assert second.manifest.inputs == {"loud": world.latest("loud").version} != first.manifest.inputs
+    world.run()
+    assert world.latest("looked").manifest == second.manifest
 
 
 def test_another_spec_is_another_key(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from director_diffusion.tracing.backward import trace_back
 from director_diffusion.tracing.given import given_file, given_repository
 from director_diffusion.tracing.known import Trace
 from director_diffusion.training.rows import WEIGHTS
-from tests.lineages import DIRECTOR, RECIPE, Lineage, header, raw_sha256, still_id
+from tests.lineages import DIRECTOR, RECIPE, Lineage, header, raw_sha256, still_id, tiny_weights
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_a_trained_file_leads_to_all_that_made_it(store: Store, lineage: Lineage
     assert trace.recipe_spec["steps"] == 6
     assert trace.packages == {"torch": "2.15.0"}
     assert {stage.asset for stage in trace.stages} == {
-        "raw_stills", "director", "stills", "captions", "mini/latents", "mini/prompt_embeddings", "mini_lora/pick",
-        "mini_lora/adapter",
+        "raw_stills", "written_captions", "director", "stills", "captions", "mini/latents", "mini/prompt_embeddings",
+        "mini_lora/pick", "mini_lora/adapter",
     }  # fmt: skip
     assert [(still.still, still.split) for still in trace.stills] == [
         *((still_id(n), "train") for n in (0, 1, 2)), (still_id(3), "held_out"), (still_id(4), "validation")
@@ -110,6 +110,33 @@ def test_a_repository_leads_back_and_says_much_by_itself(store: Store, lineage: 
     assert alone.stills == ()
     assert any("has no artifact of this adapter" in said for said in alone.lacking)
     assert sum("that it learned from no more" in said or "learned from" in said for said in alone.lacking) == 2
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["its own store", "no store"])
+def test_altered_weights_in_a_repository_are_not_taken_for_its_adapter(
+    store: Store, lineage: Lineage, tmp_path: Path, known: bool
+) -> None:
+    published = lineage.publish(3)
+    repo = shutil.copytree(published.card.local_folder / "repo", tmp_path / "repo")
+    (repo / WEIGHTS).write_bytes(tiny_weights(4))
+    where = store if known else Store(str(tmp_path / "empty"))
+    said = [
+        sentence
+        for sentence in trace_back(given_repository(repo, "studio/nolan"), Ancestry(where)).lacking
+        if sentence.startswith("The weights are not those that provenance.json tells of")
+    ]
+    assert len(said) == 1
+    assert hash_file(repo / WEIGHTS) in said[0]
+    assert published.version in said[0]
+
+
+def test_a_repository_of_an_export_holds_the_weights_that_it_tells_of(
+    store: Store, lineage: Lineage, tmp_path: Path
+) -> None:
+    published = lineage.publish(3)
+    repo = shutil.copytree(published.card.local_folder / "repo", tmp_path / "repo")
+    with_metadata(published.adapter.path(WEIGHTS), repo / WEIGHTS, {"adapter_sha256": published.version})
+    assert trace_back(given_repository(repo, "studio/nolan"), Ancestry(store)).lacking == ()
 
 
 def test_a_repository_finds_its_stills_where_the_adapter_itself_is_gone(store: Store, lineage: Lineage) -> None:
@@ -167,6 +194,24 @@ def test_an_adapter_that_began_with_another_says_so(store: Store, lineage: Linea
     assert (trace.recipe, trace.began_with) == ("mini_more", first.version)
 
 
+@pytest.mark.parametrize("began", [False, True], ids=["the same recipe", "one that began with it"])
+def test_a_withheld_adapter_has_no_other_ones_verdict_and_no_publication(
+    store: Store, lineage: Lineage, tmp_path: Path, began: bool
+) -> None:
+    """Both looked at what was published before, and found the same: nothing."""
+    withheld = lineage.publish(3, outcome="fail", status="withheld")
+    other = lineage.publish(6, began_with=withheld if began else None)
+    trace = of_file(store, copied(withheld.adapter.read(WEIGHTS), tmp_path / "a.safetensors"))
+    judged = [(judgement.asset, judgement.outcome, judgement.effects[0]["mean"]) for judgement in trace.judgements]
+    assert judged == [("mini_lora/release_evaluation", "fail", 3.0), ("mini_lora/evaluation", "undecided", 3.0)]
+    assert [told["status"] for told in trace.publications] == ["withheld"]
+    assert (trace.provenance or {})["adapter"]["sha256"] == withheld.version
+    its = of_file(store, copied(other.adapter.read(WEIGHTS), tmp_path / "b.safetensors"))
+    assert {judgement.effects[0]["mean"] for judgement in its.judgements} == {6.0}
+    assert [told["commit"] for told in its.publications] == [other.commit]
+    assert its.began_with == (withheld.version if began else "")
+
+
 def test_what_nobody_knows_is_refused(store: Store, lineage: Lineage, tmp_path: Path) -> None:
     lineage.publish(3)
     foreign = tmp_path / "foreign.safetensors"
@@ -214,12 +259,19 @@ def test_a_folds_adapter_is_not_what_went_out(store: Store, lineage: Lineage, tm
         json_files={"repo/provenance.json": {"a": 1}},
     )
     lineage.make((RECIPE, "published_model"), {f"{RECIPE}/model_card": card}, json_files={"publication.json": {"b": 1}})
+    samples = lineage.make((RECIPE, "samples"), {f"{RECIPE}/{name}": each for name, each in adapters.items()})
+    lineage.make(
+        (RECIPE, "evaluation"),
+        {f"{RECIPE}/samples": samples},
+        json_files={"verdict.json": {"outcome": "pass", "reasons": []}, "effects.json": {}},
+    )
     released, fold = (
         of_file(store, copied(adapters[name].read(WEIGHTS), tmp_path / name))
         for name in ("adapter", "first_fold_adapter")
     )
     assert (len(released.publications), released.provenance) == (1, {"a": 1})
     assert (fold.publications, fold.provenance) == ((), None)
+    assert [judgement.outcome for judgement in fold.judgements] == ["pass"], "its recipe is judged by it"
 
 
 def test_without_the_adapter_its_card_says_what_it_learned(store: Store, lineage: Lineage, tmp_path: Path) -> None:

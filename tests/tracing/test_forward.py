@@ -8,10 +8,10 @@ from director_diffusion.errors import StoreError
 from director_diffusion.releases.change import promote
 from director_diffusion.storage import Store
 from director_diffusion.storage.ancestry import Ancestry
-from director_diffusion.tracing.forward import StillTrace, trace_still
+from director_diffusion.tracing.forward import PublishedUse, StillTrace, trace_still
 from director_diffusion.training.folds import SPLIT_FILE, OwnSplit
 from director_diffusion.training.rows import WEIGHTS
-from tests.lineages import DIRECTOR, RECIPE, Lineage, picture, raw_sha256, still_id
+from tests.lineages import DIRECTOR, MORE, RECIPE, Lineage, picture, raw_sha256, still_id
 
 AFTER = {
     f"mini_lora/{name}"
@@ -19,7 +19,7 @@ AFTER = {
         "adapter", "samples", "evaluation", "release_samples", "release_evaluation", "model_card", "published_model"
     )
 }  # fmt: skip
-WITH_TABLES = {"stills", "captions", "mini/latents", "mini/prompt_embeddings"}
+WITH_TABLES = {"stills", "written_captions", "captions", "mini/latents", "mini/prompt_embeddings"}
 
 
 @pytest.fixture
@@ -86,8 +86,46 @@ def test_a_rejected_still_went_into_nothing_and_says_why(store: Store, lineage: 
     trace = traced(store, raw_sha256(5))
     (place,) = trace.places
     assert (place.status, place.reason) == ("rejected", "too dark")
-    assert trace.uses == ()
+    assert {use.asset for use in trace.uses} == {"written_captions"}
     assert trace.files == ("stills/nolan/film/5.jpg",)
+
+
+def test_where_it_was_published_is_told_with_repository_commit_and_state(store: Store, lineage: Lineage) -> None:
+    out, withheld = lineage.publish(3), lineage.publish(6, outcome="fail", status="withheld")
+    more = lineage.publish(9, began_with=out)
+    found = {one.key: one for one in traced(store, still_id(1)).publications}
+    assert found == {
+        each.publication.manifest.key: PublishedUse(
+            director=DIRECTOR,
+            recipe=recipe,
+            key=each.publication.manifest.key,
+            status=status,
+            repo_id=f"studio/{DIRECTOR}-{recipe}",
+            commit=each.commit if status == "published" else "",
+            latest=latest,
+        )
+        for each, recipe, status, latest in (
+            (out, RECIPE, "published", False),
+            (withheld, RECIPE, "withheld", True),
+            (more, MORE, "published", True),
+        )
+    }
+    store.delete(f"{more.publication.folder}/publication.json")
+    lost = next(one for one in traced(store, still_id(1)).publications if one.recipe == MORE)
+    assert (lost.status, lost.commit, lost.latest) == ("", "", False)
+
+
+@pytest.mark.parametrize("by", [still_id(1), raw_sha256(1)], ids=["id", "hash"])
+def test_what_was_written_of_it_is_among_the_files(store: Store, lineage: Lineage, by: str) -> None:
+    words = {f"cache/captions/{asking}/{still_id(1)}.0123.json" for asking in ("a", "b")} | {"stills/nolan/film/1.TXT"}
+    others = {f"cache/captions/a/{still_id(2)}.0123.json", "stills/nolan/film/2.txt", "stills/nolan/film/11.txt"}
+    for name in words | others:
+        store.write(name, b"words")
+    files = set(traced(store, by).files)
+    assert words <= files
+    assert not others & files
+    written = next(use for use in traced(store, by).uses if use.asset == "written_captions")
+    assert (written.split, written.latest) == ("train", True)
 
 
 def test_an_adapter_that_began_with_one_that_learned_from_it_is_among_those_that_learned(
@@ -100,13 +138,36 @@ def test_an_adapter_that_began_with_one_that_learned_from_it_is_among_those_that
     assert {use.asset for use in traced(store, still_id(0)).learned} == {"mini_lora/adapter", "mini_more/adapter"}
 
 
+def test_what_came_of_an_adapter_that_began_with_one_that_learned_from_it_depends_on_it_too(
+    store: Store, lineage: Lineage
+) -> None:
+    first = lineage.publish(3)
+    lineage.reject(0)
+    child = lineage.publish(6, began_with=first)
+    uses = {use.asset: use.key for use in traced(store, still_id(0)).uses if use.asset.startswith(f"{MORE}/")}
+    assert uses[f"{MORE}/published_model"] == child.publication.manifest.key
+    assert {name.removeprefix(f"{MORE}/") for name in uses} == {name.removeprefix(f"{RECIPE}/") for name in AFTER}
+
+
+def test_what_never_learned_from_it_does_not_depend_on_it(store: Store, lineage: Lineage) -> None:
+    """Though both looked at what was published before, and found the same: nothing."""
+    first = lineage.publish(3, outcome="fail", status="withheld")
+    lineage.reject(0)
+    lineage.publish(6)
+    uses = traced(store, still_id(0)).uses
+    assert {use.key for use in uses if use.asset == "mini_lora/published_model"} == {first.publication.manifest.key}
+    for name in ("adapter", "samples", "evaluation", "release_samples", "release_evaluation", "model_card"):
+        assert [use.asset for use in uses].count(f"{RECIPE}/{name}") == 1
+
+
 def test_only_a_held_out_still_has_a_say_in_other_directors_verdicts(store: Store, lineage: Lineage) -> None:
     lineage.publish(3)
     other = Lineage(store, "fincher", brought=False).publish(3)
     held_out = traced(store, still_id(3))
     theirs = {use.asset: use for use in held_out.uses if use.director == "fincher"}
     assert theirs.keys() == {
-        "mini_lora/evaluation", "mini_lora/release_evaluation", "mini_lora/model_card", "mini_lora/published_model"
+        "mini_lora/evaluation", "mini_lora/release_samples", "mini_lora/release_evaluation", "mini_lora/model_card",
+        "mini_lora/published_model",
     }  # fmt: skip
     assert theirs["mini_lora/release_evaluation"].key == other.evaluation.manifest.key
     assert {use.split for use in theirs.values()} == {"held_out"}
