@@ -85,11 +85,12 @@ def _deliver(
     weights = artifact.path(WEIGHTS)
     header = read_header(weights)
     base, catalog, project = base_of(surroundings, header), surroundings.catalog, surroundings.project
+    person = catalog.directors[director]
     setting = Setting(
         recipe=recipe,
-        director=catalog.directors[director],
+        director=person,
         base=base,
-        plan=catalog.evaluations[project.evaluation],
+        plan=catalog.evaluations[project.evaluation].asked_of(person),
         author=project.hub_namespace,
         denoiser=denoiser_for(surroundings, base, header),
         picture=_picture(store, artifact),
