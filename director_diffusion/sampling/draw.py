@@ -122,7 +122,7 @@ def draw_samples(
             painter.use(worn.path if worn is not None else None)
             for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
                 some = asked[arm][place :: len(seeds)]
-                draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task)
+                draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug)
             plain = images
             if fresh:
                 plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
@@ -254,21 +254,29 @@ def draw_missing(
     batch_size: int,
     painter: Callable[[], Painter],
     task: Task,
+    *,
+    whose: str = "",
 ) -> None:
     """Draw the batches in which something is missing.
 
     Batches are cut from all that is wanted, not from what is missing: low-order bits may depend on a batch's size, so a
-    run that goes on after a kill draws each image in the company it would have had.
+    run that goes on after a kill draws each image in the company it would have had.  `whose` gives them an order of
+    their own: of several runs that want the same, each finds some drawn by the others when it comes to them.
     """
-    missing = set(images.missing(one.item for one in wanted))
-    for start in range(0, len(wanted), batch_size):
+    absent = set(images.missing(one.item for one in wanted))
+    for start in sorted(range(0, len(wanted), batch_size), key=lambda start: hash_data([whose, start])):
         batch = wanted[start : start + batch_size]
-        if not missing.isdisjoint(one.item for one in batch):
+        missing = set() if absent.isdisjoint(one.item for one in batch) else set(images.missing(_items(batch)))
+        if missing:
             drawn = painter().draw([one.full_prompt for one in batch], [one.seed for one in batch], **vars(sampler))
             for one, image in zip(batch, drawn, strict=True):
                 if one.item in missing:
                     images.write(one.item, png_bytes(image))
         task.advance(len(batch))
+
+
+def _items(wanted: Sequence[Wanted]) -> list[str]:
+    return [one.item for one in wanted]
 
 
 def _sample(wanted: _Wanted, images: ItemCache, plain: ItemCache) -> Sample:
