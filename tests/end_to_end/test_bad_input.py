@@ -387,7 +387,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Hub]]:
 @pytest.mark.parametrize(
     ("status", "reason", "words"),
     [
-        (403, "GatedRepo", ["some/one@bbbbbbbb: is gated", "Accept it at https://huggingface.co/some/one", "HF_TOKEN"]),
+        (403, "GatedRepo", ["some/one@bbbbbbbb: is gated", "Accept it at http", "HF_TOKEN"]),
         (404, "RepoNotFound", ["some/one@bbbbbbbb: was not found", "Check the name"]),
         (503, "", ["some/one@bbbbbbbb: could not be downloaded (HTTP 503)", "run again"]),
     ],

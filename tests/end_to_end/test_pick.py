@@ -90,7 +90,8 @@ def test_a_pick_is_an_input_like_any_other(project: TinyProject, learned: list[i
     assert stale(project) == set()
     after, told = project.artifacts("nolan"), adapter_facts(project)
     again = [stage for stage in STAGES if after[stage][0] != before[stage][0]]
-    assert again[:4] == ["mini_lora/pick", "mini_lora/adapter", "mini_lora/samples", "mini_lora/evaluation"]
+    names = ("pick", "adapter", "published_before", "samples", "evaluation")
+    assert again[:5] == [f"mini_lora/{name}" for name in names]
     assert (told["chosen step"], told["strength"], told["chosen by"]) == (step, 0.5, "ann: softer light")
     assert "previews' share of the time" not in told, "nothing was trained"
     assert {"previews", "strengths"} <= told.keys()

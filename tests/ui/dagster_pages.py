@@ -10,7 +10,6 @@ CHROMIUM = shutil.which("chromium")
 WINDOW: ViewportSize = {"width": 1600, "height": 1000}
 PATIENCE_MS = 60_000
 SETTLING_MS = 1_500  # the graph is laid out, or moves
-ZOOMED_OUT = 2  # clicks; a third leaves nodes without their names
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,9 +43,8 @@ class DagsterPages:
         self.page, self._url = page, url
 
     def open_lineage(self) -> Locator:
-        """The global asset lineage with every group unfolded, from as far away as all of it can be seen.
-
-        Returns the picture of the graph, of which the UI draws only what is inside its window.
+        """The global asset lineage with every group unfolded.  Returns the picture of the graph, of which the UI draws
+        only what is inside its window.
         """
         self.page.goto(f"{self._url}/asset-groups")
         search = self.page.get_by_placeholder("Jump to…")
@@ -55,11 +53,15 @@ class DagsterPages:
         expect(search).to_be_hidden()
         expect(self.page.get_by_text("Loading")).to_have_count(0, timeout=PATIENCE_MS)
         self.page.keyboard.press("Alt+e")
+        graph = self.page.locator("svg:has(foreignObject)")
+        expect(graph.get_by_text("published_model", exact=True).first).to_be_visible(timeout=PATIENCE_MS)
         self.page.wait_for_timeout(SETTLING_MS)
-        for _ in range(ZOOMED_OUT):
-            self.page.get_by_label("zoom_out").first.click()
-            self.page.wait_for_timeout(SETTLING_MS)
-        return self.page.locator("svg:has(foreignObject)")
+        return graph
+
+    def zoom_out(self) -> None:
+        """See more of a graph; from very far the UI writes no names."""
+        self.page.get_by_label("zoom_out").first.click()
+        self.page.wait_for_timeout(SETTLING_MS)
 
     def open_asset(self, name: str, partition: str) -> None:
         """What is known of the latest materialization of an asset's partition."""
