@@ -70,8 +70,9 @@ class Deployment(Spec):
     slug: Slug
     store: Text = Field(description="Folder or fsspec URL; DIRECTOR_STORE overrides it.")
     executor: Literal["in_process", "multiprocess"] = Field(
-        "in_process", description="Of runs that Dagster launches; `director run` is always one process."
+        "in_process", description="Of runs that Dagster launches; in `director run`, a director's is one process."
     )
+    directors_at_once: PositiveInt = Field(1, description="Directors that `director run` runs side by side.")
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: Annotated[int, Field(ge=0, le=1024)] = Field(
         0,

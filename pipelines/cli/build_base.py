@@ -12,8 +12,8 @@ from director_diffusion.specs import Base
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifact
 from pipelines.build import build_definitions, build_models
-from pipelines.cli.bars import TerminalProgress
 from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job, sweep_and_tell
+from pipelines.cli.screen import TerminalProgress
 from pipelines.home import prepare_home
 from pipelines.jobs import BUILD_BASE
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings

@@ -11,7 +11,7 @@ def dev_command(*, port: int) -> int:
     """Make home and store ready, then become `dagster dev`."""
     from rich.console import Console
 
-    from pipelines.cli.bars import TerminalProgress
+    from pipelines.cli.screen import TerminalProgress
 
     surroundings = read_surroundings()
     terminal = TerminalProgress(Console(stderr=True))

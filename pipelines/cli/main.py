@@ -26,10 +26,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="director", description="From a director's stills to a style adapter.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="materialize the graph for some directors, in this process")
+    run = commands.add_parser("run", help="materialize the graph for some directors, without the UI")
     run.add_argument("directors", nargs="*", metavar="SLUG", help="directors (default: all of the project)")
     run.add_argument("--recipe", metavar="R", help="one recipe (default: all of the project)")
     run.add_argument("--until", metavar="STAGE", help="stop after this stage, such as captions or adapter")
+    run.add_argument(
+        "--at-once", type=_whole(1, 64), metavar="N", help="directors side by side (default: as the deployment says)"
+    )
     run.add_argument("--json", action="store_true", help="print the table as JSON on stdout")
     run.set_defaults(command=_run)
 
@@ -134,7 +137,13 @@ def _strength(text: str) -> float:
 def _run(options: argparse.Namespace) -> int:
     from pipelines.cli.run import run_command
 
-    return run_command(options.directors, recipe=options.recipe, until=options.until, as_json=options.json)
+    return run_command(
+        options.directors,
+        recipe=options.recipe,
+        until=options.until,
+        at_once=options.at_once,
+        as_json=options.json,
+    )
 
 
 def _add(options: argparse.Namespace) -> int:

@@ -1,11 +1,14 @@
-"""`director run`: the graph for some directors, in this process, on the instance that the UI reads.
+"""`director run`: the graph for some directors, on the instance that the UI reads.
 
-Belongs here: choosing what to run and running it.  The table is `report`'s, the bars are `bars`'.
+Belongs here: choosing what to run and running it.  The table is `report`'s, processes are `workers`', bars `screen`'s.
 """
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 from rich.console import Console
@@ -13,7 +16,6 @@ from rich.console import Console
 from assets_defs.reference_set import REFERENCE_SET
 from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
-from pipelines.cli.bars import TerminalProgress
 from pipelines.cli.choices import choose_directors, choose_recipes
 from pipelines.cli.in_process import (
     count_reused,
@@ -24,15 +26,20 @@ from pipelines.cli.in_process import (
     take_sigterm_as_ctrl_c,
 )
 from pipelines.cli.report import Row, print_table, rows_as_json, summarize
+from pipelines.cli.screen import Screen, ScreenProgress, TerminalProgress
+from pipelines.cli.workers import Died, in_turn, in_workers
 from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
 
 
-def run_command(directors: Sequence[str], *, recipe: str | None, until: str | None, as_json: bool) -> int:
+def run_command(
+    directors: Sequence[str], *, recipe: str | None, until: str | None, at_once: int | None, as_json: bool
+) -> int:
     """Run and print.  0 where every stage ran and every blocking check passed, whatever the verdicts say.
 
-    Raises KeyboardInterrupt where a run was ended from outside: no other is begun.
+    `at_once` directors are run side by side; None: as the deployment says.  Raises KeyboardInterrupt where a run was
+    ended from outside: no other is begun.
     """
     quiet_libraries()
     take_sigterm_as_ctrl_c()
@@ -42,17 +49,19 @@ def run_command(directors: Sequence[str], *, recipe: str | None, until: str | No
     slugs = choose_directors(surroundings, directors)
     recipes = choose_recipes(surroundings, recipe)
     terminal = TerminalProgress(console)
-    definitions = build_definitions(surroundings, {"progress": terminal})
-    selections = {name: _selection(definitions, name, until) for name in recipes}
+    ways = _ways(build_definitions(surroundings), recipes, until)
 
-    rows = []
     with prepare_home(surroundings) as instance, terminal.bars:
         prepare_store(surroundings, lambda: terminal.plain("placeholder stills"))
         sweep_and_tell(instance, console)
-        _references_first(definitions, instance, slugs, selections)
-        for slug in slugs:
-            for name in recipes:
-                rows.append(_run_one(surroundings, definitions, instance, slug, name, selections[name]))
+        begin = partial(_runs, recipes, until)
+        count = min(len(slugs), at_once or surroundings.deployment.directors_at_once)
+        with in_workers(begin, count, terminal.terminal) if count > 1 else in_turn(begin, terminal.terminal) as run_all:
+            if len(slugs) > 1 and any(dg.AssetKey([REFERENCE_SET]) in way for way in ways.values()):
+                run_all([_Asked(slug, references=True) for slug in slugs])
+            rows = []
+            for answer in run_all([_Asked(slug) for slug in slugs]):
+                rows += _lost(surroundings, recipes, answer) if isinstance(answer, Died) else answer
     if as_json:
         sys.stdout.write(rows_as_json(rows) + "\n")
     else:
@@ -63,43 +72,61 @@ def run_command(directors: Sequence[str], *, recipe: str | None, until: str | No
     return 1 if any(row.errors for row in rows) else 0
 
 
-def _run_one(
-    surroundings: Surroundings,
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    slug: str,
-    recipe: str,
-    selection: Sequence[dg.AssetKey],
-) -> Row:
-    started = time.monotonic()
-    result = run_job(definitions, instance, job_name(recipe), selection, partition=slug)
-    return summarize(
-        surroundings,
-        slug,
-        recipe,
-        reused=count_reused(result),
-        seconds=round(time.monotonic() - started, 1),
-        errors=errors_of(result),
+@dataclass(frozen=True)
+class _Asked:
+    """All recipes of a director; or, first of all, only what directors are told from each other by, so that the first
+    is judged as the last is.  What fails there fails again in the director's own run, and is told then."""
+
+    director: str
+    references: bool = False
+
+
+@contextmanager
+def _runs(recipes: Sequence[str], until: str | None, screen: Screen) -> Iterator[Callable[[_Asked], list[Row]]]:
+    """What runs a director in this process."""
+    surroundings = read_surroundings()
+    definitions = build_definitions(surroundings, {"progress": ScreenProgress(screen)})
+    ways = _ways(definitions, recipes, until)
+
+    def run(asked: _Asked) -> list[Row]:
+        if asked.references:
+            upstream = _upstream(definitions, [dg.AssetKey([REFERENCE_SET])])
+            run_job(definitions, instance, job_name(recipes[0]), upstream, partition=asked.director)
+            return []
+        rows = []
+        for recipe in recipes:
+            started = time.monotonic()
+            result = run_job(definitions, instance, job_name(recipe), ways[recipe], partition=asked.director)
+            rows.append(
+                summarize(
+                    surroundings,
+                    asked.director,
+                    recipe,
+                    reused=count_reused(result),
+                    seconds=round(time.monotonic() - started, 1),
+                    errors=errors_of(result),
+                )
+            )
+        return rows
+
+    with prepare_home(surroundings) as instance:
+        yield run
+
+
+def _lost(surroundings: Surroundings, recipes: Sequence[str], died: Died[_Asked]) -> list[Row]:
+    """Rows of a director whose process ended in the middle."""
+    how = f"was killed by signal {-died.code}" if died.code and died.code < 0 else f"ended with code {died.code}"
+    error = (
+        f"its process {how}, perhaps for want of memory; what it had finished is kept. "
+        "Run it again to go on, with --at-once 1 where memory is short."
     )
+    slug = died.item.director
+    return [summarize(surroundings, slug, recipe, reused=0, seconds=0.0, errors=(error,)) for recipe in recipes]
 
 
-def _references_first(
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    slugs: Sequence[str],
-    selections: Mapping[str, Sequence[dg.AssetKey]],
-) -> None:
-    """Of several directors, first what they are told from each other by, so that the first is judged as the last is.
-
-    What fails here fails again in the director's own run, and is told there.
-    """
-    key = dg.AssetKey([REFERENCE_SET])
-    if len(slugs) == 1 or not any(key in selection for selection in selections.values()):
-        return
-    recipe = next(iter(selections))
-    upstream = _upstream(definitions, [key])
-    for slug in slugs:
-        run_job(definitions, instance, job_name(recipe), upstream, partition=slug)
+def _ways(definitions: dg.Definitions, recipes: Sequence[str], until: str | None) -> dict[str, list[dg.AssetKey]]:
+    """By recipe, what is to be run.  Raises SpecError for a stage that a recipe does not have."""
+    return {recipe: _selection(definitions, recipe, until) for recipe in recipes}
 
 
 def _upstream(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> list[dg.AssetKey]:

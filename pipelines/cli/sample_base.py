@@ -9,9 +9,9 @@ from rich.console import Console
 from director_diffusion.errors import EvaluationError, SpecError
 from director_diffusion.specs import Base, FolderSource
 from pipelines.build import build_models
-from pipelines.cli.bars import TerminalProgress
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.out_file import check_writable, put_in_place
+from pipelines.cli.screen import TerminalProgress
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
 
 ASPECTS = {"wide": 1.85, "square": 1.0, "tall": 1 / 1.85}  # a base draws the size it has that is nearest

@@ -105,6 +105,18 @@ def test_an_edited_caption_computes_one_caption_and_one_embedding(project: TinyP
     assert len({path.name.split(".")[0] for path in answers}) == 1, "one still, asked about once or once more"
 
 
+def test_directors_side_by_side_end_as_in_turn(tmp_path: Path) -> None:
+    directors, found = ("nolan", "fincher"), []
+    for count in ("1", "2"):
+        project = TinyProject.make(tmp_path / count, directors=directors)
+        outcome = project.run(*directors, "--until", "stills", "--at-once", count)
+        assert outcome.code == 0, outcome.err
+        assert [row["director"] for row in outcome.rows] == list(directors)
+        found.append([project.artifacts(director) for director in directors])
+        project.assert_whole("fincher")
+    assert found[0] == found[1]
+
+
 def test_until_stops_there_and_other_directors_are_untouched(project: TinyProject) -> None:
     before = project.artifacts("nolan")
     outcome = project.run("fincher", "--until", "captions")
