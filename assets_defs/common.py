@@ -8,8 +8,6 @@ from director_diffusion.errors import StoreError
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.sampling.rows import DRAWING_VERSION
 from director_diffusion.specs import Base, Director, EvaluationPlan, Project, Recipe, Source, TrainedSource
-from director_diffusion.stills.learned import FILE as LEARNED_FILE
-from director_diffusion.stills.learned import Learned, decode_learned
 from director_diffusion.storage import Artifact
 from resources.stage_run import StageRun
 
@@ -37,11 +35,6 @@ def drawing_spec(base: Base) -> dict[str, Any]:
 def how_drawn(base: Base, plan: EvaluationPlan) -> dict[str, Any]:
     """All but adapter, prompts and noise that the pixels of a plan's pictures depend on; `base` is what draws them."""
     return {"drawing": DRAWING_VERSION, "base": drawing_spec(base), "sampling": plan.sampling}
-
-
-def learned_of(adapter: Artifact) -> Learned:
-    """The stills that an adapter knows."""
-    return decode_learned(adapter.read(LEARNED_FILE))["adapter"]
 
 
 def of_base(base: Base, name: str) -> dg.AssetKey:

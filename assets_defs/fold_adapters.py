@@ -62,15 +62,13 @@ def _fold_adapter_asset(
     ) -> StageResult:
         """Weights trained without the stills of one fold, for the recipe's style to be judged by; never published."""
         from director_diffusion.stills.split import second_fold
-        from director_diffusion.training.folds import with_split, write_split
+        from director_diffusion.training.folds import with_split
 
         same_making(latents, dg.AssetKey(["stills"]), stills, again=f"{base.slug}/latents")
         rules = director_of(director).stills
         second = second_fold(stills.table(STILLS_FILE, Still), rules.held_out_share)  # or there is none: said at once
         job = training_job(run, base, recipe, plan, latents, prompt_embeddings, further)
-        job = with_split(job, second) if arm == "second_fold" else job
-        write_split(run.out, job)
-        return train(run, job, director)
+        return train(run, with_split(job, second) if arm == "second_fold" else job, director)
 
     return fold_adapter
 
@@ -90,7 +88,7 @@ def _released_adapter_asset(
         **further: Artifact,
     ) -> StageResult:
         """Weights trained on all stills, the curve, and the step: the mean of the two folds', or a person's choice."""
-        from director_diffusion.training.folds import on_all_stills, write_split
+        from director_diffusion.training.folds import on_all_stills
 
         folds, data = (first_fold, second_fold), [latents, prompt_embeddings, *_prior(further)]
         again = " and ".join(f"{recipe.slug}/{name}" for name in FOLD_ADAPTERS.values())
@@ -99,7 +97,6 @@ def _released_adapter_asset(
                 same_making(fold, dg.AssetKey(made_of.manifest.asset), made_of, again=again)
         job = training_job(run, base, recipe, plan, latents, prompt_embeddings, further)
         job = on_all_stills(job, [fold.json(RESULT_FILE)["chosen_step"] for fold in folds])
-        write_split(run.out, job)
         return train(run, job, director, pick)
 
     return adapter

@@ -80,8 +80,9 @@ def model_card_asset(
             training_of,
         )
         from director_diffusion.publishing.making import stages_behind
-        from director_diffusion.publishing.sign_offs import adapter_version, decode_sign_offs, sign_off_for
+        from director_diffusion.publishing.sign_offs import decode_sign_offs, sign_off_for
         from director_diffusion.training.header import check_trigger, read_header
+        from director_diffusion.training.rows import adapter_version
 
         again = f"{recipe.slug}/release_samples and {recipe.slug}/release_evaluation"
         same_making(samples, of_recipe(recipe, "adapter"), adapter, again=again)
@@ -97,6 +98,7 @@ def model_card_asset(
         check_trigger(adapter.path(WEIGHTS), person)
         drawn = samples.table(SAMPLES_FILE, Sample)
         rows, texts = stills.table(STILLS_FILE, Still), captions.table(CAPTIONS_FILE, Caption)
+        learned = as_learned(rows, adapter)
         signed_off = decode_sign_offs(sign_off.read(SIGN_OFF_FILE).decode(), SIGN_OFF_FILE)
         card = CardInputs(
             repo_id=repo_id_of(project.hub_namespace, person, recipe),
@@ -107,8 +109,8 @@ def model_card_asset(
             adapter=adapter.path(WEIGHTS),
             evaluation=Evaluation.read(evaluation.local_folder),
             sign_off=sign_off_for(signed_off, adapter_version(adapter.manifest)),
-            counts=count_data(as_learned(rows, adapter), texts),
-            stills=hashes_of(as_learned(rows, adapter), texts),
+            counts=count_data(learned, texts),
+            stills=hashes_of(learned, texts),
             folds=tuple(fold_counts(as_learned(rows, fold)) for fold in folds_of(further).values()),
             training=training_of(adapter),
             grids=grids_of(drawn, run.store),

@@ -7,9 +7,9 @@ import dagster as dg
 
 from assets_defs.common import of_recipe
 from director_diffusion.hashing import short
-from director_diffusion.publishing.sign_offs import adapter_version
 from director_diffusion.specs import Recipe
 from director_diffusion.storage import Artifact
+from director_diffusion.training.rows import adapter_version
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 

@@ -47,11 +47,11 @@ def published_model_asset(partitions: dg.PartitionsDefinition, project: Project,
         again = f"{recipe.slug}/model_card"
         same_making(model_card, of_recipe(recipe, "release_evaluation"), evaluation, again=again)
         same_making(model_card, of_recipe(recipe, "sign_off"), sign_off, again=again)  # the card shows who answers
-        adapter_version = model_card.json(f"{REPO}/provenance.json")["adapter"]["sha256"]
-        signed_off = sign_off_for(decode_sign_offs(sign_off.read(FILE).decode(), FILE), adapter_version)
+        version = model_card.json(f"{REPO}/provenance.json")["adapter"]["sha256"]
+        signed_off = sign_off_for(decode_sign_offs(sign_off.read(FILE).decode(), FILE), version)
         verdict = Evaluation.read(evaluation.local_folder).verdict
         repo_id = repo_id_of(project.hub_namespace, director_of(director), recipe)
-        if reason := reason_to_withhold(verdict, signed_off, adapter_version):
+        if reason := reason_to_withhold(verdict, signed_off, version):
             before = published_entries(run.store, recipe.slug, run.director)
             publication = withhold(repo_id, reason, earlier=before[-1].commit if before else "")
         else:
@@ -59,7 +59,7 @@ def published_model_asset(partitions: dg.PartitionsDefinition, project: Project,
             publication = publish(model_card.local_folder / REPO, run.resources.hub.get(), repo_id, tag=tag)
         publication.write(run.out)
         if publication.status == "published":
-            entry = Entry(adapter_version, publication.repo_id, publication.commit, evaluation.folder)
+            entry = Entry(version, publication.repo_id, publication.commit, evaluation.folder)
             note_published(run.store, recipe.slug, run.director, entry)
         return run.result(
             facts={

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, how_drawn, learned_of, models_of, of_recipe, same_making
+from assets_defs.common import GPU, director_of, how_drawn, models_of, of_recipe, same_making
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
 from director_diffusion.hashing import hash_file
 from director_diffusion.sampling.rows import Arm
 from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
-from director_diffusion.stills.learned import write_learned
+from director_diffusion.stills.learned import learned_of, write_learned
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage

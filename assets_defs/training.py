@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, drawing_spec, learned_of, models_of, of_base, of_recipe
+from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_base, of_recipe
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, EvaluationPlan, Recipe
+from director_diffusion.stills.learned import learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.checks import CHECKS, RELOADS
 from director_diffusion.training.identity import TRAINING_VERSION

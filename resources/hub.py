@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.storage import Store
-from resources.models import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from director_diffusion.publishing.hubs import Hub

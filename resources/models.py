@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Base, Source
 from resources.store import StoreResource
@@ -14,8 +15,6 @@ from resources.store import StoreResource
 if TYPE_CHECKING:
     from director_diffusion.pretraining.build import Workshop
     from director_diffusion.pretraining.keys import PartName
-
-TOKEN_VARIABLE = "HF_TOKEN"
 
 
 class ModelsResource(dg.ConfigurableResource):

@@ -24,6 +24,7 @@ from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.releases.header import with_metadata
+from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, WRITTEN_FILE, RawFile, Still, WrittenCaption
 from director_diffusion.storage import Artifact, Manifest, Store
 from director_diffusion.storage.ancestry import Ancestry
@@ -36,7 +37,6 @@ from director_diffusion.storage.artifact import (
     write_artifact,
 )
 from director_diffusion.tables import write_table
-from director_diffusion.training.folds import SPLIT_FILE, OwnSplit
 from director_diffusion.training.rows import RESULT_FILE, WEIGHTS
 
 RECIPE, BASE, DIRECTOR = "mini_lora", "mini", "nolan"
@@ -267,9 +267,9 @@ class Lineage:
         inputs = {name: each for name, each in self.dataset.items() if "/" in name or name in ("director", "stills")}
         kept = [(still_id(n), split) for n, split in enumerate(self.splits, self.first) if split != "rejected"]
         learned = {
-            "first_fold_adapter": kept,
-            "second_fold_adapter": [(one, "held_out" if one == still_id(self.first) else "train") for one, _ in kept],
-            "adapter": [(one, "train") for one, _ in kept],
+            "first_fold_adapter": {one: split for one, split in kept if split != "held_out"},
+            "second_fold_adapter": {one: "train" for one, _ in kept if one != still_id(self.first)},
+            "adapter": {one: "train" for one, _ in kept},
         }
         found: dict[str, Artifact] = {}
         for number, (name, step) in enumerate(zip(learned, (*steps, sum(steps) // 2), strict=True)):
@@ -277,8 +277,10 @@ class Lineage:
             found[name] = self.make(
                 (RECIPE, name),
                 {**inputs, **more},
-                tables={SPLIT_FILE: [OwnSplit(*one) for one in learned[name]]},  # type: ignore[arg-type]
-                json_files={RESULT_FILE: {"training": f"{number}" * 16, "chosen_step": step, "strength": 1.0}},
+                json_files={
+                    LEARNED_FILE: {"adapter": learned[name]},
+                    RESULT_FILE: {"training": f"{number}" * 16, "chosen_step": step, "strength": 1.0},
+                },
                 files={WEIGHTS: tiny_weights(10 * step + number)},
             )
         return found

@@ -3,7 +3,6 @@
 Belongs here: downloading from the Hugging Face Hub.  Publishing to it does not.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from director_diffusion.errors import DirectorError, ModelError, TransientError
+from director_diffusion.models.token import TOKEN_VARIABLE, is_well_formed
 from director_diffusion.specs import HubSource
 
 TIMEOUT_S = 30.0  # for each connection and each read; huggingface_hub itself sets none for most requests
@@ -243,6 +243,6 @@ def _bound_request(request: Any) -> None:
 
 def _checked(token: str | None) -> str | None:
     """The token, or None for huggingface_hub's own login; a malformed one would be quoted in HTTP errors."""
-    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise ModelError("HF_TOKEN", "holds white space or special characters", "Set it again, without them.")
+    if token and not is_well_formed(token):
+        raise ModelError(TOKEN_VARIABLE, "holds white space or special characters", "Set it again, without them.")
     return token or None

@@ -17,7 +17,7 @@ from pathlib import Path
 from huggingface_hub.file_download import repo_folder_name
 
 from director_diffusion.hashing import hash_folder
-from director_diffusion.publishing.hubs import Shown, files_of, tag_for
+from director_diffusion.publishing.hubs import Shown, repository_files, tag_for
 from director_diffusion.storage import Store
 
 COMMIT_DIGITS = 40  # as in git, which is what huggingface_hub takes for a commit
@@ -37,7 +37,7 @@ class FolderHub:
     def put(self, repo: Path, repo_id: str, *, tag: str) -> Shown:
         """Readers see the old commit or the new one, never a part.  A commit is the hash of its content."""
         root, commit = _root(repo_id), hash_folder(repo)[:COMMIT_DIGITS]
-        for name, path in files_of(repo).items():
+        for name, path in repository_files(repo).items():
             place = f"{root}/snapshots/{commit}/{name}"
             if not self.store.exists(place):
                 self.store.put(path, place)

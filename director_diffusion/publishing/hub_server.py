@@ -7,7 +7,6 @@ Files go up by LFS, whether hf_xet is installed or not: hf_xet has waits and ret
 bound, is handed the token, and writes logs.
 """
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from director_diffusion.errors import DirectorError, PublishError, TransientError
+from director_diffusion.models.token import TOKEN_VARIABLE, is_well_formed
 from director_diffusion.publishing.careful_client import HIDDEN, careful_client
 from director_diffusion.publishing.hub_requests import (
     FAILURES,
@@ -28,15 +28,13 @@ from director_diffusion.publishing.hub_requests import (
     left_over,
     tag_commit,
 )
-from director_diffusion.publishing.hubs import Shown, files_of
+from director_diffusion.publishing.hubs import Shown, repository_files
 from director_diffusion.publishing.repository import CARD
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 T = TypeVar("T")
-
-TOKEN_VARIABLE = "HF_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class HubServer:
 
         Raises PublishError without a usable token; a malformed one would be quoted in HTTP errors.
         """
-        if not token or not re.fullmatch(r"[\x21-\x7e]+", token):
+        if not token or not is_well_formed(token):
             raise PublishError(
                 TOKEN_VARIABLE,
                 f"is not set, or holds white space or special characters, and {endpoint} takes no files without it",
@@ -71,7 +69,7 @@ class HubServer:
         return self._insist(repo_id, lambda api: self._put(api, repo, repo_id, tag))
 
     def _put(self, api: "HfApi", repo: Path, repo_id: str, tag: str) -> Shown:
-        files = files_of(repo)
+        files = repository_files(repo)
         at = commit_at_main(api, repo_id)
         if at is None:
             ask_about_card(api, repo / CARD)  # before there is a repository, so that a refusal leaves no empty one

@@ -47,7 +47,7 @@ def check_name(repo_id: str) -> None:
         ) from error
 
 
-def files_of(repo: Path) -> dict[str, Path]:
+def repository_files(repo: Path) -> dict[str, Path]:
     """The files of a repository's folder, by their names in the repository, in order."""
     files = sorted(path for path in repo.rglob("*") if path.is_file())
     return {path.relative_to(repo).as_posix(): path for path in files}

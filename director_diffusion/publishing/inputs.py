@@ -19,9 +19,9 @@ from director_diffusion.sampling.grids import comparison_grid
 from director_diffusion.sampling.images import open_sample
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
+from director_diffusion.stills.learned import learned_of
 from director_diffusion.stills.rows import Split, Still
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.training.folds import read_split
 from director_diffusion.training.rows import CURVE_FILE, RESULT_FILE, CurvePoint
 from director_diffusion.training.rows import WEIGHTS as WEIGHTS
 
@@ -123,9 +123,9 @@ class CardInputs:
 
 def as_learned(stills: Iterable[Still], adapter: Artifact) -> list[Still]:
     """The rows of the stills' table with the split that an adapter was trained by."""
-    learned = read_split(adapter)
+    learned = learned_of(adapter)
     return [
-        replace(still, split=learned.get(still.still, still.split)) if still.status == "kept" else still
+        replace(still, split=learned.get(still.still, "held_out")) if still.status == "kept" else still
         for still in stills
     ]
 

@@ -15,10 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from director_diffusion.errors import PublishError, StoreError
-from director_diffusion.storage.artifact import Manifest
 from director_diffusion.storage.lock import writer_lock
 from director_diffusion.storage.store import Store
-from director_diffusion.training.rows import WEIGHTS
 
 FILE = "sign_off.json"
 SHOWN = 12  # digits of a version that people are shown; commands take a version's first digits
@@ -34,16 +32,6 @@ class SignOff:
     who: str
     why: str
     date: str  # ISO 8601, UTC
-
-
-def adapter_version(adapter: Manifest) -> str:
-    """What names an adapter wherever it goes: the SHA-256 of its weights file, as it was trained."""
-    found = next((file.sha256 for file in adapter.files if file.name == WEIGHTS), None)
-    if found is None:
-        raise StoreError(
-            f"{'/'.join(adapter.asset)} of {adapter.partition}", "holds no weights", "Materialize the adapter again."
-        )
-    return found
 
 
 def sign_off_name(recipe: str, director: str) -> str:

@@ -58,8 +58,7 @@ def roll_back(
 
     `delivered` says whether the delivery of what is live now was finished, whatever people have done to its files
     since.  A rollback of which it was not was cut off, so the same words again mean that one, not a further one.
-    Returns as `promote`.  Raises PublishError where none was
-    live before, BusyError while another changes the record.
+    Returns as `promote`.  Raises PublishError where none was live before, BusyError while another changes the record.
     """
     thing = f"{director} by {recipe}"
     with writer_lock(store, release_name(recipe, director), "director rollback", wait_s=WAIT_S):

@@ -15,7 +15,7 @@ from director_diffusion.adapters.export import export_adapter
 from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.errors import PublishError
 from director_diffusion.latents.buckets import nearest
-from director_diffusion.publishing.sign_offs import SHOWN, adapter_version
+from director_diffusion.publishing.sign_offs import SHOWN
 from director_diffusion.releases.delivery import WORKFLOW, Delivery, delivery_name, workflow_hash
 from director_diffusion.releases.header import tensors_sha256, with_metadata
 from director_diffusion.releases.modelspec import Told, modelspec
@@ -26,7 +26,7 @@ from director_diffusion.storage import Artifact
 from director_diffusion.storage.artifact import find_artifact
 from director_diffusion.storage.store import Store
 from director_diffusion.training.header import read_header
-from director_diffusion.training.rows import WEIGHTS
+from director_diffusion.training.rows import WEIGHTS, adapter_version
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from director_diffusion.evaluation.types import VERDICT_FILE, Verdict, verdict_from
 from director_diffusion.publishing.publish import FILE
-from director_diffusion.publishing.sign_offs import adapter_version
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.training.rows import adapter_version
 
 DECIDING = "release_evaluation"  # whose verdict lets an adapter out
 EVALUATIONS = (DECIDING, "evaluation")

@@ -8,10 +8,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from director_diffusion.stills.rows import Split
+from director_diffusion.storage import Artifact
+
 FILE = "learned.json"
 
-Learned = Mapping[str, str]
-"""What each still was to an adapter that knows it, by still id: `train` or `validation`."""
+Learned = Mapping[str, Split]
+"""What each still was to an adapter that knows it, by still id: `train` or `validation`; any other was held out."""
 
 
 def write_learned(folder: Path, learned: Mapping[str, Learned]) -> None:
@@ -20,7 +23,12 @@ def write_learned(folder: Path, learned: Mapping[str, Learned]) -> None:
     (folder / FILE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def decode_learned(data: bytes) -> dict[str, dict[str, str]]:
+def decode_learned(data: bytes) -> dict[str, dict[str, Split]]:
     """The inverse."""
-    found: dict[str, dict[str, str]] = json.loads(data)
+    found: dict[str, dict[str, Split]] = json.loads(data)
     return found
+
+
+def learned_of(adapter: Artifact) -> dict[str, Split]:
+    """The stills that an adapter knows.  Raises StoreError where its file is gone."""
+    return decode_learned(adapter.read(FILE))["adapter"]

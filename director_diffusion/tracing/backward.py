@@ -11,7 +11,7 @@ from typing import Any
 from director_diffusion.errors import PublishError, StoreError
 from director_diffusion.evaluation.types import EFFECTS_FILE, VERDICT_FILE
 from director_diffusion.publishing.publish import FILE as PUBLICATION
-from director_diffusion.publishing.sign_offs import adapter_version, read_sign_offs
+from director_diffusion.publishing.sign_offs import read_sign_offs
 from director_diffusion.releases.published import EVALUATIONS
 from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
@@ -20,7 +20,7 @@ from director_diffusion.tracing.following import came_of_adapter
 from director_diffusion.tracing.given import Given
 from director_diffusion.tracing.known import Judgement, Stage, StillUsed, Trace
 from director_diffusion.tracing.tables import Rows, learned_by, rows_of
-from director_diffusion.training.rows import ADAPTERS, RESULT_FILE
+from director_diffusion.training.rows import ADAPTERS, RESULT_FILE, adapter_version
 
 
 @dataclass
@@ -164,19 +164,19 @@ def _has(artifact: Artifact, ending: str) -> bool:
     return any(name.rsplit("/", 1)[-1] == ending for name in artifact.manifest.inputs)
 
 
-def _learned(given: Given, adapter: Artifact | None) -> Mapping[str, str]:
-    """What the adapter's own record, else its card's, says that each still was to it; {} where neither says it."""
+def _learned(given: Given, adapter: Artifact | None) -> Mapping[str, str] | None:
+    """The stills that the adapter's own record, else its card's, says that it knows; None where neither says it."""
     if adapter is not None:
-        return learned_by(adapter) or {}
-    hashes = (given.provenance or {}).get("data", {}).get("hashes", ())
-    return {one["still"]: one["split"] for one in hashes}
+        return learned_by(adapter)
+    hashes = (given.provenance or {}).get("data", {}).get("hashes")
+    return None if hashes is None else {one["still"]: one["split"] for one in hashes}
 
 
 def _stills(
-    made_of: Mapping[str, Artifact | None], learned: Mapping[str, str], lacking: _Lacking
+    made_of: Mapping[str, Artifact | None], learned: Mapping[str, str] | None, lacking: _Lacking
 ) -> tuple[StillUsed, ...]:
-    """A row for every still, by split and film: the split that was `learned`, else that of the latents where they are
-    there, for they were trained on.
+    """A row for every still, by split and film: held out is what is not `learned`; where nothing says what is, it is as
+    in the latents, for they were trained on.
     """
     tables = {name: _rows(made_of.get(name), lacking) for name in ("latents", "stills", "captions")}
     kept = {row["still"]: row for row in tables["stills"] if row.get("status", "kept") == "kept"}
@@ -185,7 +185,7 @@ def _stills(
     found = [
         StillUsed(
             still=row["still"],
-            split=learned.get(row["still"], row["split"]),
+            split=row["split"] if learned is None else learned.get(row["still"], "held_out"),
             film=row["film"],
             file=kept.get(row["still"], {}).get("name", ""),
             sha256=kept.get(row["still"], {}).get("sha256", ""),

@@ -10,7 +10,6 @@ from pathlib import Path
 from director_diffusion.errors import StoreError
 from director_diffusion.hashing import hash_file
 from director_diffusion.publishing.publish import FILE as PUBLICATION
-from director_diffusion.publishing.sign_offs import adapter_version
 from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
@@ -18,7 +17,7 @@ from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.tracing.following import came_of_stills
 from director_diffusion.tracing.still_words import answers_about, caption_files, written_of
 from director_diffusion.tracing.tables import TABLES, learned_by, rows_of
-from director_diffusion.training.rows import ADAPTERS
+from director_diffusion.training.rows import ADAPTERS, adapter_version
 
 LEAST_DIGITS = 12  # that name a still
 STRONGEST = ("train", "validation", "held_out")  # of several splits, which one counts
@@ -175,12 +174,10 @@ def _split_in(
         rows = [row for row in rows_of(artifact) or () if row["still"] in stills]
         return _strongest({row["split"] for row in rows}), {row["reference"] for row in rows if row.get("reference")}
     inputs = [found for found in ancestry.inputs(artifact).values() if found is not None]
-    if (learned := learned_by(artifact)) is not None:
-        # Its own word counts, and that of the adapter it began with; folds only chose its step.
-        began = (one for one in inputs if one.manifest.asset[-1] == artifact.manifest.asset[-1])
-        own = {learned[still] for still in stills if still in learned}
-        return _strongest(own | {splits[one.folder] for one in began if one.folder in splits}), set()
     found = {splits[one.folder] for one in inputs if one.folder in splits}
+    if found and artifact.manifest.asset[-1] in ADAPTERS and (learned := learned_by(artifact)) is not None:
+        # Its own word counts, in which is that of the adapter it began with; folds only chose its step.
+        found = {learned.get(still, "held_out") for still in stills}
     if artifact.manifest.asset[-1] in OF_HELD_OUT:
         found &= {"held_out"}
     return _strongest(found), set()

@@ -12,9 +12,9 @@ from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.errors import StoreError
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
+from director_diffusion.stills.learned import Learned, learned_of
 from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, WRITTEN_FILE
 from director_diffusion.storage import Artifact
-from director_diffusion.training.folds import SPLIT_FILE
 
 Rows = list[dict[str, Any]]
 
@@ -29,15 +29,12 @@ TABLES = {
 _FILES = {**TABLES, "written_captions": WRITTEN_FILE}
 
 
-def learned_by(artifact: Artifact) -> dict[str, str] | None:
-    """What each still was to an adapter of folds, or of all stills, by still id, as it wrote down itself; None where it
-    wrote nothing, since the stills' own split held, or where that is lost.
+def learned_by(artifact: Artifact) -> Learned | None:
+    """The stills that an adapter knows, as it wrote down itself; None where that is lost, or it is of a version of this
+    project that wrote nothing.
     """
-    if all(file.name != SPLIT_FILE for file in artifact.manifest.files):
-        return None
     try:
-        with artifact.store.local_copy(f"{artifact.folder}/{SPLIT_FILE}") as path:
-            return {row["still"]: row["split"] for row in pq.read_table(path).to_pylist()}
+        return learned_of(artifact)
     except StoreError:
         return None
 

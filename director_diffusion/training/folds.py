@@ -1,35 +1,21 @@
 """Folds: two trainings, of which each learns what the other holds out, and a third that learns all stills.
 
-Belongs here: turning a director's training into one of those, and writing down what each learned.  Which stills a fold
-holds out is `stills.split`'s.  Imports no torch.
+Belongs here: turning a director's training into one of those.  Which stills a fold holds out is `stills.split`'s.
+Imports no torch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TypeVar
 
 from director_diffusion.errors import TrainingError
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.stills.rows import Split
-from director_diffusion.storage.artifact import Artifact
-from director_diffusion.tables import write_table
 from director_diffusion.training.job import OfFolds, TrainingJob
-
-SPLIT_FILE = "split.parquet"
-"""In adapters of folds and in those that came of two: what each still was to them."""
 
 _STILLS = ("train", "validation", "held_out")  # splits of stills; others are of the prior, of previews, of no still
 _Row = TypeVar("_Row", LatentRow, PromptRow)
-
-
-@dataclass(frozen=True)
-class OwnSplit:
-    """What a still was to one adapter, whatever the stills' own split says."""
-
-    still: str
-    split: Split
 
 
 def with_split(job: TrainingJob, split: Mapping[str, Split]) -> TrainingJob:
@@ -45,19 +31,6 @@ def on_all_stills(job: TrainingJob, steps: Sequence[int]) -> TrainingJob:
     watched = tuple(sorted(row.still for row in job.latents if row.split == "validation"))
     learned: dict[str, Split] = {row.still: "train" for row in job.latents if row.split in _STILLS}
     return replace(with_split(job, learned), folds=OfFolds(tuple(steps), watched))
-
-
-def write_split(folder: Path, job: TrainingJob) -> None:
-    """Write down what each still is to the adapter of a training."""
-    splits: dict[str, Split] = {row.still: row.split for row in job.latents if row.split != "prior"}
-    write_table(folder / SPLIT_FILE, OwnSplit, [OwnSplit(*one) for one in sorted(splits.items())])
-
-
-def read_split(adapter: Artifact) -> dict[str, Split]:
-    """What each still was to an adapter, by still id; {} where the stills' own split held."""
-    if all(file.name != SPLIT_FILE for file in adapter.manifest.files):
-        return {}
-    return {row.still: row.split for row in adapter.table(SPLIT_FILE, OwnSplit)}
 
 
 def _resplit(rows: Iterable[_Row], split: Mapping[str, Split]) -> tuple[_Row, ...]:

@@ -13,6 +13,7 @@ from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, Previews, Recipe
 from director_diffusion.stills.learned import Learned
+from director_diffusion.stills.rows import Split
 from director_diffusion.storage.store import Store
 from director_diffusion.training.identity import Identity, training_identity
 
@@ -60,12 +61,12 @@ class TrainingJob:
         )
 
     @property
-    def learned(self) -> dict[str, str]:
+    def learned(self) -> dict[str, Split]:
         """The stills that the adapter comes to know, those of what it starts from among them, and what each is to it.
 
         One that was learned anywhere on the way is `train`.
         """
-        own = {row.still: row.split for row in self.latents if row.split in ("train", "validation")}
+        own: dict[str, Split] = {row.still: row.split for row in self.latents if row.split in ("train", "validation")}
         started = self.init_learned
         return {
             still: "train" if "train" in (own.get(still), started.get(still)) else "validation"

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from director_diffusion.errors import StoreError
+from director_diffusion.storage import Manifest
+
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 RESULT_FILE, CURVE_FILE = "training.json", "curve.parquet"
 ADAPTERS = ("adapter", "first_fold_adapter", "second_fold_adapter")
@@ -67,3 +70,13 @@ class TrainingResult:
     seconds: float  # of this call
     training_seconds: float  # of its steps, judging and checkpoints among them
     preview_seconds: float  # of its pictures
+
+
+def adapter_version(adapter: Manifest) -> str:
+    """What names an adapter wherever it goes: the SHA-256 of its weights file, as it was trained."""
+    found = next((file.sha256 for file in adapter.files if file.name == WEIGHTS), None)
+    if found is None:
+        raise StoreError(
+            f"{'/'.join(adapter.asset)} of {adapter.partition}", "holds no weights", "Materialize the adapter again."
+        )
+    return found

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from director_diffusion.models.doctor import Finding, examine
+from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.specs import Source
 from director_diffusion.storage import Store
 from pipelines.surroundings import Surroundings, read_surroundings
-from resources.models import TOKEN_VARIABLE
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from director_diffusion.catalog import Catalog
 from director_diffusion.errors import SpecError
+from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.specs import HubSource
 from pipelines.surroundings import read_surroundings
-from resources.models import TOKEN_VARIABLE
 
 Place = tuple[str, ...]  # keys from the top of a YAML file
 

@@ -11,19 +11,13 @@ from rich.table import Table
 
 from director_diffusion.errors import PublishError
 from director_diffusion.evaluation.types import Verdict
-from director_diffusion.publishing.sign_offs import (
-    SHOWN,
-    SignOff,
-    adapter_version,
-    add_sign_off,
-    read_sign_offs,
-    sign_off_for,
-)
+from director_diffusion.publishing.sign_offs import SHOWN, SignOff, add_sign_off, read_sign_offs, sign_off_for
 from director_diffusion.releases.published import DECIDING, newest_verdicts
 from director_diffusion.releases.record import live, read_releases
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import usable_artifact
 from director_diffusion.storage.store import Store
+from director_diffusion.training.rows import adapter_version
 from pipelines.cli.choices import choose_recipe, signature
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.jobs import SIGN_OFF

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.storage import Store
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.backward import trace_back
@@ -26,7 +27,6 @@ from director_diffusion.tracing.given import (
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.trace_tables import print_still, print_trace
 from pipelines.surroundings import Surroundings, read_surroundings
-from resources.models import TOKEN_VARIABLE
 from resources.store import StoreResource
 
 

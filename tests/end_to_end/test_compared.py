@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from director_diffusion.evaluation.types import Evaluation
-from director_diffusion.publishing.sign_offs import adapter_version
+from director_diffusion.training.rows import adapter_version
 from tests.small_configs import change
 from tests.tiny_project import OF_BASE, STAGES, WHOLE_RUN, TinyProject
 

@@ -11,9 +11,9 @@ import pytest
 from director_diffusion.evaluation.types import EFFECTS_FILE
 from director_diffusion.hashing import hash_file
 from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Sample
-from director_diffusion.stills.rows import STILLS_FILE, Still
+from director_diffusion.stills.learned import learned_of
+from director_diffusion.stills.rows import STILLS_FILE, Split, Still
 from director_diffusion.stills.split import second_fold
-from director_diffusion.training.folds import SPLIT_FILE, OwnSplit
 from director_diffusion.training.picks import newest_training
 from pipelines.build import build_definitions
 from pipelines.surroundings import read_surroundings
@@ -41,21 +41,22 @@ def folded(asked: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> Tiny
     return project
 
 
-def learned(project: TinyProject, stage: str) -> dict[str, str]:
-    """What each still was to an adapter, as it says itself."""
-    return {one.still: one.split for one in project.latest(stage, "nolan").table(SPLIT_FILE, OwnSplit)}
+def splits_of(project: TinyProject, stage: str) -> dict[str, Split]:
+    """What each still was to an adapter: held out is what it does not say that it knows."""
+    kept = [row.still for row in project.latest("stills", "nolan").table(STILLS_FILE, Still) if row.status == "kept"]
+    return {**dict.fromkeys(kept, "held_out"), **learned_of(project.latest(stage, "nolan"))}
 
 
 def test_each_fold_lacks_its_stills_and_the_released_adapter_none(made: TinyProject, folded: TinyProject) -> None:
     stills = [row for row in folded.latest("stills", "nolan").table(STILLS_FILE, Still) if row.status == "kept"]
-    first, second = (learned(folded, stage) for stage in FOLDS)
+    first, second = (splits_of(folded, stage) for stage in FOLDS)
     assert first == {row.still: row.split for row in stills}
     assert second == second_fold(stills, 0.2)
     away = [{still for still, split in fold.items() if split != "train"} for fold in (first, second)]
     assert away[0]
     assert away[1]
     assert away[0].isdisjoint(away[1])
-    assert learned(folded, "mini_lora/adapter") == dict.fromkeys(first, "train")
+    assert splits_of(folded, "mini_lora/adapter") == dict.fromkeys(first, "train")
     paths = [folded.latest(stage, "nolan").path(WEIGHTS) for stage in (*FOLDS, "mini_lora/adapter")]
     assert len({hash_file(path) for path in paths}) == 3
 
@@ -83,7 +84,7 @@ def test_the_folds_pictures_are_all_that_is_drawn_beside_the_adapters(made: Tiny
 
 def test_the_verdict_is_spoken_over_both_folds_and_the_card_says_so(folded: TinyProject) -> None:
     stills = folded.latest("stills", "nolan").table(STILLS_FILE, Still)
-    held_out = [sum(split == "held_out" for split in learned(folded, stage).values()) for stage in FOLDS]
+    held_out = [sum(split == "held_out" for split in splits_of(folded, stage).values()) for stage in FOLDS]
     found = folded.latest("mini_lora/release_evaluation", "nolan").json(EFFECTS_FILE)
     assert (found["folds"], found["held_out"]) == (2, sum(held_out))
     card = folded.latest("mini_lora/model_card", "nolan")
@@ -116,7 +117,7 @@ def test_a_released_adapter_may_be_picked_of_and_a_still_is_traced_to_it(folded:
     result = project.latest("mini_lora/adapter", "nolan").json("training.json")
     assert (result["chosen_step"], result["chosen_by"]) == (other, "ann")
 
-    held_out = next(still for still, split in learned(project, FOLDS[0]).items() if split == "held_out")
+    held_out = next(still for still, split in splits_of(project, FOLDS[0]).items() if split == "held_out")
     traced = project.director("trace", "--still", held_out, "--json")
     assert traced.code == 0, traced.err
     told = json.loads(traced.out)

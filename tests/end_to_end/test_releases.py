@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from director_diffusion.publishing.sign_offs import adapter_version
 from director_diffusion.releases.delivery import delivered_version
 from director_diffusion.storage import Store
-from director_diffusion.training.rows import WEIGHTS
+from director_diffusion.training.rows import WEIGHTS, adapter_version
 from tests.small_configs import change
 from tests.tiny_project import TinyProject
 

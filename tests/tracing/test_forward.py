@@ -6,10 +6,10 @@ import pytest
 
 from director_diffusion.errors import StoreError
 from director_diffusion.releases.change import promote
+from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.storage import Store
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.forward import PublishedUse, StillTrace, trace_still
-from director_diffusion.training.folds import SPLIT_FILE, OwnSplit
 from director_diffusion.training.rows import WEIGHTS
 from tests.lineages import DIRECTOR, MORE, RECIPE, Lineage, picture, raw_sha256, still_id
 
@@ -210,15 +210,15 @@ def test_adapters_of_folds_learned_what_they_say_and_the_released_one_all(store:
     assert len({use.adapter_version for use in traced(store, still_id(1)).learned}) == 3
 
 
-def test_a_fold_that_began_with_one_that_learned_a_still_learned_it_too(store: Store, lineage: Lineage) -> None:
+def test_an_adapter_learned_what_the_one_that_it_began_with_did(store: Store, lineage: Lineage) -> None:
     adapters = lineage.fold_adapters()
-    for name in ("first_fold_adapter", "second_fold_adapter"):
+    for name, still in (("first_fold_adapter", 0), ("second_fold_adapter", 3)):
         lineage.make(
             ("mini_more", name),
             {f"{RECIPE}/{name}": adapters[name], "mini/latents": lineage.dataset["mini/latents"]},
-            tables={SPLIT_FILE: [OwnSplit(still_id(0), "held_out"), OwnSplit(still_id(3), "held_out")]},
+            json_files={LEARNED_FILE: {"adapter": {still_id(still): "train"}}},
             files={WEIGHTS: name.encode()},
         )
-    assert "mini_more/first_fold_adapter" in {use.asset for use in traced(store, still_id(0)).learned}
-    assert "mini_more/second_fold_adapter" not in {use.asset for use in traced(store, still_id(0)).learned}
-    assert "mini_more/second_fold_adapter" in {use.asset for use in traced(store, still_id(3)).learned}
+    for still, split in ((0, ["train", "held_out"]), (3, ["held_out", "train"])):
+        uses = {use.asset: use.split for use in traced(store, still_id(still)).uses}
+        assert [uses["mini_more/first_fold_adapter"], uses["mini_more/second_fold_adapter"]] == split

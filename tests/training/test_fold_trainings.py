@@ -11,11 +11,10 @@ from director_diffusion.errors import TrainingError
 from director_diffusion.families import get_family
 from director_diffusion.progress import Silent
 from director_diffusion.stills.rows import Split
-from director_diffusion.tables import read_table
 from director_diffusion.training.checks import judge
 from director_diffusion.training.data import load_dataset
 from director_diffusion.training.finished import FinishedSteps
-from director_diffusion.training.folds import SPLIT_FILE, OwnSplit, on_all_stills, with_split, write_split
+from director_diffusion.training.folds import on_all_stills, with_split
 from director_diffusion.training.header import read_header
 from director_diffusion.training.job import TrainingJob
 from director_diffusion.training.picks import newest_training
@@ -115,9 +114,6 @@ def test_a_fold_is_nothing_to_pick_of(job: TrainingJob, train: Callable[..., Tra
     assert FinishedSteps(job.store, fold.training).steps() == FinishedSteps(job.store, whole.training).steps()
 
 
-def test_what_was_learned_is_written_down(job: TrainingJob, tmp_path: Path) -> None:
-    write_split(tmp_path, with_split(job, SECOND))
-    found = read_table(tmp_path / SPLIT_FILE, OwnSplit)
-    assert {one.still: one.split for one in found} == SECOND
-    write_split(tmp_path, on_all_stills(job, (2, 2)))
-    assert read_table(tmp_path / SPLIT_FILE, OwnSplit) == [OwnSplit(still, "train") for still in ALL]
+def test_a_fold_knows_what_it_does_not_hold_out(job: TrainingJob) -> None:
+    assert with_split(job, SECOND).learned == {still: split for still, split in SECOND.items() if split != "held_out"}
+    assert on_all_stills(job, (2, 2)).learned == dict.fromkeys(sorted(ALL), "train")
