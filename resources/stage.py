@@ -41,7 +41,7 @@ from resources.store import gathered_in
 FRESH_TAG = "director/fresh"
 RETRIES, RETRY_WAIT_S = 3, 20.0
 GLANCE_S = 10.0  # a look outside is over in moments, so another writer of one is waited for
-SHARED_S = 300.0  # and so is who makes something for all directors
+WHILE_IT_LIVES = -1.0  # and so is who makes something for all directors, be it a base for hours
 
 Body = Callable[..., StageResult]
 Input = Artifact | dict[str, Artifact]
@@ -194,14 +194,20 @@ class _Maker:
     @property
     def _wait_s(self) -> float:
         """Of what is nobody's partition, several directors' runs may want to make the same at once."""
-        return GLANCE_S if self.outside else SHARED_S if self.partition is None else 0.0
+        return GLANCE_S if self.outside else WHILE_IT_LIVES if self.partition is None else 0.0
 
     def _write(
         self, body: Body, artifacts: Mapping[str, Input], versions: dict[str, str], *, plain_key: str, started: float
     ) -> tuple[Artifact, bool]:
         name = "/".join((*self.asset, self.partition or UNPARTITIONED))
         with (
-            writer_lock(self.store, name, f"run {self.context.run.run_id}", wait_s=self._wait_s),
+            writer_lock(
+                self.store,
+                name,
+                f"run {self.context.run.run_id}",
+                wait_s=self._wait_s,
+                told=self.context.log.info,
+            ),
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
             if self.partition is None and not self.outside and (found := self._find(plain_key)) is not None:

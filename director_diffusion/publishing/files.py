@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from director_diffusion.publishing.inputs import CardInputs
-from director_diffusion.releases.workflow import why_not
+from director_diffusion.publishing.workflow import why_not
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.specs import LoraAdapter
 

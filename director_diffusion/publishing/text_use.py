@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
-from director_diffusion.releases.workflow import FILES, why_not
+from director_diffusion.publishing.workflow import FILES, why_not
 from director_diffusion.specs import Base, HubSource, SingleFileSource
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ the delivered files must be, so that whoever delivers next, also after a crash, 
 
 from collections.abc import Collection
 
-from director_diffusion.errors import PublishError
+from director_diffusion.errors import PublishError, StoreError
 from director_diffusion.evaluation.types import Verdict
 from director_diffusion.publishing.decision import reason_to_withhold
 from director_diffusion.publishing.sign_offs import SHOWN, read_sign_offs, sign_off_for
@@ -58,7 +58,8 @@ def roll_back(
 
     `delivered` says whether the delivery of what is live now was finished, whatever people have done to its files
     since.  A rollback of which it was not was cut off, so the same words again mean that one, not a further one.
-    Returns as `promote`.  Raises PublishError where none was live before, BusyError while another changes the record.
+    Returns as `promote`.  Raises PublishError where none was live before, and for one that nobody answers for any
+    more, or that a later verdict withholds; BusyError while another changes the record.
     """
     thing = f"{director} by {recipe}"
     with writer_lock(store, release_name(recipe, director), "director rollback", wait_s=WAIT_S):
@@ -74,9 +75,24 @@ def roll_back(
         earlier = {entry.adapter_version: entry for entry in before}
         back = before[-1] if to is None else earlier[_the_one(thing, "live before", to, earlier)]
         _answered_by(store, recipe, director, back.adapter_version, Verdict(back.verdict, (f"when {back.act}",)))
+        state = _last_state(store, recipe, director, back.adapter_version)
+        if state is not None and not state.published:
+            raise PublishError(
+                f"{thing}, adapter {back.adapter_version[:SHOWN]}",
+                f"was live, and has been withheld since: {state.reason}",
+                "Name an earlier one with --to, promote another, or sign this one off and materialize published_model.",
+            )
         entry = Release(**{**vars(back), "act": "rolled back", "who": who, "why": why, "date": date})
         write_releases(store, recipe, director, (*entries, entry))
         return entry, True
+
+
+def _last_state(store: Store, recipe: str, director: str, version: str) -> State | None:
+    """What became of a version last; None where the store cannot tell: the record alone is enough to go back."""
+    try:
+        return last_states(Ancestry(store), recipe, director).get(version)
+    except StoreError:
+        return None
 
 
 def _chosen(ancestry: Ancestry, recipe: str, director: str, version: str | None) -> State:

@@ -16,11 +16,11 @@ from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.errors import PublishError
 from director_diffusion.latents.buckets import nearest
 from director_diffusion.publishing.sign_offs import SHOWN
+from director_diffusion.publishing.workflow import Drawing, why_not, workflow
 from director_diffusion.releases.delivery import WORKFLOW, Delivery, delivery_name, workflow_hash
 from director_diffusion.releases.header import tensors_sha256, with_metadata
 from director_diffusion.releases.modelspec import Told, modelspec
 from director_diffusion.releases.record import Release
-from director_diffusion.releases.workflow import Drawing, why_not, workflow
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.artifact import find_artifact

@@ -70,9 +70,11 @@ class Deployment(Spec):
     slug: Slug
     store: Text = Field(description="Folder or fsspec URL; DIRECTOR_STORE overrides it.")
     executor: Literal["in_process", "multiprocess"] = Field(
-        "in_process", description="Of runs that Dagster launches; in `director run`, a director's is one process."
+        "in_process", description="Of runs that Dagster launches; `director run` launches none."
     )
-    directors_at_once: PositiveInt = Field(1, description="Directors that `director run` runs side by side.")
+    directors_at_once: PositiveInt = Field(
+        1, description="Directors that `director run` runs side by side, on the CPU; above 1, each in another process."
+    )
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: Annotated[int, Field(ge=0, le=1024)] = Field(
         0,
@@ -97,6 +99,8 @@ class Deployment(Spec):
             raise ValueError(
                 f"device {self.device!r} does not go with gpus {self.gpus}: cuda needs 1 or more, cpu needs 0"
             )
+        if self.device == "cuda" and self.directors_at_once > 1:
+            raise ValueError(f"directors_at_once {self.directors_at_once} is for the CPU: one step has all GPUs")
         if self.device == "cuda" and self.training_processes != self.gpus:
             raise ValueError(
                 f"training_processes {self.training_processes} must be gpus {self.gpus}: "

@@ -9,8 +9,8 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -21,14 +21,24 @@ from director_diffusion.storage.store import Store, explained
 
 
 @contextmanager
-def writer_lock(store: Store, name: str, holder: str, *, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold the lock `name` of this store.  Raises BusyError, naming the holder, where another has it."""
+def writer_lock(
+    store: Store, name: str, holder: str, *, wait_s: float = 0.0, told: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
+    """Hold the lock `name` of this store.  Raises BusyError, naming the holder, where another has it for `wait_s`.
+
+    Below 0, it waits for as long as the other lives.  What it waits for is `told`.
+    """
     file = f"the lock of {name}"
     with explained(file, store.url):
         path = _folder(store) / f"{short(hash_bytes(name.encode()))}.lock"
         note, lock = path.with_suffix(".holder"), FileLock(path)
         try:
-            lock.acquire(timeout=wait_s)
+            with suppress(Timeout):
+                lock.acquire(timeout=0)
+            if not lock.is_locked:
+                if wait_s:
+                    told(f"{name} is being written by {_holder(note)}: waiting for it")
+                lock.acquire(timeout=wait_s)
         except Timeout as timeout:
             raise BusyError(
                 name,

@@ -101,7 +101,8 @@ class Store:
 
     def delete(self, name: str) -> None:
         if self.exists(name):
-            self.fs.rm(self.full(name), recursive=True)
+            with explained(name, self.url):
+                self.fs.rm(self.full(name), recursive=True)
 
     def names(self, folder: str) -> list[str]:
         """Names (relative to `folder`, sorted) of the files and folders directly in it; empty where it is absent."""

@@ -13,7 +13,7 @@ from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifact
 from pipelines.build import build_definitions, build_models
 from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job, sweep_and_tell
-from pipelines.cli.screen import TerminalProgress
+from pipelines.cli.screen import ScreenProgress, Terminal
 from pipelines.home import prepare_home
 from pipelines.jobs import BUILD_BASE
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
@@ -28,7 +28,7 @@ def build_base_command(slug: str, *, part: str | None, export: str | None) -> in
     if part is not None and export is not None:
         raise SpecError("--part", "trains a part, not a set that could be exported", "Leave --part or --export out.")
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
-    terminal = TerminalProgress(console)
+    terminal = Terminal(console)
     if part is not None:
         with terminal.bars:
             folder = _build_part(surroundings, base, part, terminal)
@@ -36,7 +36,7 @@ def build_base_command(slug: str, *, part: str | None, export: str | None) -> in
         return 0
     with prepare_home(surroundings) as instance, terminal.bars:
         sweep_and_tell(instance, console)
-        definitions = build_definitions(surroundings, {"progress": terminal})
+        definitions = build_definitions(surroundings, {"progress": ScreenProgress(terminal)})
         result = run_job(definitions, instance, BUILD_BASE, [dg.AssetKey([slug, BASE_MODEL])])
     errors = errors_of(result)
     for error in errors:
@@ -54,7 +54,7 @@ def build_base_command(slug: str, *, part: str | None, export: str | None) -> in
     return 0
 
 
-def _build_part(surroundings: Surroundings, base: Base, part: str, terminal: TerminalProgress) -> str:
+def _build_part(surroundings: Surroundings, base: Base, part: str, terminal: Terminal) -> str:
     """Train a part, with what it stands on; its place in the store."""
     from director_diffusion.pretraining.build import PartMaker
     from director_diffusion.pretraining.keys import parts_of
@@ -64,7 +64,7 @@ def _build_part(surroundings: Surroundings, base: Base, part: str, terminal: Ter
     shop = build_models(surroundings).workshop(
         device=surroundings.deployment.device,
         holder=f"director build-base {base.slug} --part {part}",
-        progress=terminal.plain(f"{base.slug}/{BASE_MODEL}"),
+        progress=ScreenProgress(terminal).plain(f"{base.slug}/{BASE_MODEL}"),
     )
     return shop.store.full(PartMaker(base, shop).make(part).folder)
 

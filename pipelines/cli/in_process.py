@@ -1,7 +1,6 @@
 """Runs in this process: how a command runs a job quietly, and what it tells of what went wrong."""
 
 import os
-import signal
 import uuid
 from collections.abc import Sequence
 
@@ -60,11 +59,6 @@ def run_job(
     )
     _raise_interrupt(result)
     return result
-
-
-def take_sigterm_as_ctrl_c() -> None:
-    """A machine that is taken back says so by SIGTERM; Dagster takes both alike, but only while a run is under way."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _raise_interrupt(result: dg.ExecuteInProcessResult) -> None:

@@ -23,10 +23,10 @@ from pipelines.cli.in_process import (
     quiet_libraries,
     run_job,
     sweep_and_tell,
-    take_sigterm_as_ctrl_c,
 )
 from pipelines.cli.report import Row, print_table, rows_as_json, summarize
-from pipelines.cli.screen import Screen, ScreenProgress, TerminalProgress
+from pipelines.cli.screen import Screen, ScreenProgress, Terminal
+from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.cli.workers import Died, in_turn, in_workers
 from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
@@ -48,20 +48,21 @@ def run_command(
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     slugs = choose_directors(surroundings, directors)
     recipes = choose_recipes(surroundings, recipe)
-    terminal = TerminalProgress(console)
+    count = _at_once(surroundings, at_once, len(slugs))
+    terminal = Terminal(console)
     ways = _ways(build_definitions(surroundings), recipes, until)
 
     with prepare_home(surroundings) as instance, terminal.bars:
-        prepare_store(surroundings, lambda: terminal.plain("placeholder stills"))
+        prepare_store(surroundings, lambda: ScreenProgress(terminal).plain("placeholder stills"))
         sweep_and_tell(instance, console)
         begin = partial(_runs, recipes, until)
-        count = min(len(slugs), at_once or surroundings.deployment.directors_at_once)
-        with in_workers(begin, count, terminal.terminal) if count > 1 else in_turn(begin, terminal.terminal) as run_all:
+        with in_workers(begin, count, terminal) if count > 1 else in_turn(begin, terminal) as run_all:
             if len(slugs) > 1 and any(dg.AssetKey([REFERENCE_SET]) in way for way in ways.values()):
                 run_all([_Asked(slug, references=True) for slug in slugs])
             rows = []
             for answer in run_all([_Asked(slug) for slug in slugs]):
                 rows += _lost(surroundings, recipes, answer) if isinstance(answer, Died) else answer
+            sweep_and_tell(instance, console)  # of processes that died on the way
     if as_json:
         sys.stdout.write(rows_as_json(rows) + "\n")
     else:
@@ -111,6 +112,17 @@ def _runs(recipes: Sequence[str], until: str | None, screen: Screen) -> Iterator
 
     with prepare_home(surroundings) as instance:
         yield run
+
+
+def _at_once(surroundings: Surroundings, asked: int | None, directors: int) -> int:
+    """Raises SpecError where several would want the GPU: an idle one keeps its memory, a dead one its slot."""
+    if surroundings.deployment.gpus and asked not in (None, 1):
+        raise SpecError(
+            f"--at-once {asked}",
+            f"does not go with deployment {surroundings.deployment.slug}, whose GPUs are for one step at a time",
+            "Leave it out.",
+        )
+    return min(directors, asked or surroundings.deployment.directors_at_once)
 
 
 def _lost(surroundings: Surroundings, recipes: Sequence[str], died: Died[_Asked]) -> list[Row]:

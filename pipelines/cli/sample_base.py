@@ -11,7 +11,7 @@ from director_diffusion.specs import Base, FolderSource
 from pipelines.build import build_models
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.out_file import check_writable, put_in_place
-from pipelines.cli.screen import TerminalProgress
+from pipelines.cli.screen import ScreenProgress, Terminal
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
 
 ASPECTS = {"wide": 1.85, "square": 1.0, "tall": 1 / 1.85}  # a base draws the size it has that is nearest
@@ -36,7 +36,7 @@ def sample_base_command(
     limit_threads(surroundings)
     base = _choose(surroundings, slug, folder)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
-    terminal = TerminalProgress(console)
+    terminal = Terminal(console)
     target = Path(out).expanduser()
     _check_kind(target)
     check_writable(target)
@@ -52,7 +52,7 @@ def sample_base_command(
             aspect=ASPECTS[shape],
         )
         device = surroundings.deployment.device
-        rows = draw_prompted(request, base, place, device=device, progress=terminal.plain(slug))
+        rows = draw_prompted(request, base, place, device=device, progress=ScreenProgress(terminal).plain(slug))
     with put_in_place(target) as partial:
         prompted_grid(prompts, rows).save(partial)
     first = rows[0][0]

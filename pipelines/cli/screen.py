@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Screen(Protocol):
     """Somewhere that bars and remarks appear."""
 
-    def begin(self, title: str, total: int) -> int:
+    def open_bar(self, title: str, total: int) -> int:
         """A new bar.  Returns its number."""
 
     def advance(self, bar: int, steps: int, note: str) -> None:
         """`steps` more are done of a bar; `note` stands behind it."""
 
-    def end(self, bar: int) -> None:
+    def close_bar(self, bar: int) -> None:
         """Stop its clock."""
 
     def say(self, text: str) -> None:
@@ -48,13 +48,13 @@ class Terminal:
             console=console,
         )
 
-    def begin(self, title: str, total: int) -> int:
+    def open_bar(self, title: str, total: int) -> int:
         return self.bars.add_task(title, total=total, note="")
 
     def advance(self, bar: int, steps: int, note: str) -> None:
         self.bars.update(TaskID(bar), advance=steps, note=note)
 
-    def end(self, bar: int) -> None:
+    def close_bar(self, bar: int) -> None:
         self.bars.stop_task(TaskID(bar))
 
     def say(self, text: str) -> None:
@@ -76,26 +76,17 @@ class ScreenProgress:
         return _StageBars(self._screen, title, None)
 
 
-class TerminalProgress(ScreenProgress):
-    """Bars on this process's terminal."""
-
-    def __init__(self, console: Console):
-        self.terminal = Terminal(console)
-        self.bars = self.terminal.bars
-        super().__init__(self.terminal)
-
-
 class _StageBars:
     def __init__(self, screen: Screen, prefix: str, log: LogProgress | None):
         self._screen, self._prefix, self._log = screen, prefix, log
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Task]:
-        bar = self._screen.begin(f"{self._prefix}: {title}", total)
+        bar = self._screen.open_bar(f"{self._prefix}: {title}", total)
         try:
             yield _Bar(self._screen, bar)
         finally:
-            self._screen.end(bar)
+            self._screen.close_bar(bar)
 
     def observe(self, step: int, values: dict[str, float]) -> None:
         if self._log is not None:

@@ -8,23 +8,29 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from director_diffusion.errors import DirectorError
-from pipelines.cli.in_process import take_sigterm_as_ctrl_c
-from pipelines.cli.screen import Screen
+from pipelines.cli.signals import take_sigterm_as_ctrl_c
+
+if TYPE_CHECKING:
+    from pipelines.cli.screen import Screen
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Begin = Callable[[Screen], AbstractContextManager[Callable[[Item], Result]]]
+Begin = Callable[["Screen"], AbstractContextManager[Callable[[Item], Result]]]
 """What opens all that the work needs, once a process, and gives the work."""
 
-PATIENCE_S = 60.0  # for a worker that was told to end: it saves a checkpoint first
+PATIENCE_S = 60.0  # for workers that were told to end: they save a checkpoint first
+# Not forked from here, where a screen's thread runs; the server that forks has imported nothing heavy.
+CONTEXT = multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True)
@@ -39,28 +45,28 @@ RunAll = Callable[[Sequence[Item]], list[Result | Died[Item]]]
 
 
 @contextmanager
-def in_turn(begin: Begin[Item, Result], screen: Screen) -> Iterator[RunAll[Item, Result]]:
+def in_turn(begin: Begin[Item, Result], screen: "Screen") -> Iterator[RunAll[Item, Result]]:
     """One item after the other, in this process."""
     with begin(screen) as work:
         yield lambda items: [work(item) for item in items]
 
 
 @contextmanager
-def in_workers(begin: Begin[Item, Result], count: int, screen: Screen) -> Iterator[RunAll[Item, Result]]:
+def in_workers(begin: Begin[Item, Result], count: int, screen: "Screen") -> Iterator[RunAll[Item, Result]]:
     """`count` items at a time.  Results come in the order of their items.
 
-    A worker that dies takes only its item along.  Raises what an item's work raised (DirectorError, KeyboardInterrupt),
-    once the other workers have been told to end and did.  `begin`, items and results travel between processes.
+    A worker that is killed takes only its item along.  What an item's work raises is raised here (of unforeseen errors,
+    a RuntimeError with their traceback), once the other workers were told to end, and did; a second interrupt kills
+    them.  `begin`, items and results travel between processes.
     """
     workers = [_Worker(begin, screen) for _ in range(count)]
     try:
         yield partial(_run_all, workers)
     except KeyboardInterrupt as interrupt:
-        told = [str(interrupt), *(worker.stop() for worker in workers)]
+        told = [str(interrupt), *_stop(workers)]
         raise KeyboardInterrupt("; ".join(dict.fromkeys(filter(None, told)))) from None
     finally:
-        for worker in workers:
-            worker.stop()
+        _stop(workers)
 
 
 def _run_all(workers: "Sequence[_Worker[Item, Result]]", items: Sequence[Item]) -> "list[Result | Died[Item]]":
@@ -71,12 +77,13 @@ def _run_all(workers: "Sequence[_Worker[Item, Result]]", items: Sequence[Item]) 
         while waiting and idle:
             place, item = waiting.pop()
             worker = idle.pop()
-            worker.give(item)
-            at_work[worker.connection] = place, worker
+            at_work[worker.give(item)] = place, worker
         for connection in wait(list(at_work)):
             assert isinstance(connection, Connection)
             place, worker = at_work[connection]
             answer = worker.hear()
+            if isinstance(answer, _Raised):
+                raise answer.error
             if answer is not None:
                 found[place] = answer.value
                 idle.append(worker)
@@ -84,78 +91,118 @@ def _run_all(workers: "Sequence[_Worker[Item, Result]]", items: Sequence[Item]) 
     return [found[place] for place in range(len(items))]
 
 
+def _stop(workers: "Sequence[_Worker[Any, Any]]") -> list[str]:
+    """Have all end: the idle by themselves, those at work as by Ctrl-C; whoever takes too long is killed.
+
+    Returns what they say of their interrupts.
+    """
+    alive = [worker for worker in workers if worker.process is not None]
+    said, deadline = [], time.monotonic() + PATIENCE_S
+    try:
+        for worker in alive:
+            worker.tell_to_end()
+        listening = {worker.connection: worker for worker in alive if worker.at_work}
+        while listening and (left_s := deadline - time.monotonic()) > 0:
+            for connection in wait(list(listening), left_s):
+                assert isinstance(connection, Connection)
+                answer = listening[connection].hear()
+                if isinstance(answer, _Answer):
+                    del listening[connection]
+                elif answer is not None and isinstance(answer.error, KeyboardInterrupt):
+                    said.append(str(answer.error))  # of several errors, the first has been raised
+    except KeyboardInterrupt:
+        deadline = time.monotonic()  # whoever asks again has no more patience
+        raise
+    finally:
+        for worker in alive:
+            worker.end(max(0.0, deadline - time.monotonic()))
+    return said
+
+
 @dataclass(frozen=True)
 class _Answer:
     value: Any
 
 
-class _Worker(Generic[Item, Result]):
-    """A process, and what this one knows of it.  It is started by its first item, again after it died."""
+@dataclass(frozen=True)
+class _Raised:
+    """What the work raised; the process ends after it."""
 
-    def __init__(self, begin: Begin[Item, Result], screen: Screen):
+    error: BaseException
+
+
+class _Worker(Generic[Item, Result]):
+    """A process, and what this one knows of it.  It is started by its first item, and again where it is gone."""
+
+    connection: Connection
+
+    def __init__(self, begin: Begin[Item, Result], screen: "Screen"):
         self._begin, self._screen = begin, screen
-        self._process: Any = None
+        self.process: Any = None
+        self.at_work = False
         self._item: Item | None = None
         self._bars: dict[int, int] = {}
 
-    def give(self, item: Item) -> None:
-        if self._process is None:
-            # Not forked from here, where a screen's thread runs; the server that forks it has imported nothing heavy.
-            context = multiprocessing.get_context("forkserver")
-            self.connection, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs, self._begin, dict(os.environ)))
-            self._process.start()
+    def give(self, item: Item) -> Connection:
+        """Returns where the answer is to come."""
+        if self.process is not None and not self.process.is_alive():
+            self.end(0.0)  # somebody killed it while it was idle
+        if self.process is None:
+            self.connection, theirs = CONTEXT.Pipe()
+            process = CONTEXT.Process(target=_serve, args=(theirs, self._begin, dict(os.environ)))
+            process.start()
             theirs.close()
-            self._bars = {}
-        self._item = item
-        with suppress(BrokenPipeError):  # it died idle: heard of by `hear`
+            self.process = process
+        self._item, self.at_work = item, True
+        with suppress(ConnectionError):  # heard of by `hear`
             self.connection.send(item)
+        return self.connection
 
-    def hear(self) -> _Answer | None:
-        """The answer, once there is one; before that, it shows what the worker shows."""
+    def hear(self) -> _Answer | _Raised | None:
+        """The answer, once there is one; before that, show what the worker shows."""
         try:
-            kind, value = self.connection.recv()
-        except (EOFError, ConnectionResetError):
-            self._process.join()
-            died = Died(self._item, self._process.exitcode)
-            self._process = None
+            kind, *values = self.connection.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            died = Died(self._item, self.process.exitcode)
+            self.end(0.0)
             return _Answer(died)
-        if kind == "raised":
-            raise value
         if kind == "answer":
-            return _Answer(value)
-        self._show(kind, *value)
+            self.at_work = False
+            return _Answer(values[0])
+        if kind == "raised":
+            return _Raised(values[0])
+        if kind == "failed":
+            return _Raised(RuntimeError(f"a process of this command failed:\n{values[0]}"))
+        self._show(kind, *values)
         return None
 
-    def stop(self) -> str:
-        """End it; returns what it says of an interrupt.  It is killed where it does not end by itself."""
-        if self._process is None:
-            return ""
-        self._process.terminate()
-        said = ""
-        try:
-            while self.connection.poll(PATIENCE_S):
-                kind, value = self.connection.recv()
-                if kind == "raised":
-                    said = str(value)
-                elif kind != "answer":
-                    self._show(kind, *value)
-        except (EOFError, ConnectionResetError):
-            pass  # the end of its end of the pipe: it is over
-        self._process.join(PATIENCE_S)
-        self._process.kill()
-        self._process = None
-        return said
+    def tell_to_end(self) -> None:
+        if self.at_work:
+            self.process.terminate()
+        else:
+            self.connection.close()
+
+    def end(self, patience_s: float) -> None:
+        """See to it that it has ended."""
+        if self.process is not None:
+            self.process.join(patience_s)
+            self.process.kill()
+            self.process.join()
+            self.connection.close()
+        for bar in self._bars.values():
+            self._screen.close_bar(bar)
+        self.process, self.at_work, self._bars = None, False, {}
 
     def _show(self, kind: str, *values: Any) -> None:
-        if kind == "begin":
+        if kind == "open_bar":
             bar, title, total = values
-            self._bars[bar] = self._screen.begin(title, total)
+            self._bars[bar] = self._screen.open_bar(title, total)
         elif kind == "advance":
             bar, steps, note = values
             self._screen.advance(self._bars[bar], steps, note)
-        elif kind == "end":
-            self._screen.end(self._bars[values[0]])
+        elif kind == "close_bar":
+            self._screen.close_bar(self._bars.pop(values[0]))
         else:
             self._screen.say(*values)
 
@@ -170,26 +217,26 @@ class _RemoteScreen:
         self._connection, self._bars = connection, 0
         self._lock = threading.Lock()  # stages have threads that tell how far they are
 
-    def begin(self, title: str, total: int) -> int:
+    def open_bar(self, title: str, total: int) -> int:
         with self._lock:
             self._bars += 1
             bar = self._bars
-        self._send("begin", bar, title, total)
+        self.send("open_bar", bar, title, total)
         return bar
 
     def advance(self, bar: int, steps: int, note: str) -> None:
-        self._send("advance", bar, steps, note)
+        self.send("advance", bar, steps, note)
 
-    def end(self, bar: int) -> None:
-        self._send("end", bar)
+    def close_bar(self, bar: int) -> None:
+        self.send("close_bar", bar)
 
     def say(self, text: str) -> None:
-        self._send("say", text)
+        self.send("say", text)
 
-    def _send(self, kind: str, *values: Any) -> None:
-        # A broken pipe: nobody reads any more, and `_end_with_parent` ends this process in good order.
-        with self._lock, suppress(BrokenPipeError):
-            self._connection.send((kind, values))
+    def send(self, *message: Any) -> None:
+        # Where nobody reads any more, `_end_with_parent` ends this process in good order.
+        with self._lock, suppress(ConnectionError):
+            self._connection.send(message)
 
 
 def _serve(connection: Connection, begin: Begin[Any, Any], environment: Mapping[str, str]) -> None:
@@ -198,15 +245,21 @@ def _serve(connection: Connection, begin: Begin[Any, Any], environment: Mapping[
     take_sigterm_as_ctrl_c()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
+    screen = _RemoteScreen(connection)
     try:
-        with begin(_RemoteScreen(connection)) as work:
-            while True:
-                connection.send(("answer", work(connection.recv())))
-    except EOFError:
-        pass  # no more items
+        with begin(screen) as work:
+            for item in _items(connection):
+                screen.send("answer", work(item))
     except (DirectorError, KeyboardInterrupt) as raised:
-        with suppress(BrokenPipeError):
-            connection.send(("raised", raised))
+        screen.send("raised", raised)
+    except Exception:  # noqa: BLE001  # raised again in the parent
+        screen.send("failed", traceback.format_exc())
+
+
+def _items(connection: Connection) -> Iterator[Any]:
+    with suppress(EOFError, ConnectionError):  # there are no more: the parent closed its end
+        while True:
+            yield connection.recv()
 
 
 def _end_with_parent() -> None:

@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from director_diffusion.errors import StoreError
-from pipelines.cli.screen import Screen
 from pipelines.cli.workers import Died, in_turn, in_workers
 from pipelines.surroundings import CHECKOUT
+
+if TYPE_CHECKING:
+    from pipelines.cli.screen import Screen
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,7 +35,7 @@ class Shown:
         self.bars: list[list[object]] = []
         self.said: list[str] = []
 
-    def begin(self, title: str, total: int) -> int:
+    def open_bar(self, title: str, total: int) -> int:
         self.bars.append([title, total, 0, "", False])
         return len(self.bars) - 1
 
@@ -41,7 +44,7 @@ class Shown:
         assert isinstance(done, int)
         self.bars[bar] = [title, total, done + steps, note, ended]
 
-    def end(self, bar: int) -> None:
+    def close_bar(self, bar: int) -> None:
         self.bars[bar][-1] = True
 
     def say(self, text: str) -> None:
@@ -56,17 +59,19 @@ def wait_for(path: Path) -> None:
 
 
 @contextmanager
-def work(folder: Path, screen: Screen) -> Iterator[Callable[[str], str]]:
+def work(folder: Path, screen: "Screen") -> Iterator[Callable[[str], str]]:
     """What a word asks for, `NAME` or `NAME ACTION`; leaves a file of that name, with the process's number."""
 
     def do(item: str) -> str:
         name, _, action = item.partition(" ")
-        bar = screen.begin(name, 2)
+        bar = screen.open_bar(name, 2)
         try:
             (folder / name).write_text(str(os.getpid()))
             if action == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
-            elif action == "lasts":
+            elif action == "breaks":
+                raise RuntimeError("out of order")
+            elif action.startswith("lasts"):
                 time.sleep(100)
             elif action.startswith("after"):
                 wait_for(folder / action.removeprefix("after "))
@@ -74,10 +79,13 @@ def work(folder: Path, screen: Screen) -> Iterator[Callable[[str], str]]:
                 wait_for(folder / action.removeprefix("fails after "))
                 raise StoreError(name, "is full", "Make room.")
         except KeyboardInterrupt:
+            (folder / f"{name}-told").touch()
+            if action == "lasts and is slow":
+                time.sleep(1.5)
             (folder / f"{name}-ended").touch()
             raise KeyboardInterrupt(f"{name} stopped") from None
         screen.advance(bar, 2, "done")
-        screen.end(bar)
+        screen.close_bar(bar)
         screen.say(f"{name} is over")
         return name.upper()
 
@@ -118,11 +126,34 @@ def test_an_error_of_one_ends_the_others_in_good_order(tmp_path: Path) -> None:
     assert (tmp_path / "a-ended").exists()
 
 
+def test_an_unforeseen_error_comes_with_where_it_was(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError, match=r"(?s)a process of this command failed:.*in do.*out of order"),
+        in_workers(partial(work, tmp_path), 2, Shown()) as run_all,
+    ):
+        run_all(["a breaks"])
+
+
+def test_one_that_was_killed_while_idle_loses_nothing(tmp_path: Path) -> None:
+    with in_workers(partial(work, tmp_path), 1, Shown()) as run_all:
+        assert run_all(["a"]) == ["A"]
+        os.kill(int((tmp_path / "a").read_text()), signal.SIGKILL)
+        time.sleep(0.2)
+        assert run_all(["b"]) == ["B"]
+
+
+def test_what_a_dead_worker_began_is_shown_as_ended(tmp_path: Path) -> None:
+    shown = Shown()
+    with in_workers(partial(work, tmp_path), 1, shown) as run_all:
+        run_all(["a dies"])
+    assert shown.bars == [["a", 2, 0, "", True]]
+
+
 COMMAND = """
 import signal, sys
 from functools import partial
 from pathlib import Path
-from pipelines.cli.in_process import take_sigterm_as_ctrl_c
+from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.cli.workers import in_workers
 from tests.cli.test_side_by_side import Shown, work
 
@@ -130,7 +161,7 @@ if __name__ == "__main__":
     take_sigterm_as_ctrl_c()
     try:
         with in_workers(partial(work, Path(sys.argv[1])), 2, Shown()) as run_all:
-            run_all(["a lasts", "b lasts", "c"])
+            run_all(["a lasts and is slow", "b lasts and is slow", "c"])
     except KeyboardInterrupt as interrupt:
         print(interrupt)
 """
@@ -160,7 +191,18 @@ def test_an_interrupt_reaches_all_and_no_other_is_begun(
     command.send_signal(sign)
     out, _ = command.communicate(timeout=30)
     assert out.strip() in {"a stopped; b stopped", "b stopped; a stopped"}
+    told = [(tmp_path / f"{name}-told").stat().st_mtime for name in "ab"]
+    assert abs(told[0] - told[1]) < 1, "neither waits for the other to have ended"
     assert not (tmp_path / "c").exists()
+
+
+def test_a_second_interrupt_waits_for_nobody(tmp_path: Path, command: subprocess.Popen[str]) -> None:
+    command.send_signal(signal.SIGINT)
+    for name in "ab":
+        wait_for(tmp_path / f"{name}-told")
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=30)
+    assert not (tmp_path / "a-ended").exists()
 
 
 def test_workers_end_with_the_command_that_began_them(tmp_path: Path, command: subprocess.Popen[str]) -> None:

@@ -15,6 +15,7 @@ from director_diffusion.stills.rows import STILLS_FILE, Still
 from pipelines.build import build_definitions
 from pipelines.jobs import reevaluation_name
 from pipelines.surroundings import read_surroundings
+from resources.process_tags import PID
 from resources.stage import FRESH_TAG
 from tests.small_configs import change, read, surroundings_of
 from tests.tiny_project import STAGES, WHOLE_RUN, TinyProject
@@ -113,6 +114,8 @@ def test_directors_side_by_side_end_as_in_turn(tmp_path: Path) -> None:
         assert outcome.code == 0, outcome.err
         assert [row["director"] for row in outcome.rows] == list(directors)
         found.append([project.artifacts(director) for director in directors])
+        with project.instance() as instance:
+            assert len({run.tags[PID] for run in instance.get_runs()}) == int(count)
         project.assert_whole("fincher")
     assert found[0] == found[1]
 

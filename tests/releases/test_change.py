@@ -226,6 +226,19 @@ def test_nothing_that_nobody_answers_for_any_more_comes_back(store: Store, linea
         go_back(store)
 
 
+def test_nothing_that_a_later_verdict_withholds_comes_back(store: Store, lineage: Lineage) -> None:
+    first = lineage.publish(3)
+    put_live(store)
+    lineage.publish(3, outcome="fail", status="withheld")
+    second = lineage.publish(6)
+    put_live(store)
+    with pytest.raises(PublishError, match="has been withheld since: The verdict is fail"):
+        go_back(store)
+    assert versions(store) == [first.version, second.version]
+    lineage.publish(3)
+    assert go_back(store)[0].adapter_version == first.version
+
+
 def test_several_promotions_at_once_are_all_recorded(store: Store, three: tuple[Published, ...]) -> None:
     order = [three[place % 3].version for place in range(12)]
     with ThreadPoolExecutor(6) as pool:

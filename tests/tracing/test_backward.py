@@ -24,16 +24,6 @@ from director_diffusion.training.rows import WEIGHTS
 from tests.lineages import DIRECTOR, RECIPE, Lineage, header, raw_sha256, still_id, tiny_weights
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def lineage(store: Store) -> Lineage:
-    return Lineage(store)
-
-
 def of_file(store: Store, path: Path) -> Trace:
     return trace_back(given_file(path), Ancestry(store))
 

@@ -22,16 +22,6 @@ AFTER = {
 WITH_TABLES = {"stills", "written_captions", "captions", "mini/latents", "mini/prompt_embeddings"}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def lineage(store: Store) -> Lineage:
-    return Lineage(store)
-
-
 def traced(store: Store, given: str) -> StillTrace:
     return trace_still(given, Ancestry(store))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from director_diffusion.catalog import load_catalog
-from director_diffusion.releases.workflow import Drawing, why_not, workflow
+from director_diffusion.publishing.workflow import Drawing, why_not, workflow
 from director_diffusion.specs import Base, FolderSource, HubSource, SingleFileSource
 from pipelines.surroundings import CHECKOUT
 
