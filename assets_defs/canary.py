@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets_defs.common import GPU, how_drawn, models_of
 from director_diffusion.checks import Check
+from director_diffusion.packages import DRAWING, package_versions
 from director_diffusion.sampling.prompts import sung
 from director_diffusion.specs import Base, EvaluationPlan
 from resources.stage import stage
@@ -28,9 +29,13 @@ def canary_asset(base: Base, plan: EvaluationPlan) -> dg.AssetsDefinition:
         partitions=None,
         prefix=base.slug,
         group=base.slug,
-        version="1",
+        version="2",
         spec={**how_drawn(drawn_with, plan), "pictures": sung(plan)},
-        fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
+        fingerprints=lambda resources: {
+            "base": resources.models.fingerprint(drawn_with.source),
+            "packages": str(package_versions(DRAWING)),  # it sings when they change, and not every week alone
+            "device": resources.machine.device,
+        },
         checks=[NO_DRIFT],
         after=models_of(drawn_with.source),
         pool=GPU,
@@ -58,7 +63,7 @@ def canary_asset(base: Base, plan: EvaluationPlan) -> dg.AssetsDefinition:
         return run.result(
             facts={"pictures": found.pictures, "changed": found.changed, **psnr},
             pictures={"drawn": row_of(pictures)},
-            checks=[NO_DRIFT.outcome(not found.drifted, found.words if run.fresh else FIRST)],
+            checks=[NO_DRIFT.outcome(not found.drifted, found.words if run.fresh or found.changed else FIRST)],
         )
 
     return canary

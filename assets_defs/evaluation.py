@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets_defs.canary import CANARY
-from assets_defs.common import GPU, director_of, encoders_of, how_drawn, models_of, of_base, of_recipe
+from assets_defs.common import GPU, director_of, encoders_of, models_of, of_base, of_recipe
 from assets_defs.reference_set import REFERENCE_SET
 from assets_defs.samples import samples_name
 from director_diffusion.evaluation.checks import CHECKS
 from director_diffusion.evaluation.encoders.versions import VERSIONS
-from director_diffusion.hashing import hash_data, short
-from director_diffusion.sampling.rows import FILE, Sample
+from director_diffusion.sampling.rows import DRAWING_FILE, FILE, Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, Tier
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned
@@ -39,20 +38,16 @@ def evaluation_asset(
         prefix=recipe.slug,
         name=evaluation_name(tier),
         group=recipe.slug,
-        version="3",
+        version="4",
         spec={
             "versions": VERSIONS,
             "plan": plan.judging(tier),
             "tier": tier,
-            "drawn": how_drawn(base.drawn_with, plan),
             "asked": project.captioner.model_dump(mode="json", include={"dtype", "max_pixels"})
             if plan.questions
             else None,
         },
-        fingerprints=lambda resources: {
-            name: resources.models.fingerprint(source)
-            for name, source in {**sources, "drawn with": base.drawn_with.source}.items()
-        },
+        fingerprints=lambda resources: {name: resources.models.fingerprint(source) for name, source in sources.items()},
         reads={
             "samples": of_recipe(recipe, samples_name(tier)),
             "published_before": of_recipe(recipe, "published_before"),
@@ -87,7 +82,6 @@ def evaluation_asset(
         from director_diffusion.sampling.canary import Canary
         from director_diffusion.stills.still_set import StillSet
 
-        content = run.resources.models.fingerprint(base.drawn_with.source)
         still_set, singing = StillSet.of(stills), Canary.read(canary.read(CANARY_FILE))
         encoders = encoders_of(run, project, plan)
         others = {slug: one.json(REFERENCE_FILE) for slug, one in references.items()}
@@ -95,11 +89,11 @@ def evaluation_asset(
         material = Material(
             samples=tuple(samples.table(FILE, Sample)),
             learned=decode_learned(samples.read(LEARNED_FILE)),
-            drawing=short(hash_data({**how_drawn(base.drawn_with, plan), "content": content})),
+            drawing=samples.json(DRAWING_FILE)["drawing"],
             still_set=still_set,
             rivals=rivals,
             before=before_of(published_before),
-            notes=(singing.words,) if singing.drifted else (),
+            drift=singing.words if singing.drifted else "",
         )
         person = director_of(director)
         result = evaluate(

@@ -1,6 +1,6 @@
 """Published before: what a new adapter must not be worse than, as an input.
 
-Belongs here: the root asset of a recipe.  `published_model` notes what it publishes.
+Belongs here: the stage that looks it up.  `published_model` notes what it publishes.
 """
 
 import dagster as dg

@@ -3,6 +3,7 @@
 Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache live in `director_diffusion.sampling`.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,8 @@ import dagster as dg
 from assets_defs.common import GPU, director_of, how_drawn, models_of, of_recipe, same_making
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
-from director_diffusion.hashing import hash_file
-from director_diffusion.sampling.rows import Arm
+from director_diffusion.hashing import hash_data, hash_file, short
+from director_diffusion.sampling.rows import DRAWING_FILE, Arm
 from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
 from director_diffusion.stills.learned import learned_of, write_learned
 from director_diffusion.storage import Artifact
@@ -38,7 +39,7 @@ def samples_asset(
         prefix=recipe.slug,
         name=samples_name(tier),
         group=recipe.slug,
-        version="3",
+        version="4",
         spec={**how_drawn(drawn_with, plan), "prompts": plan.prompts, "seeds": all_seeds},
         fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
         reads={"adapter": of_recipe(recipe, "adapter")},
@@ -50,7 +51,7 @@ def samples_asset(
     )
     def samples(run: StageRun, adapter: Artifact, director: Artifact, **further: Artifact) -> StageResult:
         """Images of all arms from the same noise: base, base "in the style of", adapter, and the folds' where asked."""
-        from director_diffusion.sampling.draw import draw_samples
+        from director_diffusion.sampling.draw import draw_samples, drawn_by
         from director_diffusion.sampling.grids import comparison_grid
 
         models = run.resources.models
@@ -79,6 +80,9 @@ def samples_asset(
             out=run.out,
             progress=run.progress,
         )
+        content = models.fingerprint(drawn_with.source)
+        drawing = {**how_drawn(drawn_with, plan), "content": content, "by": drawn_by(run.resources.machine.device)}
+        (run.out / DRAWING_FILE).write_text(json.dumps({"drawing": short(hash_data(drawing))}) + "\n", encoding="utf-8")
         write_learned(run.out, {arm: learned_of(one) for arm, one in adapters.items()})
         return run.result(
             facts={"images": len(rows), "prompts": len(asked.prompts), "seeds": len(seeds)},

@@ -3,9 +3,9 @@
     python -m benchmarks.scoring [--seeds 7] [--json]
 
 An evaluation by the demo's plan, of pictures of the mini set's size that nothing has seen yet: 48 prompts × 7 seeds × 3
-arms are 1,008; imports count.  Then once more from the cache with one metric that was not asked for before.  Memory is
-measured in a process of its own, on as many pictures of 384 × 216 pixels (239 MiB in all, were they kept), after the
-first 128 and after all.  Exit code 1 where a bar is missed.
+arms are 1,008; opening the encoders counts.  Then once more from the cache with one metric that was not asked for
+before.  Memory is measured in a process of its own, on as many pictures of 384 × 216 pixels (239 MiB in all, were they
+kept), after the first 128 and after all.  Exit code 1 where a bar is missed.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 Belongs here: which packages those are.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -23,10 +24,14 @@ PACKAGES = (
 )
 
 
-def package_versions() -> dict[str, str]:
+DRAWING = ("diffusers", "torch", "transformers")
+"""Of these, those that the pixels of a picture hang on."""
+
+
+def package_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Versions of those that are installed, by package."""
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

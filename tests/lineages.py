@@ -6,7 +6,7 @@ Every artifact is a real one, with tables of the stages' row types and inputs by
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.publishing.sign_offs import SignOff
 from director_diffusion.releases.header import with_metadata
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, WRITTEN_FILE, RawFile, Still, WrittenCaption
@@ -210,6 +211,7 @@ class Lineage:
         status: str = "published",
         weights: Path | None = None,
         began_with: Published | None = None,
+        sign_off: SignOff | None = None,
     ) -> Published:
         """The adapter of one step, judged and published or withheld: what readers see from now on.
 
@@ -233,6 +235,23 @@ class Lineage:
             "base": {"model": "director-diffusion/mini", "revision": "0123", "content": "org/base@0123"},
             "inputs": {name: each.version for name, each in self.dataset.items()},
             "packages": {"torch": "2.15.0"},
+            "data": {
+                "hashes": [
+                    {"sha256": raw_sha256(n), "still": still_id(n), "split": split, "caption": hash_bytes(b"a house")}
+                    for n, split in enumerate(self.splits, self.first)
+                    if split != "rejected"
+                ]
+            },
+            "stages": [
+                {
+                    "asset": f"{recipe}/adapter",
+                    "key": "k",
+                    "version": adapter.version,
+                    "code_version": "3",
+                    "seconds": 1.0,
+                }
+            ],
+            "sign_off": None if sign_off is None else asdict(sign_off),
         }
         card = self.make(
             (recipe, "model_card"),

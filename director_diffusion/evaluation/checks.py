@@ -11,6 +11,7 @@ VERDICT = Check(
     description="Every question below holds by the plan's margins; what is undecided or fails is not published.",
     blocking=False,
 )
+NO_REGRESSION = Check("no_regression", "No worse than the version published before.", blocking=False)
 QUESTIONS: dict[Check, Callable[[Finding], bool]] = {
     Check("style", "Closer to the director's held-out stills than both base arms.", blocking=False): lambda one: (
         one.name.removeprefix("released_") in ("style_base", "style_base_in_style")
@@ -25,9 +26,7 @@ QUESTIONS: dict[Check, Callable[[Finding], bool]] = {
     Check("own_style", "Nearer to this director's held-out stills than to others'.", blocking=False): lambda one: (
         one.name.startswith("nearer_than_")
     ),
-    Check("no_regression", "No worse than the version published before.", blocking=False): lambda one: (
-        one.name.endswith("_published")
-    ),
+    NO_REGRESSION: lambda one: one.name.endswith("_published"),
 }
 CHECKS = (VERDICT, *QUESTIONS)
 
@@ -38,11 +37,16 @@ def judge(evaluation: Evaluation) -> list[CheckOutcome]:
     told = [f"{verdict.outcome}.", *(f"{reason}." for reason in verdict.reasons), *evaluation.notes]
     return [
         VERDICT.outcome(verdict.outcome == "pass", " ".join(told), outcome=verdict.outcome, tier=evaluation.tier),
-        *(_part(check, [one for one in evaluation.findings if asks(one)]) for check, asks in QUESTIONS.items()),
+        *(
+            _part(check, [one for one in evaluation.findings if asks(one)], evaluation.lacking.get(check.name, ""))
+            for check, asks in QUESTIONS.items()
+        ),
     ]
 
 
-def _part(check: Check, findings: list[Finding]) -> CheckOutcome:
+def _part(check: Check, findings: list[Finding], lacking: str) -> CheckOutcome:
+    if lacking:
+        return check.outcome(False, f"undecided: {lacking}.")
     if not findings:
         return check.outcome(True, "Not asked: there was nothing, or not enough, to compare with.")
     intervals = {one.name: f"{one.value:+.4f} [{one.low:+.4f}, {one.high:+.4f}]" for one in findings}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from director_diffusion.evaluation.effects import Grid, Grids, difference, tested
 from director_diffusion.evaluation.metrics.diversity import distances_by_prompt
+from director_diffusion.evaluation.metrics.memorisation import QUANTILE
 from director_diffusion.evaluation.metrics.similarity import Rows
 from director_diffusion.evaluation.statistics.bootstrap import MeanTest
 from director_diffusion.evaluation.statistics.share import ShareTest
@@ -105,7 +106,9 @@ def _against_share(effect: Grid, of: Grid, share: float, plan: EvaluationPlan) -
 def _memorised(evidence: Evidence, plan: EvaluationPlan) -> Claim:
     """A prompt counts as soon as one of its pictures is too near: pictures of one prompt are no independent trials.
 
-    Their share is at least that of the pictures, however copies gather in prompts, so the margin bounds both.
+    Their share is at least that of the pictures, however copies gather in prompts, so the margin bounds both.  Of an
+    adapter that is no nearer to the training stills than those are to each other, 1 picture in 100 lies beyond the
+    threshold by that one's very definition: the margin is for what is there beside.
     """
     beyond = (evidence.nearest > evidence.threshold).any(axis=1)
     return Claim(
@@ -113,7 +116,7 @@ def _memorised(evidence: Evidence, plan: EvaluationPlan) -> Claim:
         words="the share of prompts with a picture nearer to a training still than 99 % of those are to each other",
         kind="limit",
         test=ShareTest(int(beyond.sum()), beyond.size),
-        bound=plan.margins.memorised,
+        bound=1 - (1 - plan.margins.memorised) * QUANTILE ** evidence.nearest.shape[1],
         above=False,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from director_diffusion.errors import EvaluationError
+from director_diffusion.evaluation.checks import NO_REGRESSION, VERDICT
 from director_diffusion.evaluation.claims import BASES, Evidence, Published, claims
 from director_diffusion.evaluation.earlier import Before, Compared, compared, published_of
 from director_diffusion.evaluation.effects import Grids, paired_effects
@@ -59,11 +60,11 @@ class Material:
 
     samples: tuple[Sample, ...]
     learned: Mapping[str, Learned]  # the stills that each adapter knows, by its arm
-    drawing: str  # names all but adapter, prompts and noise that pixels depend on
+    drawing: str  # names all but adapter, prompts and noise that the samples' pixels depend on
     still_set: StillSet
     rivals: Mapping[str, NDArray[np.float64]]  # of other directors, the mean vector of held-out stills
     before: Before | None
-    notes: tuple[str, ...] = ()  # to be told with the verdict
+    drift: str = ""  # what the canary says of pictures that come out otherwise than they did, or ""
 
 
 def evaluate(
@@ -88,13 +89,15 @@ def evaluate(
     train = learned_stills(still_set, material.learned["adapter"], director)
     seeds = seeds_drawn(material.samples, plan, tier)
     arms = arms_of(material.samples, plan, seeds, director)
-    both = compared(material.before, material.drawing, arms, len(plan.prompts))
+    both = None if material.drift else compared(material.before, material.drawing, arms, len(plan.prompts))
+    lacking = _lacking(material, both, drawn_in_full=seeds == plan.seeds_of(tier))
     shown = [*material.samples, *(both.pictures if both is not None else ())]
     judging = dict.fromkeys(still for fold in folds for still in (*fold.held_out, *fold.train))
     seen = see(shown, list(judging | dict.fromkeys(train)), still_set, encoders, store, progress)
     grids, own_grids = scored(arms, folds, seen)
     by_style, by_likeness = _vectors(seen, plan.style_by), _vectors(seen, plan.memorised_by)
-    near = nearness(arms, folds, by_style, director.slug, material.rivals)
+    nearby = {of: nearness(of, arms, folds, by_style, director.slug, material.rivals) for of in ARMS}
+    near = nearby["adapter"]
     neighbours = nearest(arms["adapter"].rows(by_likeness), stills_of(by_likeness, train))
     threshold = memorisation_threshold(stills_of(by_likeness, train))
     published, remarks = _published(both, material.before, folds, seen)
@@ -115,7 +118,7 @@ def evaluate(
         scores=_scores(arms, own_grids),
         effects=_effects(arms, seen, grids, folds, published, plan),
         findings=findings,
-        verdict=decide(findings),
+        verdict=decide(findings, list(lacking.values())),
         style=style,
         margins=plan.margins,
         prompts=len(plan.prompts),
@@ -130,13 +133,13 @@ def evaluate(
             chance=_chance(folds, by_likeness),
             nearest=float(neighbours.similarity.max()),
         ),
-        confusion={slug: round(float(grid.mean()), DECIMALS) for slug, grid in sorted(near.items())},
+        confusion={
+            of: {slug: round(float(grid.mean()), DECIMALS) for slug, grid in sorted(grids.items())}
+            for of, grids in nearby.items()
+        },
         published=material.before.version if material.before is not None and both is not None else "",
-        notes=(
-            *material.notes,
-            *_remarks(material, both, len(train), drawn_in_full=seeds == plan.seeds_of(tier)),
-            *remarks,
-        ),
+        lacking=lacking,
+        notes=(*((material.drift,) if material.drift else ()), *_remarks(material, len(train)), *remarks),
         pairs=_pairs(arms["adapter"], neighbours, threshold, train),
     )
     evaluation.write(out)
@@ -217,24 +220,35 @@ def _chance(folds: Sequence[Fold], vectors: Vectors) -> float:
     return beyond / sum(len(fold.held_out) for fold in folds)
 
 
-def _remarks(material: Material, both: Compared | None, looked_for: int, *, drawn_in_full: bool) -> tuple[str, ...]:
+def _lacking(material: Material, both: Compared | None, *, drawn_in_full: bool) -> dict[str, str]:
+    """What should be known for this verdict and is not, by the check that would have asked it."""
+    found, before = {}, material.before
+    if not drawn_in_full:
+        found[VERDICT.name] = (
+            "the draft had failed, so no further pictures were drawn for the release: "
+            "where its verdict is another now, materialize release_samples again"
+        )
+    if before is not None and both is None:
+        why = (
+            "its evaluation is gone"
+            if not before.samples
+            else "its pictures were drawn otherwise, or too few of them from these prompts and this noise"
+        )
+        found[NO_REGRESSION.name] = (
+            f"{before.words} cannot be compared with: {why}. Whoever publishes this adapter signs it off"
+        )
+    return found
+
+
+def _remarks(material: Material, looked_for: int) -> tuple[str, ...]:
     remarks = []
     gone = list(material.learned["adapter"].values()).count("train") - looked_for
     if gone:
         remarks.append(
             f"{gone} of the stills that the adapter was trained on are gone: of these no copies were sought."
         )
-    if not drawn_in_full:
-        remarks.append("The draft had failed, so no further pictures were drawn for the release.")
     if not material.rivals:
         remarks.append("No other director's held-out stills were there to tell this adapter's style from.")
-    if material.before is not None and both is None:
-        why = (
-            "was drawn otherwise, or drew too few of these prompts from the same noise, to be compared with"
-            if material.before.samples
-            else "is not compared with: its evaluation is gone"
-        )
-        remarks.append(f"{material.before.words} {why}.")
     return tuple(remarks)
 
 

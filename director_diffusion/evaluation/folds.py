@@ -160,16 +160,17 @@ def reference_closeness(folds: Sequence[Fold], vectors: Vectors) -> float:
 
 
 def nearness(
+    of: str,
     arms: Mapping[str, Arm],
     folds: Sequence[Fold],
     vectors: Vectors,
     director: str,
     rivals: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float64]]:
-    """Closeness (prompts, seeds) of the adapter's pictures to each director's held-out stills, by director's slug."""
+    """Closeness (prompts, seeds) of an arm's pictures to each director's held-out stills, by director's slug."""
     found: dict[str, list[NDArray[np.float64]]] = {}
     for fold in folds:
-        pictures = arms[fold.arm].cube(vectors).astype(np.float64)
+        pictures = fold.judged(arms)[of].cube(vectors).astype(np.float64)
         own = stills_of(vectors, fold.held_out).astype(np.float64).mean(axis=0)
         for slug, mean in {director: own, **rivals}.items():
             found.setdefault(slug, []).append(pictures @ mean)

@@ -21,33 +21,44 @@ AGAINST = {
     "base_in_style": 'base, "in the style of"',
     "published": "published before",
 }
+ARM_NAMES = {**AGAINST, "adapter": "adapter"}
 COLOURS = {"pass": "#1b7837", "undecided": "#8a6d00", "fail": "#b2182b", "": "#4a5a6a"}
 COLUMNS = 2
 
 
 def effects_plot(evaluation: Evaluation) -> Image.Image:
-    """Forest plot: a panel per metric, a line per comparison; judged ones in their outcome's colour, with bounds."""
-    metrics: list[Metric] = [evaluation.style, "prompt"]
-    metrics += [
-        metric for metric in dict.fromkeys(effect.metric for effect in evaluation.effects) if metric not in metrics
-    ]
-    rows = -(-len(metrics) // COLUMNS)
-    figure = Figure(figsize=(11, 0.6 + 2.0 * rows), layout="constrained")
+    """Forest plot: a panel per metric, a line per comparison; judged ones in their outcome's colour, with bounds.
+
+    Of style and prompt fidelity, the director's own prompts and the novel ones stand below, each apart.
+    """
+    judged: list[Metric] = [evaluation.style, "prompt"]
+    others = dict.fromkeys(effect.metric for effect in evaluation.effects if effect.metric not in judged)
+    shown = {
+        metric: [
+            effect
+            for against in AGAINST
+            for effect in evaluation.effects
+            if (effect.metric, effect.against) == (metric, against) and (metric in judged or effect.part == "all")
+        ]
+        for metric in (*judged, *others)
+    }
+    lines = [len(effects) for effects in shown.values()]
+    heights = [0.8 + 0.4 * max(lines[place : place + COLUMNS]) for place in range(0, len(lines), COLUMNS)]
+    figure = Figure(figsize=(11, 0.3 + sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel().tolist()
-    for metric, axes in zip(metrics, panels, strict=False):
-        _panel(axes, metric, [effect for effect in evaluation.effects if effect.metric == metric], evaluation)
-    for axes in panels[len(metrics) :]:
+    panels = figure.subplots(len(heights), COLUMNS, squeeze=False, height_ratios=heights).ravel().tolist()
+    for (metric, effects), axes in zip(shown.items(), panels, strict=False):
+        _panel(axes, metric, effects, evaluation)
+    for axes in panels[len(shown) :]:
         axes.set_visible(False)
     return _picture(figure)
 
 
-def _panel(axes: Axes, metric: Metric, effects: Sequence[Effect], evaluation: Evaluation) -> None:
+def _panel(axes: Axes, metric: Metric, shown: Sequence[Effect], evaluation: Evaluation) -> None:
     findings = {finding.name: finding for finding in evaluation.findings}
-    shown = [effect for effect in effects if effect.part == "all"]
     name = "prompt" if metric == "prompt" else "style" if metric == evaluation.style else metric
     for row, effect in enumerate(shown):
-        finding = findings.get(f"{name}_{effect.against}")
+        finding = findings.get(f"{name}_{effect.against}") if effect.part == "all" else None
         colour = COLOURS[finding.outcome if finding is not None else ""]
         axes.plot([effect.low, effect.high], [row, row], color=colour, linewidth=2.5)
         axes.plot([effect.mean], [row], "o", color=colour, markersize=6)
@@ -56,7 +67,7 @@ def _panel(axes: Axes, metric: Metric, effects: Sequence[Effect], evaluation: Ev
         words = f"{effect.mean:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]"
         axes.annotate(words, (effect.mean, row), (0, 7), textcoords="offset points", ha="center", fontsize=8)
     axes.axvline(0, color="#999999", linewidth=0.8)
-    axes.set_yticks(range(len(shown)), [AGAINST[effect.against] for effect in shown])
+    axes.set_yticks(range(len(shown)), [_line(effect) for effect in shown])
     axes.set_ylim(len(shown) - 0.5, -0.6)
     axes.set_title(METRIC_NAMES[metric], fontsize=9)
     judged = any(f"{name}_{effect.against}" in findings for effect in shown)
@@ -65,6 +76,10 @@ def _panel(axes: Axes, metric: Metric, effects: Sequence[Effect], evaluation: Ev
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.margins(x=0.25)
     axes.tick_params(labelsize=8)
+
+
+def _line(effect: Effect) -> str:
+    return AGAINST[effect.against] if effect.part == "all" else f"of these, {effect.n} {effect.part} prompts"
 
 
 def history_plot(told: Sequence[tuple[datetime, Mapping[str, object]]]) -> Image.Image:
@@ -86,19 +101,33 @@ def history_plot(told: Sequence[tuple[datetime, Mapping[str, object]]]) -> Image
     return _picture(figure)
 
 
-def confusion_plot(director: str, confusion: Mapping[str, float]) -> Image.Image:
-    """Closeness of an adapter's pictures to each director's held-out stills, the nearest above; its own in green."""
-    ordered = sorted(confusion, key=lambda name: -confusion[name])
-    figure = Figure(figsize=(7, 0.9 + 0.32 * len(ordered)), layout="constrained")
+def confusion_plot(director: str, confusion: Mapping[str, Mapping[str, float]]) -> Image.Image:
+    """Confusion matrix: each arm's mean closeness (row) to each director's held-out stills (column).
+
+    The director's own column comes first, and the nearest of each row is bold.
+    """
+    arms = list(confusion)
+    columns = sorted(confusion[arms[0]], key=lambda slug: (slug != director, slug))
+    figure = Figure(figsize=(2.2 + 1.05 * len(columns), 1.3 + 0.42 * len(arms)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    colours = [COLOURS["pass"] if name == director else COLOURS[""] for name in ordered]
-    bars = axes.barh(range(len(ordered)), [confusion[name] for name in ordered], color=colours)
-    axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=3)
-    axes.set_yticks(range(len(ordered)), ordered)
-    axes.invert_yaxis()
-    axes.margins(x=0.15)
-    axes.set_xlabel("mean cosine of the adapter's pictures to held-out stills of", fontsize=9)
+    axes.imshow([[confusion[arm][slug] for slug in columns] for arm in arms], cmap="Greens", aspect="auto")
+    low, high = (end(value for row in confusion.values() for value in row.values()) for end in (min, max))
+    for row, arm in enumerate(arms):
+        for column, slug in enumerate(columns):
+            value = confusion[arm][slug]
+            axes.annotate(
+                f"{value:.3f}",
+                (column, row),
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if value > (low + high) / 2 else "black",
+                weight="bold" if value == max(confusion[arm].values()) else "normal",
+            )
+    axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    axes.set_yticks(range(len(arms)), [ARM_NAMES.get(arm, arm) for arm in arms])
+    axes.set_xlabel("mean cosine to the held-out stills of", fontsize=9)
     axes.tick_params(labelsize=9)
     return _picture(figure)
 

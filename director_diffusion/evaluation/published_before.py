@@ -12,15 +12,14 @@ from pathlib import Path
 from director_diffusion.errors import StoreError
 from director_diffusion.evaluation.earlier import Before
 from director_diffusion.evaluation.types import EFFECTS_FILE
+from director_diffusion.sampling.rows import BASES, Sample
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
-from director_diffusion.sampling.rows import Sample
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned, write_learned
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.tables import read_table, write_table
 
 FILE = "published_before.json"
-BASES = ("base", "base_in_style")  # arms that belong to no version
 
 
 @dataclass(frozen=True)

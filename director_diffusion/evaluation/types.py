@@ -168,8 +168,9 @@ class Evaluation:
     reference: float  # lower quartile of the training stills' closeness to the held-out ones
     arms: Mapping[str, ArmSet]
     memorisation: Memorisation
-    confusion: Mapping[str, float]  # closeness of the adapter's pictures to each director's held-out stills
+    confusion: Mapping[str, Mapping[str, float]]  # closeness of each arm's pictures to each director's held-out stills
     published: str  # the version compared with, or ""
+    lacking: Mapping[str, str] = field(default_factory=dict)  # what the verdict wanted to know and could not, by check
     notes: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = field(default=(), repr=False)
 
@@ -199,8 +200,9 @@ class Evaluation:
             "reference": self.reference,
             "arms": {arm: asdict(one) for arm, one in self.arms.items()},
             "memorisation": asdict(self.memorisation),
-            "confusion": dict(self.confusion),
+            "confusion": {arm: dict(row) for arm, row in self.confusion.items()},
             "published": self.published,
+            "lacking": dict(self.lacking),
             "notes": list(self.notes),
         }
 

@@ -63,16 +63,17 @@ def judge(claims: Sequence[Claim], confidence: float) -> tuple[Finding, ...]:
     return tuple(_answer(claim, holds.get(claim.name), fails[claim.name], alpha, confidence) for claim in claims)
 
 
-def decide(findings: Sequence[Finding]) -> Verdict:
-    """Fail where a claim is refuted, pass where all hold, else undecided.
+def decide(findings: Sequence[Finding], lacking: Sequence[str] = ()) -> Verdict:
+    """Fail where a claim is refuted, pass where all hold and nothing that should be known is `lacking`, else undecided.
 
     As all must hold together, passing by chance is no likelier than that a false claim that must be shown holds by
     chance (an intersection-union test, Berger 1982).  Claims that need not be shown are a screen beside them: they stop
     what they refute, and promise nothing.
     """
-    outcomes = {finding.outcome for finding in findings}
+    outcomes = {finding.outcome for finding in findings} | ({"undecided"} if lacking else set())
     outcome: Outcome = "fail" if "fail" in outcomes else "undecided" if "undecided" in outcomes else "pass"
-    return Verdict(outcome=outcome, reasons=tuple(finding.reason for finding in findings))
+    told = (finding.reason for finding in findings)
+    return Verdict(outcome=outcome, reasons=(*told, *(f"undecided: {why}" for why in lacking)))
 
 
 def _answer(claim: Claim, holds: float | None, fails: float, alpha: float, confidence: float) -> Finding:

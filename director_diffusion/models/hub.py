@@ -177,7 +177,8 @@ def _explained(repo: str, revision: str, kind: str = "", *, endpoint: str | None
         raise ModelError(repo, "is no name of a repository", "Write it as owner/name.") from error
     except (HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, XetDownloadError) as error:
         page = f"{(endpoint or constants.ENDPOINT).rstrip('/')}/{kind}{repo}"
-        raise _meaning(error, f"{repo}@{revision[:8]}", page) from error
+        # Without the error itself, which Dagster would keep: it quotes the server, and a server may quote the token.
+        raise _meaning(error, f"{repo}@{revision[:8]}", page) from None
 
 
 def _meaning(error: Exception, name: str, page: str) -> DirectorError:

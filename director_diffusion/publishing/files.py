@@ -36,7 +36,7 @@ def files_of(card: CardInputs) -> Files:
         grids=tuple(f"images/comparison{'-novel' if grid.novel else ''}.png" for grid in card.grids),
         samples=tuple(f"images/sample-{place:02d}.png" for place in range(len(card.pictures))),
         effects="images/effects.png",
-        confusion="images/confusion.png" if len(card.evaluation.confusion) > 1 else "",
+        confusion="images/confusion.png" if len(card.evaluation.confusion["adapter"]) > 1 else "",
         curve="images/training.png",
         comfyui=f"comfyui/{card.director.slug}-{card.recipe.slug}.safetensors" if readable else "",
     )

@@ -47,7 +47,7 @@ def evaluation_section(card: CardInputs, files: "Files") -> str:
         _second_voices(card),
         _together(card),
         _memorisation(card),
-        _confusion(card, files.confusion),
+        _confusion(files.confusion),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -148,11 +148,12 @@ def _unable(card: CardInputs) -> str:
     return "their fold's adapter cannot" if card.folds else "nothing can"
 
 
-def _confusion(card: CardInputs, file: str) -> str:
+def _confusion(file: str) -> str:
     if not file:
         return ""
     return f"""### Whose stills are nearest
 
-![Mean cosine of the adapter's pictures to each director's held-out stills]({file})
+![Confusion matrix: mean cosine of each arm's pictures to each director's held-out stills]({file})
 
-The adapter's pictures beside held-out stills of every director of the project."""
+Pictures of the base, of the base asked for the style by name and of the adapter (rows), beside the held-out stills of
+every director of the project (columns); the nearest of each row is bold."""

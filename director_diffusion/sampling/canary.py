@@ -21,7 +21,7 @@ from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.pixels import psnr, to_tensor
 from director_diffusion.progress import Progress
-from director_diffusion.sampling.draw import draw_missing, image_cache, image_item, plan_sampler
+from director_diffusion.sampling.draw import draw_missing, drawn_by, image_cache, image_item, plan_sampler
 from director_diffusion.sampling.prompts import sung
 from director_diffusion.specs import Base, EvaluationPlan, LoraAdapter
 from director_diffusion.storage import ItemCache, Store
@@ -81,7 +81,8 @@ def sing(
     out: Path,
     progress: Progress,
 ) -> tuple[Canary, list[Image.Image]]:
-    """Draw the canary's pictures anew under a `fresh` label, compare them with the first ones, and tell in `out`.
+    """Draw the canary's pictures anew under each `fresh` label and by whatever draws now, compare them with the first
+    ones, and tell in `out`.
 
     Returns the finding and the pictures.  `base` is what pictures are drawn with; `folder` gives its folder, and is
     asked only where something is to be drawn.
@@ -91,13 +92,13 @@ def sing(
     wanted = [_Wanted(text, seed) for text, seed in sung(plan)]
     version = hash_bytes(adapter)
     first = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
-    now = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, fresh=fresh)
+    by = drawn_by(device)
+    now = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by, fresh=fresh)
     with tempfile.TemporaryDirectory() as place, progress.task("Drawing the canary", len(wanted)) as task:
         path = Path(place) / "canary.safetensors"
         path.write_bytes(adapter)
         painter = _painter_of(base, folder, path, device)
-        for cache in (now,) if fresh else (first,):
-            draw_missing(wanted, cache, sampler, plan.sampling.batch_size, painter, task)
+        draw_missing(wanted, now, sampler, plan.sampling.batch_size, painter, task)
     absent = set(first.missing(one.item for one in wanted))
     for one in wanted:
         if one.item in absent:  # these are the first

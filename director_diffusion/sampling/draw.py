@@ -16,10 +16,11 @@ from director_diffusion.families import get_family, longest_count
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.buckets import nearest
+from director_diffusion.packages import DRAWING, package_versions
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt, arms_asked, noise_seed
-from director_diffusion.sampling.rows import DRAWING_VERSION, FILE, Arm, Sample
+from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FILE, Arm, Sample
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
@@ -91,9 +92,10 @@ def draw_samples(
 ) -> list[Sample]:
     """Draw what is missing of the plan's images from `seeds`, in all arms; write and return `samples.parquet`'s rows.
 
-    Rows come arm by arm, then prompt by prompt, then seed by seed.  Images are cached by model, full prompt, seed and
-    sampler: the `base` arm is drawn once for all directors and recipes, `base_in_style` once for all recipes of a
-    director.  A `fresh` label asks for images of its own: everything is drawn anew under each label once, and
+    Rows come arm by arm, then prompt by prompt, then seed by seed.  Images are cached by model, full prompt, seed,
+    sampler and what draws them (`drawn_by`): the `base` arm is drawn once for all directors and recipes,
+    `base_in_style` once for all recipes of a director, and no arm differs from another by a library's new version.  A
+    `fresh` label asks for images of its own: everything is drawn anew under each label once, and
     what came out with the same bytes as before is told as before.
 
     `base` is what pictures are drawn with (`Base.drawn_with`), `folder` holds it in its family's layout and
@@ -104,7 +106,7 @@ def draw_samples(
     would cut off and for an adapter whose file names another trigger than the director's.
     """
     _check_arms(plan, adapters)
-    sampler = plan_sampler(plan, base)
+    sampler, by = plan_sampler(plan, base), drawn_by(device)
     asked = {arm: _wanted(plan, seeds, arm, director) for arm in arms_asked(plan)}
 
     def check() -> None:
@@ -118,14 +120,14 @@ def draw_samples(
         for arm in asked:
             worn = adapters.get(arm)
             version = worn.version if worn is not None else ""
-            images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, fresh=fresh)
+            images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by, fresh=fresh)
             painter.use(worn.path if worn is not None else None)
             for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
                 some = asked[arm][place :: len(seeds)]
                 draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug)
             plain = images
             if fresh:
-                plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
+                plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by)
             samples += [_sample(one, images, plain) for one in asked[arm]]
     write_table(out / FILE, Sample, samples)
     return samples
@@ -138,10 +140,30 @@ def plan_sampler(plan: EvaluationPlan, base: Base) -> Sampler:
     return Sampler(width=bucket.width, height=bucket.height, steps=plan.sampling.steps, guidance=guidance)
 
 
+def drawn_by(device: str) -> str:
+    """What draws on this machine: the versions of the libraries, and the device.
+
+    Pictures of one prompt and noise that are compared must not differ by it.  What it leaves out, such as a driver, is
+    the canary's to notice.
+    """
+    kind = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return " ".join([device, kind, *(f"{name} {version}" for name, version in package_versions(DRAWING).items())])
+
+
 def image_cache(
-    store: Store, base: Base, sampler: Sampler, base_fingerprint: str, *, adapter_version: str = "", fresh: str = ""
+    store: Store,
+    base: Base,
+    sampler: Sampler,
+    base_fingerprint: str,
+    *,
+    adapter_version: str = "",
+    by: str = "",
+    fresh: str = "",
 ) -> ItemCache:
-    """The images of one model under one sampler; `adapter_version` is "" for the bare base."""
+    """The images of one model under one sampler; `adapter_version` is "" for the bare base.
+
+    `by` is "" for what is kept whatever draws it next: the prior's pictures, and the first ones of a canary.
+    """
     fingerprint = hash_data(
         {
             "drawing": DRAWING_VERSION,
@@ -151,6 +173,7 @@ def image_cache(
             "guidance": base.guidance.kind,
             "max_prompt_tokens": base.max_prompt_tokens,
             "dtype": base.dtype,
+            "by": by,
             "fresh": fresh,
         }
     )
@@ -212,8 +235,7 @@ def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Dire
 
 
 def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, Worn]) -> None:
-    bare: tuple[Arm, ...] = ("base", "base_in_style")
-    asked = {arm for arm in arms_asked(plan) if arm not in bare}
+    asked = {arm for arm in arms_asked(plan) if arm not in BASES}
     if asked != adapters.keys():
         raise EvaluationError(
             f"plan {plan.slug}",

@@ -5,8 +5,10 @@ from typing import Literal
 
 Arm = Literal["base", "base_in_style", "adapter", "first_fold", "second_fold"]
 FILE = "samples.parquet"
+DRAWING_FILE = "drawing.json"  # names all but adapter, prompts and noise that the pixels depend on
 DRAWING_VERSION = 1  # raise it when the same noise, prompt and weights would come out as other pixels
 ARMS: tuple[Arm, ...] = ("base", "base_in_style", "adapter")
+BASES: tuple[Arm, ...] = ("base", "base_in_style")  # that wear no adapter
 FOLD_ARMS: tuple[Arm, ...] = ("first_fold", "second_fold")
 """Drawn beside the others where a plan asks for two folds, with adapters that each lack the stills of one."""
 

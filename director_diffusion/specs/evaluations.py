@@ -44,7 +44,8 @@ class Margins(Spec):
     memorised: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,
         description="Limit of the share of prompts with a picture that is nearer to a training still than 99 % of "
-        "training stills are to each other: with 0.1 it takes 36 prompts or more, and none of them so near.",
+        "training stills are to each other, beside the one in a hundred that this lets through: with 0.1 it takes 36 "
+        "prompts or more.",
     )
     diversity: Share = Field(
         0.8, description="Limit: mean distance between pictures must lie above this share of the base's."

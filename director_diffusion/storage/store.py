@@ -95,6 +95,8 @@ class Store:
             partial = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
             try:
                 shutil.copyfile(source, partial)
+                with partial.open("rb") as file:
+                    os.fsync(file.fileno())  # else a power cut may leave the name with a part of the content
                 partial.replace(target)
             finally:
                 partial.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 from director_diffusion.errors import PublishError, StoreError
 from director_diffusion.evaluation.types import EFFECTS_FILE, VERDICT_FILE
 from director_diffusion.publishing.publish import FILE as PUBLICATION
-from director_diffusion.publishing.sign_offs import read_sign_offs
+from director_diffusion.publishing.sign_offs import SignOff, read_sign_offs
 from director_diffusion.releases.published import EVALUATIONS
 from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
@@ -20,6 +20,7 @@ from director_diffusion.tracing.following import came_of_adapter
 from director_diffusion.tracing.given import Given
 from director_diffusion.tracing.known import Judgement, Stage, StillUsed, Trace
 from director_diffusion.tracing.tables import Rows, learned_by, rows_of
+from director_diffusion.tracing.told import told_hashes, told_sign_offs, told_stages, told_stills
 from director_diffusion.training.rows import ADAPTERS, RESULT_FILE, adapter_version
 
 
@@ -84,14 +85,11 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
         began_with=adapter_version(began.manifest) if began is not None else "",
         recipe_spec=json.loads(given.says("recipe_spec") or "{}"),
         packages=json.loads(given.says("packages") or "null") or dict((provenance or {}).get("packages", {})),
-        stages=tuple(_stage(artifact) for artifact in made_of.values() if artifact is not None),
-        stills=_stills(made_of, _learned(given, adapter), lacking),
+        stages=tuple(_stage(artifact) for artifact in made_of.values() if artifact is not None)
+        or told_stages(provenance),
+        stills=_stills(made_of, _learned(given, adapter), lacking) or told_stills(provenance),
         judgements=judgements,
-        sign_offs=tuple(
-            entry for entry in read_sign_offs(ancestry.store, recipe, director) if entry.adapter_version == version
-        )
-        if recipe and director
-        else (),
+        sign_offs=_sign_offs(ancestry, recipe, director, version) or told_sign_offs(provenance),
         publications=tuple(
             told
             for artifact in after
@@ -168,8 +166,15 @@ def _learned(given: Given, adapter: Artifact | None) -> Mapping[str, str] | None
     """The stills that the adapter's own record, else its card's, says that it knows; None where neither says it."""
     if adapter is not None:
         return learned_by(adapter)
-    hashes = (given.provenance or {}).get("data", {}).get("hashes")
+    hashes = told_hashes(given.provenance)
     return None if hashes is None else {one["still"]: one["split"] for one in hashes}
+
+
+def _sign_offs(ancestry: Ancestry, recipe: str, director: str, version: str) -> tuple[SignOff, ...]:
+    if not recipe or not director:
+        return ()
+    entries = read_sign_offs(ancestry.store, recipe, director)
+    return tuple(entry for entry in entries if entry.adapter_version == version)
 
 
 def _stills(

@@ -15,7 +15,7 @@ from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.tracing.following import came_of_stills
-from director_diffusion.tracing.still_words import answers_about, caption_files, written_of
+from director_diffusion.tracing.still_words import caption_files, seen_of, written_of
 from director_diffusion.tracing.tables import TABLES, learned_by, rows_of
 from director_diffusion.training.rows import ADAPTERS, adapter_version
 
@@ -52,8 +52,8 @@ class Use:
 
 
 @dataclass(frozen=True)
-class LiveRelease:
-    """A release of an adapter that depends on the still."""
+class ReleaseUse:
+    """A time at which an adapter that depends on the still became live."""
 
     director: str
     recipe: str
@@ -84,8 +84,8 @@ class StillTrace:
     places: tuple[Place, ...]
     uses: tuple[Use, ...]
     publications: tuple[PublishedUse, ...]
-    releases: tuple[LiveRelease, ...]
-    files: tuple[str, ...]  # names in the store that hold its pixels, latents or words, beside those artifacts
+    releases: tuple[ReleaseUse, ...]
+    files: tuple[str, ...]  # names in the store, beside those artifacts, of what holds it, was seen in it or learned it
 
     @property
     def learned(self) -> tuple[Use, ...]:
@@ -115,9 +115,11 @@ def trace_still(given: str, ancestry: Ancestry) -> StillTrace:
         splits[artifact.folder] = split
         files |= items
         uses.append(_use(artifact, split))
+        if uses[-1].adapter_version and split == "train":
+            files |= set(artifact.manifest.references)  # the weights of its training's other steps
         if artifact.manifest.asset[-1] == "published_model":
             publications.append(_published(artifact))
-    files |= answers_about(ancestry.store, stills)
+    files |= seen_of(ancestry.store, stills)
     for place in places:
         files |= caption_files(ancestry.store, place.director, place.film, place.file)
     return StillTrace(
@@ -234,11 +236,11 @@ def _is_latest(artifact: Artifact) -> bool:
         return False  # its files are gone: readers see nothing
 
 
-def _releases(uses: list[Use], ancestry: Ancestry) -> tuple[LiveRelease, ...]:
+def _releases(uses: list[Use], ancestry: Ancestry) -> tuple[ReleaseUse, ...]:
     adapters = {(use.asset.split("/")[0], use.director) for use in uses if use.adapter_version}
     versions = {use.adapter_version for use in uses if use.adapter_version}
     return tuple(
-        LiveRelease(director, recipe, entry.adapter_version, entry.commit, entry.date, live=entry is entries[-1])
+        ReleaseUse(director, recipe, entry.adapter_version, entry.commit, entry.date, live=entry is entries[-1])
         for recipe, director in sorted(adapters)
         for entries in (read_releases(ancestry.store, recipe, director),)
         for entry in entries

@@ -13,7 +13,7 @@ from director_diffusion.releases.record import Release
 
 @dataclass(frozen=True)
 class StillUsed:
-    """A still that the adapter learned from, or was judged with while it learned."""
+    """A still that the adapter learned from, that chose its step, or that was held out of it."""
 
     still: str
     split: str
@@ -22,6 +22,7 @@ class StillUsed:
     sha256: str  # of the file that people brought
     caption: str
     caption_by: str
+    caption_sha256: str = ""  # where no more is known of it
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Words: where a store keeps what was written of a still, beside the tables that were made of it.
+"""Words: where a store keeps what was written and seen of a still, beside the tables that were made of it.
 
-Belongs here: people's caption files, and the captioner's answers.
+Belongs here: people's caption files, the captioner's answers and encoders' vectors.
 """
 
 from collections.abc import Iterable
@@ -13,13 +13,14 @@ from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.tables import rows_of
 
 
-def answers_about(store: Store, stills: Iterable[str]) -> set[str]:
-    """The captioner's answers about these ids, of any asking."""
+def seen_of(store: Store, stills: Iterable[str]) -> set[str]:
+    """What models made of the stills of these ids: the captioner's answers, of any asking, and encoders' vectors."""
     starts = tuple(f"{still}." for still in stills if still)
     return {
-        f"cache/captions/{fingerprint}/{name}"
-        for fingerprint in store.names("cache/captions")
-        for name in store.names(f"cache/captions/{fingerprint}")
+        f"cache/{kind}/{fingerprint}/{name}"
+        for kind in ("captions", "embeddings")
+        for fingerprint in store.names(f"cache/{kind}")
+        for name in store.names(f"cache/{kind}/{fingerprint}")
         if name.startswith(starts)
     }
 

@@ -27,7 +27,8 @@ def print_trace(trace: Trace) -> None:
     console.print(facts)
     stills = Table("split", "film", "file", "SHA-256", "caption", title=_counted(trace))
     for still in trace.stills[:FIRST]:
-        caption = still.caption or "none: it trained on the trigger alone"
+        hashed = f"SHA-256 {still.caption_sha256[:SHOWN]}" if still.caption_sha256 else ""
+        caption = still.caption or hashed or "none: it trained on the trigger alone"
         stills.add_row(still.split, *map(escape, (still.film, still.file, still.sha256[:SHOWN], caption)))
     if trace.stills:
         console.print(stills)

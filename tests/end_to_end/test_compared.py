@@ -29,12 +29,12 @@ def status(project: TinyProject) -> str:
 def test_of_several_directors_the_first_is_judged_as_the_last(project: TinyProject) -> None:
     """And a still of one has another's adapter neither trained nor drawn again."""
     before, items = project.artifacts("nolan"), project.items()
-    assert list(judged(project).confusion) == ["nolan"], "there was nobody to be told from"
+    assert list(judged(project).confusion["adapter"]) == ["nolan"], "there was nobody to be told from"
     outcome = project.run("nolan", "fincher", "--until", "evaluation")
     assert outcome.code == 0, outcome.err
     for director in ("nolan", "fincher"):
         found = judged(project, director=director)
-        assert list(found.confusion) == ["fincher", "nolan"]
+        assert list(found.confusion["adapter"]) == ["fincher", "nolan"]
         (other,) = {"nolan", "fincher"} - {director}
         assert f"nearer_than_{other}" in {finding.name for finding in found.findings}
     after = project.artifacts("nolan")

@@ -47,7 +47,7 @@ MOMENTS = {  # what is there once a stage is at work, in the order of the stages
     "mini_lora/samples": "cache/images/*/*",
     "mini_lora/evaluation": lock_of("mini_lora/evaluation"),
 }
-BEFORE = {"mini_lora/samples": CANARY_PICTURES}  # of the canary
+BEFORE = {"mini_lora/samples": 2 * CANARY_PICTURES}  # of the canary, with the first ones kept beside
 
 
 def assert_nothing_half_written_shows(project: TinyProject) -> None:

@@ -64,9 +64,8 @@ def test_what_was_trained_stays(made: TinyProject, project: TinyProject) -> None
     assert set(changed) <= {*changed[:5], "mini_lora/published_model"}
     new = Counter(name.split("/")[0] for name in set(project.items()) - set(made.items()))
     drawn = len(project.latest("mini_lora/release_samples", "nolan").table("samples.parquet", Sample))
-    assert new == {"images": drawn + CANARY_PICTURES, "embeddings": 3 * drawn, "canary": 1}, (
-        "as three encoders see every arm"
-    )
+    # Three encoders see every arm; of the canary's pictures the first are kept beside.
+    assert new == {"images": drawn + 2 * CANARY_PICTURES, "embeddings": 3 * drawn, "canary": 1}
 
 
 def rows(project: TinyProject) -> list[Sample]:
@@ -147,5 +146,4 @@ def test_other_guidance_makes_samples_stale_and_no_training(project: TinyProject
     change(project.configs, "bases/mini", sampled_with={**sampled_with, "guidance": {**GUIDANCE, "sample": 2.0}})
     after = code_versions()
     changed = [stage for stage in STAGES if before[stage] != after[stage]]
-    judged = ("samples", "evaluation", "release_samples", "release_evaluation", "model_card")
-    assert changed == [f"mini_lora/{name}" for name in judged]
+    assert changed == [f"mini_lora/{name}" for name in ("samples", "release_samples", "model_card")]

@@ -164,9 +164,11 @@ def near(prompts, seeds=1):
 def test_of_48_prompts_few_may_come_too_near_a_training_still():
     claim = asked(evidence(nearest=near(0)))["memorised"]
     assert (claim.test.mean, claim.test.n, claim.above) == (0, 48, False)
-    for seeds in (1, 2):
-        assert asked(evidence(nearest=near(0)[:, :seeds]))["memorised"].bound == 0.1, "more pictures show no more"
-    assert answers(evidence(nearest=near(0)))["memorised"] == "pass"
+    for seeds in (1, 2):  # the margin, and the 1 % of pictures that lie beyond a 99th percentile anyhow
+        bound = asked(evidence(nearest=near(0)[:, :seeds]))["memorised"].bound
+        assert bound == pytest.approx(0.1 + 0.9 * (1 - 0.99**seeds))
+    for prompts in (0, 1):
+        assert answers(evidence(nearest=near(prompts)))["memorised"] == "pass"
     assert answers(evidence(nearest=near(3)))["memorised"] == "undecided"
     assert answers(evidence(nearest=near(16)))["memorised"] == "fail"
 

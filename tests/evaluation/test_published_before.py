@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from director_diffusion.errors import StoreError
+from director_diffusion.evaluation.checks import judge as checks_of
 from director_diffusion.evaluation.earlier import Before
 from director_diffusion.evaluation.published_before import (
     FILE,
@@ -89,7 +90,8 @@ def test_too_few_common_prompts_are_said_and_nothing_is_claimed(bench):
     found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=seven)
     assert published_questions(found) == {}
     assert found.published == ""
-    assert [note for note in found.notes if "Version abababab" in note and "drew too few" in note]
+    assert "Version abababab, published before, cannot be compared with" in found.lacking["no_regression"]
+    assert found.verdict.outcome != "pass"
     with pytest.raises(StopIteration):
         found.effect("clip", "published")
 
@@ -121,7 +123,28 @@ def test_what_was_drawn_otherwise_is_not_compared(bench):
     otherwise = replace(before(bench, BLUE), drawing="with other steps")
     found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=otherwise)
     assert published_questions(found) == {}
-    assert [note for note in found.notes if "drawn otherwise" in note]
+    assert "drawn otherwise" in found.lacking["no_regression"]
+
+
+def test_what_cannot_be_compared_lets_nothing_pass(bench):
+    """Whatever else holds: a version is published already, and nobody knows whether this one is worse."""
+    samples = bench.draw(PLAN, **BASES, adapter=BLUE)
+    assert bench.judge(PLAN, samples, before=before(bench, BLUE)).verdict.outcome == "pass"
+    found = bench.judge(PLAN, samples, before=replace(before(bench, BLUE), drawing="by another torch"))
+    assert {one.outcome for one in found.findings} == {"pass"}
+    assert found.verdict.outcome == "undecided"
+    assert found.verdict.reasons[-1] == f"undecided: {found.lacking['no_regression']}"
+    check = next(one for one in checks_of(found) if one.name == "no_regression")
+    assert not check.passed
+    assert "signs it off" in check.description
+
+
+def test_after_a_drift_nothing_is_compared_with_what_was_drawn_before(bench):
+    samples = bench.draw(PLAN, **BASES, adapter=RED)
+    found = bench.judge(PLAN, samples, before=before(bench, BLUE), drift="4 of 4 pictures changed")
+    assert published_questions(found) == {}
+    assert "drawn otherwise" in found.lacking["no_regression"]
+    assert "4 of 4 pictures changed" in found.notes
 
 
 # the note
@@ -177,7 +200,7 @@ def test_the_newest_other_version_is_taken_with_its_adapters_pictures(bench, tmp
     nothing = before_of(artifact_of(bench.store, out))
     assert nothing == Before("c" * 64, "", (), {})
     found = bench.judge(PLAN, bench.draw(PLAN, **BASES, adapter=RED), before=nothing)
-    assert [note for note in found.notes if "is not compared with: its evaluation is gone" in note]
+    assert "cannot be compared with: its evaluation is gone" in found.lacking["no_regression"]
     entries = published_entries(bench.store, "r", "nolan")
     bench.store.write("published/r/nolan.json", json.dumps([asdict(one) for one in entries[:2]]).encode())
     assert newest_but("b")[0] == "a", "a version is not compared with itself"

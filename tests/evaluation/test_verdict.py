@@ -160,8 +160,9 @@ def evaluation(**outcomes):
         reference=0.7,
         arms={"base": one, "base_in_style": one, "adapter": dataclasses.replace(one, vendi=5.0)},
         memorisation=Memorisation(threshold=0.9, share=0.0, chance=0.1, nearest=0.85),
-        confusion={"nolan": 0.7, "fincher": 0.5},
+        confusion={"adapter": {"nolan": 0.7, "fincher": 0.5}},
         published="",
+        lacking={"verdict": "nobody knows"},
         notes=("A remark.",),
         pairs=(Pair("p.png", "a house", 11, "s", "film", "1.jpg", 0.85, False),),
     )

@@ -165,7 +165,7 @@ def evaluation(outcome: Outcome = "pass") -> Evaluation:
         reference=0.4,
         arms={arm: ArmSet(cmmd=1.5, vendi=3.25, distance=0.125) for arm in ARMS},
         memorisation=Memorisation(threshold=0.9, share=0.25, chance=0.5, nearest=0.95),
-        confusion={"nolan": 0.4, "wes_anderson": 0.3},
+        confusion={"adapter": {"nolan": 0.4, "wes_anderson": 0.3}},
         published="",
         notes=("The draft had failed.",),
         pairs=(Pair("cache/x.png", "one", 1, STILLS[0].still, FILM, f"{FILE}-0.jpg", 0.95, beyond=True),),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -13,7 +14,15 @@ from director_diffusion.families import longest_count
 from director_diffusion.families.flux.drawing import FluxPainter
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.draw import Sampler, Worn, draw_missing, draw_samples, image_cache, plan_sampler
+from director_diffusion.sampling.draw import (
+    Sampler,
+    Worn,
+    draw_missing,
+    draw_samples,
+    drawn_by,
+    image_cache,
+    plan_sampler,
+)
 from director_diffusion.sampling.grids import comparison_grid
 from director_diffusion.sampling.prompts import arm_prompt, noise_seed, seeds_drawn
 from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Sample
@@ -181,6 +190,23 @@ def test_the_base_is_drawn_once_for_all_directors_and_recipes(sample, drawn):
     assert len(drawn) == 8
     assert [row.reference for row in nolan[:8]] == [row.reference for row in other_recipe[:8]]
     assert [row.reference for row in nolan[:4]] == [row.reference for row in fincher[:4]]
+
+
+def test_what_another_version_draws_is_drawn_anew_in_every_arm(sample, drawn, monkeypatch):
+    """Else an adapter drawn by it would be compared with a base drawn by the one before."""
+    before = sample()
+    drawn.clear()
+    monkeypatch.setattr("director_diffusion.sampling.draw.drawn_by", lambda device: f"{device} torch 99")
+    after = sample()
+    assert len(drawn) == len(after) == 12
+    assert not {row.reference for row in before} & {row.reference for row in after}
+
+
+def test_what_draws_is_told_by_device_and_versions():
+    by = drawn_by("cpu")
+    assert by.startswith("cpu ")
+    assert f"torch {torch.__version__.partition('+')[0]}" in by
+    assert "diffusers " in by
 
 
 @pytest.mark.parametrize("change", [{"steps": 2}, {"guidance": 3.0}, {"aspect": 1.0}])

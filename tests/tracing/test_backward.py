@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from director_diffusion.errors import ModelError, PublishError
-from director_diffusion.hashing import hash_file
+from director_diffusion.hashing import hash_bytes, hash_file
 from director_diffusion.publishing.sign_offs import SignOff, add_sign_off
 from director_diffusion.releases.change import promote
 from director_diffusion.releases.header import with_metadata
@@ -88,7 +88,8 @@ def test_an_export_leads_back_by_its_header(store: Store, lineage: Lineage, tmp_
 
 
 def test_a_repository_leads_back_and_says_much_by_itself(store: Store, lineage: Lineage, tmp_path: Path) -> None:
-    published = lineage.publish(3)
+    signed = SignOff("signed off", "0" * 64, "ann", "better light", "2026-11-22")
+    published = lineage.publish(3, sign_off=signed)
     repo = published.card.local_folder / "repo"
     trace = trace_back(given_repository(repo, "studio/nolan"), Ancestry(store))
     assert (trace.given, trace.adapter_version) == ("studio/nolan", published.version)
@@ -97,7 +98,11 @@ def test_a_repository_leads_back_and_says_much_by_itself(store: Store, lineage: 
     assert (alone.adapter_version, alone.director, alone.training) == (published.version, DIRECTOR, trace.training)
     assert alone.base == trace.base
     assert [judgement.outcome for judgement in alone.judgements] == ["pass"]
-    assert alone.stills == ()
+    by_hash, by_store = ({(still.sha256, still.still, still.split) for still in one.stills} for one in (alone, trace))
+    assert by_hash == by_store
+    assert {still.caption_sha256 for still in alone.stills} == {hash_bytes(b"a house")}
+    assert [(stage.asset, stage.code_version) for stage in alone.stages] == [("mini_lora/adapter", "3")]
+    assert alone.sign_offs == (signed,)
     assert any("has no artifact of this adapter" in said for said in alone.lacking)
     assert sum("that it learned from no more" in said or "learned from" in said for said in alone.lacking) == 2
 
