@@ -2,10 +2,10 @@
 
     python -m benchmarks.verdict_truth [--folder FOLDER] [--workers 2] [--simulations 2000] [--json]
 
-Five directors × four training seeds of mini_lora, sound and with six defects, each drawn from noise of its own and
+Five directors × four training seeds of mini_lora, sound and with seven defects, each drawn from noise of its own and
 judged as a release is, with a version published before it (the sound adapter of another training seed) and without.
-What `FOLDER` holds of an earlier call is not done again.  Takes about an hour on two cores.  Exit code 1 where a bar is
-missed.
+What `FOLDER` holds of an earlier call is not done again.  Takes about an hour and a half on two cores.  Exit code 1
+where a bar is missed.
 """
 
 import argparse

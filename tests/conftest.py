@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Among workers (pytest-xdist), a file's tests stay together, and so do all tests of a costly fixture."""
     for item in items:
         costly = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(costly[0] if costly else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(costly[0] if costly else item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.truth.setting import BASE, Setting
+from director_diffusion.adapters.files import save_adapter
 from director_diffusion.errors import TrainingError
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
@@ -25,10 +26,11 @@ from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.scenes.scene import SUBJECTS
 from director_diffusion.specs import AdamW, LoraAdapter, Recipe
+from director_diffusion.training import train
+from director_diffusion.training.checks import judge_reload
 from director_diffusion.training.header import header_of
 from director_diffusion.training.job import TrainingJob
 from director_diffusion.training.rows import WEIGHTS
-from director_diffusion.training.train import train_adapter
 
 SOUND = "sound"
 TIMES_TOO_LARGE = 1000.0
@@ -41,7 +43,8 @@ FEW = 4  # stills to be learned by heart
 
 @dataclass(frozen=True)
 class Defect:
-    """A fault, and how its adapter is made for a director and trial; `None` where training itself refused it."""
+    """A fault, and how its adapter is made for a director and trial; `None` where its own training, or that one's
+    blocking check, refused it."""
 
     name: str
     words: str
@@ -51,6 +54,15 @@ class Defect:
 def sound(setting: Setting, director: str, trial: int) -> Path | None:
     """By the recipe, at the trial's seed."""
     return _trained(setting, director, trial, SOUND, lambda job: job)
+
+
+def alpha_lost(setting: Setting, director: str, trial: int) -> Path | None:
+    """Trained soundly; its file says half the alpha."""
+
+    def losing(path: Path, weights: Any, spec: LoraAdapter, targets: Sequence[str], **named: Any) -> None:
+        save_adapter(path, weights, spec.model_copy(update={"alpha": spec.alpha / 2}), targets, **named)
+
+    return _trained(setting, director, trial, "alpha", lambda job: job, patch.object(train, "save_adapter", losing))
 
 
 def half_strength(setting: Setting, director: str, trial: int) -> Path | None:
@@ -139,7 +151,8 @@ def ignores_the_prompt(setting: Setting, director: str, trial: int) -> Path | No
 
 
 DEFECTS: Sequence[Defect] = (
-    Defect("half", "half strength (alpha lost)", half_strength),
+    Defect("alpha", "half strength (alpha lost when its file was written)", alpha_lost),
+    Defect("half", "half strength (in its weights)", half_strength),
     Defect("none", "no adapter at all", no_adapter),
     Defect("swapped", "another director's adapter", another_directors),
     Defect("timesteps", "trained with timesteps 1000 times too large", wrong_timesteps),
@@ -160,7 +173,8 @@ def _trained(
     change: Callable[[TrainingJob], TrainingJob],
     around: Any = None,
 ) -> Path | None:
-    """An adapter's file; None where the product's own training refused to make it, with its words beside the file."""
+    """An adapter's file; None where the product's own training, or the check that blocks what follows it, refused to
+    make it, with its words beside the file."""
     path = _path(setting, director, trial, name)
     refusal = path.with_suffix(".refused")
     if path.exists() or refusal.exists():
@@ -186,9 +200,14 @@ def _trained(
     )
     try:
         with around if around is not None else nullcontext():
-            train_adapter(job, out=out, metadata=header_of(job, setting.directors[director]), progress=Silent())
+            header = header_of(job, setting.directors[director])
+            made = train.train_adapter(job, out=out, metadata=header, progress=Silent())
     except TrainingError as error:
         refusal.write_text(str(error), encoding="utf-8")
+        return None
+    reloaded = judge_reload(made.result.reload)
+    if not reloaded.passed:
+        refusal.write_text(reloaded.description, encoding="utf-8")
         return None
     (out / WEIGHTS).rename(path)
     return path

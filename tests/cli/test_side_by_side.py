@@ -158,6 +158,7 @@ from pipelines.cli.workers import in_workers
 from tests.cli.test_side_by_side import Shown, work
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     take_sigterm_as_ctrl_c()
     try:
         with in_workers(partial(work, Path(sys.argv[1])), 2, Shown()) as run_all:

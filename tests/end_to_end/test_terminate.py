@@ -71,10 +71,12 @@ def wait_until(reached: Callable[[], bool], what: Callable[[], str], timeout_s: 
 # --- by a signal -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_a_signal_saves_a_checkpoint_and_ends_the_command_in_a_line(project: TinyProject, sign: signal.Signals) -> None:
+@pytest.mark.parametrize(("sign", "times"), [(signal.SIGTERM, 2), (signal.SIGINT, 1)], ids=["SIGTERM", "Ctrl-C"])
+def test_a_signal_saves_a_checkpoint_and_ends_the_command_in_a_line(
+    project: TinyProject, sign: signal.Signals, times: int
+) -> None:
     saved = 0
-    for _ in range(2):
+    for _ in range(times):
         child = project.start("nolan", "fincher", "--until", "adapter")
         before = newest_run(project).run_id
         child.wait_until(lambda before=before: newest_run(project).run_id != before)  # type: ignore[misc]
