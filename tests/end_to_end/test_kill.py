@@ -4,6 +4,8 @@ Belongs here: one director, killed in stage after stage.  benchmarks/kill.py kil
 """
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from director_diffusion.hashing import hash_bytes, short
 from director_diffusion.sampling.prompts import CANARY_PICTURES
+from resources.process_tags import PID
 from tests.tiny_project import TinyProject
 
 FIRST_CHECKPOINT, STEPS = 3, 6
@@ -92,3 +95,32 @@ def test_killed_in_stage_after_stage_it_ends_as_if_undisturbed(made: TinyProject
         killed, resumed = (steps[run.run_id] for run in reversed(runs) if run.run_id in steps)
     assert max(killed) == FIRST_CHECKPOINT
     assert resumed == {STEPS}, "it went on from its checkpoint"
+
+
+def test_of_directors_side_by_side_a_killed_one_is_told_and_the_other_is_made(tmp_path: Path) -> None:
+    project = TinyProject.make(tmp_path / "project", directors=("nolan", "fincher"))
+    (project.folder / "dagster_home").mkdir()
+
+    found: list[dg.DagsterRun] = []
+
+    def under_way() -> bool:
+        with project.instance() as instance:
+            found.extend(instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])))
+        return bool(found)
+
+    child = project.start("nolan", "fincher", "--until", "captions", "--at-once", "2")
+    child.wait_until(under_way)
+    run = found[0]
+    os.kill(int(run.tags[PID]), signal.SIGKILL)
+    outcome = child.end()
+    killed = run.tags["dagster/partition"]
+    (other,) = {"nolan", "fincher"} - {killed}
+    assert outcome.code == 1
+    errors = {row["director"]: row["errors"] for row in outcome.rows}
+    assert "its process was killed by signal 9" in errors[killed][0]
+    assert errors[other] == []
+    assert "captions" in project.artifacts(other)
+    with project.instance() as instance:
+        again = instance.get_run_by_id(run.run_id)
+    assert again is not None
+    assert again.status == dg.DagsterRunStatus.FAILURE, "and marked so at once"

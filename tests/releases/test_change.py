@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -12,16 +11,6 @@ from director_diffusion.releases.change import promote, roll_back
 from director_diffusion.releases.record import Release, live, read_releases
 from director_diffusion.storage import Store
 from tests.lineages import DIRECTOR, RECIPE, Lineage, Published
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def lineage(store: Store) -> Lineage:
-    return Lineage(store)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Sign-offs: whom an adapter version may go out by, and what becomes of that."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -23,11 +22,6 @@ ONE, OTHER = "1" * 64, "2" * 64
 FAIL = Verdict("fail", ("pass: style", "fail: prompt fidelity", "undecided: memorisation"))
 SIGNED = SignOff("signed off", ONE, "ann", "the prompts are at fault", "2026-11-22T01:00:00+00:00")
 BACK = SignOff("taken back", ONE, "bob", "they are not", "2026-11-23T01:00:00+00:00")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path))
 
 
 def test_what_passes_needs_nobodys_word() -> None:

@@ -84,6 +84,8 @@ def test_a_deployment_cannot_ask_for_a_device_it_has_not(tmp_path: Path) -> None
     with pytest.raises(SpecError, match="training_processes 1 must be gpus 4: a training has all of them"):
         load_spec(write(tmp_path, "d", data | {"gpus": 4}), Deployment)
     assert load_spec(write(tmp_path, "d", data | {"gpus": 4, "training_processes": 4}), Deployment).gpus == 4
+    with pytest.raises(SpecError, match="directors_at_once 2 is for the CPU"):
+        load_spec(write(tmp_path, "d", data | {"gpus": 1, "directors_at_once": 2}), Deployment)
 
 
 def copy_configs(tmp_path: Path) -> Path:

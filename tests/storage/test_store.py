@@ -3,6 +3,8 @@
 import errno
 import multiprocessing
 import os
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -223,3 +225,25 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
         process.join()
     with writer_lock(Store(str(tmp_path)), "stills/nolan", "run def"):
         pass
+
+
+def test_who_waits_without_end_is_told_and_has_the_lock_next(tmp_path: Path) -> None:
+    store, told, order = Store(str(tmp_path)), list[str](), list[str]()
+    held = threading.Event()
+
+    def first() -> None:
+        with writer_lock(store, "mini/base_model", "run 1"):
+            held.set()
+            while not told:
+                time.sleep(0.01)
+            order.append("first")
+
+    holder = threading.Thread(target=first)
+    holder.start()
+    held.wait()
+    with writer_lock(store, "mini/base_model", "run 2", wait_s=-1, told=told.append):
+        order.append("second")
+    holder.join()
+    assert order == ["first", "second"]
+    (said,) = told
+    assert said.startswith("mini/base_model is being written by run 1")

@@ -1,18 +1,5 @@
-"""A lineage in a store of its own, without models."""
+"""What traces are tried on: a lineage in a store of its own."""
 
-from pathlib import Path
+from tests.lineage_fixtures import lineage, store
 
-import pytest
-
-from director_diffusion.storage import Store
-from tests.lineages import Lineage
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def lineage(store: Store) -> Lineage:
-    return Lineage(store)
+__all__ = ["lineage", "store"]
