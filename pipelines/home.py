@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 
 import dagster as dg
+from filelock import FileLock
 
 from assets_defs.common import GPU
 from director_diffusion.errors import StoreError
@@ -30,16 +31,18 @@ def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
     """The instance of DAGSTER_HOME, which is made where it does not exist.  Raises StoreError where it cannot be."""
     home = surroundings.dagster_home
     settings = home / "dagster.yaml"
+    os.environ["DAGSTER_HOME"] = str(home)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        if not settings.exists():
-            settings.write_text(SETTINGS, encoding="utf-8")
+        # Of processes that make the tables at the same time, Dagster lets one win and the others fail.
+        with FileLock(home / "opening.lock"):
+            if not settings.exists():
+                settings.write_text(SETTINGS, encoding="utf-8")
+            instance = dg.DagsterInstance.get()
     except OSError as error:
         raise StoreError(
             f"DAGSTER_HOME {home}", f"cannot be made: {error.strerror}", "Give a folder that this user may write to."
         ) from error
-    os.environ["DAGSTER_HOME"] = str(home)
-    instance = dg.DagsterInstance.get()
     if surroundings.deployment.gpus:
         instance.event_log_storage.set_concurrency_slots(GPU, 1)  # steps do not share: each takes the first GPU
     return instance

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -229,7 +230,11 @@ def _child(
 ) -> None:
     os.environ.update(environment)
     with out.open("w") as sys.stdout, err.open("w") as sys.stderr:
-        if first is not None:
-            first()
-        code = main(arguments)
+        try:
+            if first is not None:
+                first()
+            code = main(arguments)
+        except Exception:  # noqa: BLE001  # told where whoever started it reads
+            traceback.print_exc()
+            code = 70
     os._exit(code)

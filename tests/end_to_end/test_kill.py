@@ -100,6 +100,7 @@ def test_killed_in_stage_after_stage_it_ends_as_if_undisturbed(made: TinyProject
 def test_of_directors_side_by_side_a_killed_one_is_told_and_the_other_is_made(tmp_path: Path) -> None:
     project = TinyProject.make(tmp_path / "project", directors=("nolan", "fincher"))
     (project.folder / "dagster_home").mkdir()
+    project.instance().dispose()  # makes the tables, which only `director` does safely beside others
 
     found: list[dg.DagsterRun] = []
 

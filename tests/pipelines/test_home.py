@@ -1,0 +1,31 @@
+"""Dagster's home, as it is made ready."""
+
+import sqlite3
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from pipelines.home import prepare_home
+from pipelines.surroundings import read_surroundings
+from tests.tiny_project import CHILDREN
+
+AT_ONCE, TABLES = 4, {"schedules/schedules.db", "history/runs.db", "history/runs/index.db"}
+
+
+def open_home(home: str, together: Barrier) -> None:
+    surroundings = read_surroundings({"DIRECTOR_STORE": home, "DAGSTER_HOME": home})
+    together.wait(60)
+    with prepare_home(surroundings) as instance:
+        assert instance.get_runs() == []
+
+
+def test_processes_that_open_a_new_home_at_the_same_time_all_find_it_whole(tmp_path: Path) -> None:
+    together = CHILDREN.Barrier(AT_ONCE)
+    processes = [CHILDREN.Process(target=open_home, args=(str(tmp_path), together)) for _ in range(AT_ONCE)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * AT_ONCE
+    for name in TABLES:
+        with sqlite3.connect(tmp_path / name) as database:
+            assert database.execute("select count(*) from alembic_version").fetchone() == (1,)
