@@ -151,12 +151,17 @@ def kind_of(path: Path) -> Kind:
     return _kind(names)
 
 
-def load_adapter(denoiser: ModelMixin, path: Path) -> None:
-    """Load a file: LoRA with diffusers' own loader of single models, LoKr as it loads LoRA, in the denoiser's dtype."""
+def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -> None:
+    """Load a file: LoRA with diffusers' own loader of single models, LoKr as it loads LoRA, in the denoiser's dtype.
+
+    A LoRA that takes its place beside others has a `name`.
+    """
     if kind_of(path) == "lora":
         with _opened(path) as file:
             role = _role(path, file.keys())
-        denoiser.load_lora_adapter(path.parent, weight_name=path.name, prefix=role, local_files_only=True)
+        denoiser.load_lora_adapter(
+            path.parent, weight_name=path.name, prefix=role, adapter_name=name, local_files_only=True
+        )
         return
     file = read_adapter(path)
     check_fit(path, denoiser, file.role)
@@ -170,6 +175,19 @@ def load_adapter(denoiser: ModelMixin, path: Path) -> None:
             layer.lokr_w1.copy_(a)
             layer.lokr_w2.copy_(b)
         replace_module(denoiser, module, layer.requires_grad_(False).train(base.training))
+
+
+def load_stack(denoiser: ModelMixin, paths: Sequence[Path]) -> None:
+    """Load several files one on top of the other: ΔW adds up.  LoKr goes around what LoRA has adapted."""
+    kinds = {path: kind_of(path) for path in paths}
+    names = {path: f"layer_{place}" for place, path in enumerate(paths) if kinds[path] == "lora"}
+    for path, name in names.items():
+        load_adapter(denoiser, path, name=name)
+    if len(names) > 1:
+        denoiser.set_adapters(list(names.values()))
+    for path in paths:
+        if path not in names:
+            load_adapter(denoiser, path)
 
 
 def remove_adapter(denoiser: ModelMixin) -> None:

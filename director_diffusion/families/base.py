@@ -134,6 +134,9 @@ class Family(Protocol):
     def latent_scale(self, folder: Path) -> LatentScale:
         """How the VAE's latents become what the denoiser works on."""
 
+    def latent_channels(self, denoiser: nn.Module) -> int:
+        """Channels of what the denoiser works on."""
+
     def process(self, folder: Path) -> Process:
         """How the base mixes image and noise, and what it predicts."""
 

@@ -43,6 +43,15 @@ class Flow:
 
     shift: Callable[[Cells], float]
 
+    def grid(self, steps: int, cells: Cells) -> Tensor:
+        """Sigmas (steps + 1,), from 1 to 0, that the base's pipelines go through in so many steps.
+
+        Even ones, 1 to 1 / steps, shifted as the base shifts them, and 0: so the grid of fewer steps is part of that of
+        any multiple of them.
+        """
+        even = torch.linspace(1, 1 / steps, steps, dtype=torch.float64)
+        return torch.cat([levels.shifted(even, self.shift(cells)), torch.zeros(1)]).float()
+
     def noisy(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         return interpolate(x0, noise, t)
 

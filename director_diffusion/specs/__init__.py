@@ -21,6 +21,17 @@ from director_diffusion.specs.bases import (
 from director_diffusion.specs.directors import CaptionRules, Director, StillsRules
 from director_diffusion.specs.encoders import AestheticHead, Embedder, ImageEncoder, StyleProjection
 from director_diffusion.specs.evaluations import TIERS, EvaluationPlan, Margins, Previews, Sampling, Tier
+from director_diffusion.specs.learning import (
+    AdamW,
+    AdamW8bit,
+    Adapter,
+    LokrAdapter,
+    LoraAdapter,
+    Optimizer,
+    Prodigy,
+    Schedule,
+    Targets,
+)
 from director_diffusion.specs.projects import (
     Captioner,
     Deployment,
@@ -30,22 +41,8 @@ from director_diffusion.specs.projects import (
     Project,
 )
 from director_diffusion.specs.prompts import Prompt
-from director_diffusion.specs.recipes import (
-    AdamW,
-    AdamW8bit,
-    Adapter,
-    HeldOut,
-    LokrAdapter,
-    LoraAdapter,
-    Objective,
-    Optimizer,
-    Prior,
-    Prodigy,
-    Recipe,
-    Schedule,
-    Targets,
-    Timesteps,
-)
+from director_diffusion.specs.recipes import HeldOut, Objective, Prior, Recipe, Timesteps
+from director_diffusion.specs.turbo import SegmentTurbo, StepCount, Turbo
 
 __all__ = [
     "FLOWS",
@@ -85,12 +82,15 @@ __all__ = [
     "SampledWith",
     "Sampling",
     "Schedule",
+    "SegmentTurbo",
     "SingleFileSource",
     "Source",
+    "StepCount",
     "StillsRules",
     "StyleProjection",
     "Targets",
     "Tier",
     "Timesteps",
     "TrainedSource",
+    "Turbo",
 ]

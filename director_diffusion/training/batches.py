@@ -8,6 +8,7 @@ changes what a sample is.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,21 @@ from director_diffusion.training.data import (
     draw_posterior,
     generator,
 )
+
+Kind = TypeVar("Kind")
+
+
+class Batches(Protocol):
+    """What a training learns from, step by step."""
+
+    def of_step(self, step: int) -> Iterator[Batch]:
+        """This process's batches of optimizer step `step` (from 0); over all processes, the shares add to 1."""
+
+    def stills_of(self, step: int) -> list[str]:
+        """Names of all that optimizer step `step` (from 0) sees, over all processes."""
+
+    def largest(self) -> Batch:
+        """What a step needs most memory for."""
 
 
 class TrainingBatches:
@@ -105,7 +121,7 @@ class TrainingBatches:
 class Prefetched:
     """Batches of the steps to come, made and (for a GPU) pinned in a thread while a step is computed."""
 
-    def __init__(self, batches: TrainingBatches, first: int, end: int, device: torch.device):
+    def __init__(self, batches: Batches, first: int, end: int, device: torch.device):
         self._batches, self._steps, self._device = batches, range(first, end), device
 
     def __iter__(self) -> Iterator[list[Batch]]:
@@ -123,8 +139,8 @@ class Prefetched:
 
 
 def plan_batches(
-    buckets: Sequence[Sequence[Sample]], *, batches: int, batch_size: int, seed: int, purpose: str = ""
-) -> list[list[Sample]]:
+    buckets: Sequence[Sequence[Kind]], *, batches: int, batch_size: int, seed: int, purpose: str = ""
+) -> list[list[Kind]]:
     """Which samples make up each batch.
 
     A batch's bucket is drawn in proportion to the bucket's size, so that every still has the same chance.  A bucket
@@ -146,7 +162,7 @@ def _check_divisible(recipe: Recipe, processes: int) -> None:
         )
 
 
-def _deck(samples: Sequence[Sample], rng: np.random.Generator) -> Iterator[Sample]:
+def _deck(samples: Sequence[Kind], rng: np.random.Generator) -> Iterator[Kind]:
     while True:
         for i in rng.permutation(len(samples)):
             yield samples[i]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from director_diffusion.hashing import hash_file
 from director_diffusion.latents.rows import LatentRow
@@ -24,6 +25,25 @@ class OfFolds:
 
     steps: tuple[int, ...]  # that they chose
     watched: tuple[str, ...]  # stills whose loss is told though they are learned
+
+
+class Course(Protocol):
+    """What the loop knows of a training, whatever is trained."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def work(self) -> Path: ...
+
+    @property
+    def watched(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,15 @@ from director_diffusion.errors import ModelError, TrainingError
 from director_diffusion.packages import package_versions
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Recipe
-from director_diffusion.training.batches import Prefetched, TrainingBatches
+from director_diffusion.training.batches import Batches, Prefetched, TrainingBatches
 from director_diffusion.training.checkpoint import Checkpoint, Checkpoints
 from director_diffusion.training.compilation import compiled_blocks
 from director_diffusion.training.curve import judged_steps
-from director_diffusion.training.data import Batch, Dataset, generator, load_dataset
+from director_diffusion.training.data import Batch, generator, load_dataset
 from director_diffusion.training.ema import averaged
 from director_diffusion.training.finished import FinishedStep, FinishedSteps
 from director_diffusion.training.held_out import held_out_batches, held_out_loss
-from director_diffusion.training.job import TrainingJob
+from director_diffusion.training.job import Course, TrainingJob
 from director_diffusion.training.memory import GIB, blocks_to_recompute, measure_activations, recompute
 from director_diffusion.training.previews import Previews
 from director_diffusion.training.state import TrainingState
@@ -38,7 +38,7 @@ class Prepared:
 
     trainee: Trainee
     targets: list[str]  # names of the linears that carry the adapter
-    data: Dataset
+    batches: Batches  # this process's
     judged_on: list[Batch]
     previews: Previews | None  # of the process that shows them, where the job asks for some
 
@@ -66,10 +66,17 @@ def prepare(job: TrainingJob, accelerator: Accelerator) -> Prepared:
     previews = Previews(job) if job.previews is not None and accelerator.is_main_process else None
     if previews is not None:
         previews.draw(trainee, 0)  # nothing is learned yet, which cannot be had back later
-    return Prepared(trainee, targets, data, judged_on, previews)
+    batches = TrainingBatches(
+        data,
+        recipe,
+        trainee.process,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    return Prepared(trainee, targets, batches, judged_on, previews)
 
 
-def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: Stop) -> Spent:
+def train_steps(job: Course, prepared: Prepared, progress: Progress, stop: Stop) -> Spent:
     """Train to the recipe's last step, or until `stop`: from the newest checkpoint, keeping every checkpoint's average.
 
     Raises TrainingStopped after saving where it was stopped, TrainingError for a loss that is not finite or explodes.
@@ -84,13 +91,7 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
     elif accelerator.is_main_process:
         checkpoints.drop()  # else its last ones would outlive those of the new start
     resumed_from = state.step
-    batches = TrainingBatches(
-        prepared.data,
-        recipe,
-        trainee.process,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-    )
+    batches = prepared.batches
     fit_memory(trainee, recipe, batches)
     previews, blocks = prepared.previews, compiled_blocks(trainee.denoiser, recipe)
     started, drawn_before = time.perf_counter(), previews.seconds if previews is not None else 0.0
@@ -118,7 +119,13 @@ def train_steps(job: TrainingJob, prepared: Prepared, progress: Progress, stop: 
     return Spent(time.perf_counter() - started - (drawing - drawn_before), drawing, resumed_from)
 
 
-def _is_kept(checkpoint: Checkpoint, job: TrainingJob) -> bool:
+def is_trained(job: Course, finished: FinishedSteps) -> bool:
+    """Whether there is nothing left to train: the last step, and all that was judged on the way to choose of."""
+    steps = finished.steps()
+    return job.recipe.steps in steps and judged_steps(finished.curve()) <= set(steps)
+
+
+def _is_kept(checkpoint: Checkpoint, job: Course) -> bool:
     """Whether all that was judged before a checkpoint is still in the store, where the adapter is chosen of it."""
     return judged_steps(checkpoint.curve) <= set(FinishedSteps(job.store, job.identity.short).steps())
 
@@ -128,7 +135,7 @@ def _is_due(step: int, recipe: Recipe) -> bool:
     return step % recipe.checkpoint_every == 0 or step == recipe.steps
 
 
-def _judge(job: TrainingJob, state: TrainingState, prepared: Prepared, progress: Progress) -> None:
+def _judge(job: Course, state: TrainingState, prepared: Prepared, progress: Progress) -> None:
     """Judge and draw the average, and keep it as a finished step, which it is last of all.
 
     A training that is being stopped leaves this to the one that goes on: stopping is to be quick.
@@ -165,7 +172,7 @@ def _start_from(trainee: Trainee, job: TrainingJob) -> None:
         ) from error
 
 
-def fit_memory(trainee: Trainee, recipe: Recipe, batches: TrainingBatches) -> int:
+def fit_memory(trainee: Trainee, recipe: Recipe, batches: Batches) -> int:
     """Let as many blocks be computed again as the recipe's budget asks, and say how many."""
     if recipe.activation_gib is None:
         return 0

@@ -10,7 +10,7 @@ import torch
 from diffusers.training_utils import cast_training_params
 from torch import Tensor
 
-from director_diffusion.adapters.files import load_adapter, remove_adapter
+from director_diffusion.adapters.files import load_adapter, load_stack, remove_adapter
 from director_diffusion.specs import Recipe
 from director_diffusion.training.data import Batch
 from director_diffusion.training.rows import Reload
@@ -36,6 +36,21 @@ def measure_reload(trainee: Trainee, batch: Batch, adapter: Path, trained: Tenso
     load_adapter(trainee.denoiser, adapter)
     reloaded = trainee.predict(batch)
     return Reload(base=_rms(base), effect=_rms(trained - base), difference=_rms(reloaded - trained))
+
+
+@torch.no_grad()
+def measure_worn(bare: Trainee, batch: Batch, adapter: Path, student: Path, trained: Tensor) -> Reload:
+    """Load `adapter` and the file `student` on top of it into the bare base, and set the prediction against `trained`.
+
+    `base` is the adapter's own prediction here, and `effect` what the student changes of it.  Nothing stays loaded.
+    """
+    load_stack(bare.denoiser, [adapter])
+    before = bare.predict(batch)
+    remove_adapter(bare.denoiser)
+    load_stack(bare.denoiser, [adapter, student])
+    reloaded = bare.predict(batch)
+    remove_adapter(bare.denoiser)
+    return Reload(base=_rms(before), effect=_rms(trained - before), difference=_rms(reloaded - trained))
 
 
 def _rms(values: Tensor) -> float:

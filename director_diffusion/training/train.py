@@ -20,12 +20,12 @@ from director_diffusion.tables import write_table
 from director_diffusion.training.acceleration import accelerated
 from director_diffusion.training.checkpoint import Checkpoints
 from director_diffusion.training.choice import Choice, by_folds, by_held_out_loss, by_person
-from director_diffusion.training.curve import base_held_out_loss, held_out_at, judged_steps
+from director_diffusion.training.curve import base_held_out_loss, held_out_at
 from director_diffusion.training.finished import FinishedSteps
 from director_diffusion.training.header import FOLDS, HELD_OUT_LOSS, header_of_choice
 from director_diffusion.training.identity import tell
 from director_diffusion.training.job import TrainingJob
-from director_diffusion.training.loop import Prepared, Spent, prepare, train_steps
+from director_diffusion.training.loop import Prepared, Spent, is_trained, prepare, train_steps
 from director_diffusion.training.memory import explain_out_of_memory
 from director_diffusion.training.picks import note_training
 from director_diffusion.training.reload import measure_reload, predict_as_served
@@ -83,7 +83,7 @@ def _is_wanting(job: TrainingJob, finished: FinishedSteps, pick: Pick | None) ->
     steps = finished.steps()
     if pick is not None and isinstance(by_person(pick, job.identity.short, steps), Choice):
         return False
-    return job.recipe.steps not in steps or not judged_steps(finished.curve()) <= set(steps)
+    return not is_trained(job, finished)
 
 
 def _finish(
@@ -142,8 +142,8 @@ def _finish(
         base_held_out_loss=base_held_out_loss(curve),
         trainable_parameters=trainable,
         adapted_linears=len(prepared.targets),
-        train_stills=len(prepared.data.train),
-        held_out_stills=0 if job.watched else len(prepared.data.held_out),
+        train_stills=sum(row.split == "train" for row in job.latents),
+        held_out_stills=sum(row.split == "validation" for row in job.latents),
         watched_stills=len(job.watched),
         curve=curve,
         reload=reload,

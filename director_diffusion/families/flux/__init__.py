@@ -60,6 +60,9 @@ class FluxFamily:
     def latent_scale(self, folder: Path) -> LatentScale:
         return denoising.latent_scale(folder)
 
+    def latent_channels(self, denoiser: nn.Module) -> int:
+        return denoising.latent_channels(denoiser, side=denoising.PACK)
+
     def process(self, folder: Path) -> Process:
         return denoising.process(folder)
 

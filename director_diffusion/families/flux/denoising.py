@@ -65,6 +65,11 @@ def latent_scale(folder: Path) -> LatentScale:
     return LatentScale(config["shift_factor"], config["scaling_factor"])
 
 
+def latent_channels(denoiser: nn.Module, *, side: int) -> int:
+    """Of what a token of `side` × `side` cells holds."""
+    return int(cast(FluxTransformer2DModel, denoiser).config.in_channels) // side**2
+
+
 def process(folder: Path, *, side: int = PACK) -> Flow:
     """Rectified flow; the base's scheduler says how far noise levels are shifted (Esser et al. 2024, eq. 23)."""
     config = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True).config

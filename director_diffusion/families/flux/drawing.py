@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from director_diffusion.errors import ModelError
 from director_diffusion.families.base import Sketch
+from director_diffusion.families.flux.denoising import latent_channels
 from director_diffusion.families.flux.packing import pack, unpack
 from director_diffusion.families.painting import (
     PipelinePainter,
@@ -89,7 +90,7 @@ def sketch(folder: Path, denoiser: nn.Module, asked: Sketch, *, factor: int, sid
     """
     check_size(asked.width, asked.height, factor * side)
     embedded = takes_embedded(denoiser, name=str(folder), guidance_kind=asked.guidance_kind)
-    channels = cast(FluxTransformer2DModel, denoiser).config.in_channels // side**2
+    channels = latent_channels(denoiser, side=side)
     height, width, dtype = asked.height // factor, asked.width // factor, floating_dtype(denoiser)
     generators = generators_of(asked.seeds)
     noise = torch.stack([torch.randn(channels, height, width, generator=one, dtype=dtype) for one in generators])

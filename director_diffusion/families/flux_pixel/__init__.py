@@ -59,6 +59,9 @@ class FluxPixelFamily(FluxFamily):
     def latent_scale(self, folder: Path) -> LatentScale:
         return LatentScale(0.0, 1.0)
 
+    def latent_channels(self, denoiser: nn.Module) -> int:
+        return denoising.latent_channels(denoiser, side=cast(FluxTransformer2DModel, denoiser).config.patch_size)
+
     def process(self, folder: Path) -> Process:
         return denoising.process(folder, side=self.token_side(folder))
 

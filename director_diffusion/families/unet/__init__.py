@@ -5,9 +5,10 @@ Belongs here: their common face.  `layout` says what tells them apart, `encoding
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from director_diffusion.families.base import Conditions, LatentScale, Placement, Sketch
@@ -64,6 +65,9 @@ class UnetFamily:
 
     def latent_scale(self, folder: Path) -> LatentScale:
         return denoising.latent_scale(folder)
+
+    def latent_channels(self, denoiser: nn.Module) -> int:
+        return int(cast(UNet2DConditionModel, denoiser).config.in_channels)
 
     def process(self, folder: Path) -> Process:
         return denoising.process(folder)

@@ -1,0 +1,112 @@
+"""The job: everything that students of an adapter are made of, before anything is loaded.
+
+Belongs here: plain data, and the courses that a student takes as the training loop knows them.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from director_diffusion.hashing import hash_data, hash_file, short
+from director_diffusion.prompts.rows import PromptRow
+from director_diffusion.specs import Base, Objective, Recipe, Schedule, SegmentTurbo, StepCount
+from director_diffusion.storage import ItemCache, Store
+from director_diffusion.training.identity import Identity
+
+TURBO_VERSION = "1"  # of what a student learns and from what; a change starts all anew
+
+
+@dataclass(frozen=True)
+class StudentJob:
+    """One director's students of one adapter."""
+
+    director: str
+    prompts: tuple[PromptRow, ...]  # that trainings ask for, the empty one among them
+    base: Base
+    recipe: Recipe  # with its `turbo`
+    guidance: float  # that the teacher draws with
+    folder: Path  # the base's
+    base_fingerprint: str
+    adapter: Path
+    drawn_by: str  # what computes: a teacher's way differs in its last bits by it
+    store: Store
+    work: Path  # survives a kill
+    device: str
+
+    @property
+    def turbo(self) -> SegmentTurbo:
+        assert self.recipe.turbo is not None
+        return self.recipe.turbo
+
+    @cached_property
+    def taught_by(self) -> dict[str, Any]:
+        """All that a teacher's way depends on beside prompt, seed and size."""
+        return {
+            "version": TURBO_VERSION,
+            "base": self.base_fingerprint,
+            "family": self.base.family,
+            "adapter": hash_file(self.adapter),
+            "guidance": [self.base.guidance.kind, self.guidance],
+            "steps": self.turbo.teacher_steps,
+            "precision": self.recipe.precision,
+            "by": self.drawn_by,
+        }
+
+    def cache(self, kind: str, **further: Any) -> ItemCache:
+        """Where states of that kind are kept."""
+        return ItemCache(self.store, kind, short(hash_data({**self.taught_by, **further})), ".safetensors")
+
+    def prompts_of(self, *splits: str) -> dict[str, PromptRow]:
+        """Distinct prompts by the name of their embedding."""
+        return {row.item: row for row in self.prompts if row.prompt and row.split in splits}
+
+    def recipe_of(self, steps: int, schedule: Schedule) -> Recipe:
+        """The recipe of a course: the base's side of the adapter's own, and what `turbo` says."""
+        turbo, own = self.turbo, self.recipe
+        return Recipe(
+            slug=own.slug,
+            base=own.base,
+            adapter=turbo.adapter,
+            optimizer=turbo.optimizer,
+            schedule=schedule,
+            objective=Objective(),
+            steps=steps,
+            batch_size=turbo.batch_size,
+            caption_dropout=0.0,
+            ema_decay=turbo.ema_decay,
+            checkpoint_every=turbo.checkpoint_every,
+            precision=own.precision,
+            activation_gib=own.activation_gib,
+            compiled=own.compiled,
+            seed=turbo.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A course of a student's, as the training loop knows it (`training.job.Course`)."""
+
+    recipe: Recipe
+    identity: Identity
+    store: Store
+    work: Path
+    watched: tuple[str, ...] = ()
+
+
+def lesson_of(
+    job: StudentJob, count: StepCount, steps: int, schedule: Schedule, *, starts: list[str], after: str
+) -> Lesson:
+    """A course of `steps` optimizer steps; `after` names the training and step that it goes on from, or is ""."""
+    recipe = job.recipe_of(steps, schedule)
+    identity = Identity(
+        {
+            "taught by": job.taught_by,
+            "students' steps": count,
+            # Blocks that are computed again give the same numbers.
+            "recipe": recipe.model_dump(mode="json", exclude={"slug", "activation_gib"}),
+            "starts": starts,
+            "after": after,
+        }
+    )
+    return Lesson(recipe, identity, job.store, job.work)

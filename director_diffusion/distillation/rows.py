@@ -1,0 +1,42 @@
+"""What a distillation tells: its students, and where their weights are.  Imports no torch."""
+
+from dataclasses import asdict, dataclass
+
+from director_diffusion.specs import StepCount
+from director_diffusion.training.rows import CurvePoint, Reload
+
+RESULT_FILE, CURVE_FILE = "students.json", "curves.parquet"
+
+
+def weights_file(count: StepCount) -> str:
+    """The file of the student that draws in so many steps; it is worn on top of the adapter."""
+    return f"turbo_{count}_step{'s' if count > 1 else ''}.safetensors"
+
+
+@dataclass(frozen=True)
+class Lap:
+    """A point of a student's curve; see `training.rows.CurvePoint`."""
+
+    student: int  # the steps that it draws in
+    step: int
+    lr: float | None
+    loss: float | None
+    grad_norm: float | None
+    held_out_loss: float | None
+
+    @classmethod
+    def of(cls, student: int, point: CurvePoint) -> "Lap":
+        return cls(student, **asdict(point))
+
+
+@dataclass(frozen=True)
+class Student:
+    """One that draws in `count` steps, worn on top of the adapter."""
+
+    count: StepCount
+    training: str  # the identity of its last course
+    chosen_step: int
+    held_out_loss: float  # mean squared error of the velocity on prompts that it did not learn, on its teacher's way
+    untaught_loss: float  # of the adapter itself, asked for the same without guidance
+    reload: Reload
+    seconds: float

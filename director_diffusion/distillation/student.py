@@ -1,0 +1,83 @@
+"""Student: from a job to the files of few-step adapters.
+
+Belongs here: the order of things, and writing what came of it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from director_diffusion.adapters.files import save_adapter
+from director_diffusion.adapters.injection import adapter_weights, set_adapter_weights
+from director_diffusion.distillation.job import StudentJob
+from director_diffusion.distillation.rows import CURVE_FILE, RESULT_FILE, Lap, Student, weights_file
+from director_diffusion.distillation.school import School, Taught, bare_trainee
+from director_diffusion.progress import Progress
+from director_diffusion.tables import write_table
+from director_diffusion.training.acceleration import accelerated
+from director_diffusion.training.memory import explain_out_of_memory
+from director_diffusion.training.reload import measure_worn, predict_as_served
+from director_diffusion.training.stopping import Stop, never
+
+
+def distil(
+    job: StudentJob, *, out: Path, metadata: Mapping[str, str], progress: Progress, stop: Stop = never
+) -> list[Student]:
+    """Train the students that the recipe asks for; writes each one's weights, the curves and `students.json` to `out`.
+
+    Called again after a kill with an equal job, it goes on: what was followed of trajectories is read, finished courses
+    are not repeated, an unfinished one continues from its checkpoint, and it ends in the same bytes.  `metadata` goes
+    into every header.  Raises TrainingError for lacking prompts, a loss that is not finite or explodes, or memory that
+    ran out; TrainingStopped where `stop` asked for it.
+    """
+    recipe = job.recipe_of(job.turbo.steps, job.turbo.schedule)
+    with accelerated(recipe, job.device) as accelerator, explain_out_of_memory(recipe):
+        school = School(job, accelerator, progress, stop)
+        taught = [school.teach(count) for count in job.turbo.step_counts]
+        for one in taught:
+            _write(job, school, one, out / weights_file(one.count), metadata)
+        asked = {one.count: school.judged_on(one.count)[0] for one in taught}
+        predicted = {}
+        for one in taught:
+            set_adapter_weights(school.trainee.denoiser, one.finished.weights)
+            predicted[one.count] = predict_as_served(school.trainee, asked[one.count], recipe)
+        del school  # two bases would not fit beside each other
+        bare = bare_trainee(job, accelerator)
+        students = [
+            Student(
+                count=one.count,
+                training=one.training,
+                chosen_step=one.step,
+                held_out_loss=one.held_out_loss,
+                untaught_loss=one.untaught_loss,
+                reload=measure_worn(
+                    bare, asked[one.count], job.adapter, out / weights_file(one.count), predicted[one.count]
+                ),
+                seconds=one.seconds,
+            )
+            for one in taught
+        ]
+    write_table(out / CURVE_FILE, Lap, [Lap.of(one.count, point) for one in taught for point in one.curve])
+    lasting = [asdict(replace(student, seconds=0.0)) for student in students]  # times differ from run to run
+    (out / RESULT_FILE).write_text(json.dumps(lasting, indent=1) + "\n", encoding="utf-8")
+    return students
+
+
+def _write(job: StudentJob, school: School, taught: Taught, path: Path, metadata: Mapping[str, str]) -> None:
+    denoiser = school.trainee.denoiser
+    set_adapter_weights(denoiser, taught.finished.weights)
+    save_adapter(
+        path,
+        adapter_weights(denoiser),
+        job.turbo.adapter,
+        school.targets,
+        role=school.trainee.family.role,
+        metadata={
+            **metadata,
+            "sampling_steps": str(taught.count),
+            "step": str(taught.step),
+            "training": taught.training,
+            "packages": json.dumps(taught.finished.packages, sort_keys=True),
+        },
+    )

@@ -1,0 +1,58 @@
+"""Turbo: how a few-step student is made of an adapter."""
+
+from math import lcm
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from director_diffusion.spec_base import PositiveInt, Spec
+from director_diffusion.specs.learning import LoraAdapter, Optimizer, Schedule
+
+StepCount = Literal[1, 2, 4, 8]
+STEP_COUNTS: tuple[StepCount, ...] = (1, 2, 4, 8)
+
+
+class SegmentTurbo(Spec):
+    """Of flows: a student goes through each segment of its teacher's trajectory in one step (Yan et al. 2024, PeRFlow).
+
+    The teacher is the base with the adapter, under the plan's guidance; a student needs none.
+    """
+
+    kind: Literal["segments"] = "segments"
+    step_counts: tuple[StepCount, ...] = Field(
+        (4,), min_length=1, description="Students: one for each number of steps, with weights of its own."
+    )
+    teacher_steps: PositiveInt = Field(24, description="Of a whole trajectory; each student's steps share them evenly.")
+    trajectories: PositiveInt = Field(4, description="That are learned from, for each prompt, by seeds of their own.")
+    adapter: LoraAdapter
+    optimizer: Optimizer
+    schedule: Schedule = Schedule()
+    steps: PositiveInt = Field(description="Optimizer steps on states that the teacher visits.")
+    visited_steps: Annotated[int, Field(ge=0)] = Field(
+        0, description="Further ones, on states that the student itself has come to, beside the teacher's."
+    )
+    batch_size: PositiveInt = 1
+    checkpoint_every: PositiveInt = Field(description="Optimizer steps between checkpoints.")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    seed: int = 0
+
+    @property
+    def points(self) -> int:
+        """Segments of the finest student that all others' are made of."""
+        return lcm(*self.step_counts)
+
+    @model_validator(mode="after")
+    def _segments_fit(self) -> "SegmentTurbo":
+        if len(set(self.step_counts)) < len(self.step_counts):
+            raise ValueError("step_counts: two are the same")
+        if self.teacher_steps % self.points or self.teacher_steps == self.points:
+            raise ValueError(
+                f"teacher_steps {self.teacher_steps} must be several times {self.points}, so that the segments of "
+                f"{', '.join(map(str, self.step_counts))} steps end where the teacher's steps do"
+            )
+        if self.steps <= self.schedule.warmup_steps:
+            raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below steps {self.steps}")
+        return self
+
+
+Turbo = SegmentTurbo
