@@ -25,6 +25,7 @@ from assets_defs.roots import root_assets
 from assets_defs.samples import samples_asset
 from assets_defs.sign_off import sign_off_asset
 from assets_defs.stills import stills_asset
+from assets_defs.turbo import turbo_assets
 from director_diffusion.catalog import Catalog
 from director_diffusion.specs import TIERS, Project
 
@@ -62,5 +63,6 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
             sign_off_asset(partitions, recipe),
             model_card_asset(partitions, project, base, recipe, plan),
             published_model_asset(partitions, project, recipe),
+            *turbo_assets(partitions, project, base, recipe, plan),
         ]
     return assets

@@ -41,10 +41,10 @@ from director_diffusion.latents.rows import LatentRow
 from director_diffusion.pretraining.drawn import Picture, drawn_pictures
 from director_diffusion.pretraining.specs import DrawnScenes
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.draw import plan_sampler
 from director_diffusion.sampling.images import open_sample
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
+from director_diffusion.sampling.samplers import plan_sampler
 from director_diffusion.scenes.placeholders import placeholder_scene
 from director_diffusion.scenes.reading import share_right
 from director_diffusion.scenes.scene import Scene

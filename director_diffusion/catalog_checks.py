@@ -94,6 +94,12 @@ def _check_recipe(catalog: "Catalog", recipe: Recipe) -> None:
             f"adapter.targets: {recipe.base} is a UNet (family {family}), which has no single blocks",
             "Choose attention or all_block_linears.",
         )
+    if family not in FLOWS and recipe.turbo is not None:
+        raise SpecError(
+            file,
+            f"turbo: {recipe.base} is no flow (family {family}), whose trajectories have no segments to learn",
+            "Leave `turbo` out.",
+        )
     if recipe.init_from is None:
         return
     _must_exist(catalog, "recipes", recipe.slug, "init_from", recipe.init_from, catalog.recipes)

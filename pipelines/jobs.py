@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets_defs.canary import CANARY
+from assets_defs.turbo import TURBO_EVALUATION
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base, Project, Recipe
 
@@ -49,12 +50,19 @@ def project_jobs(
             "what depends on a change becomes stale.",
         )
     ]
+    distilled = [recipe.slug for recipe in recipes if recipe.turbo is not None]
     for recipe, base in ((one.slug, one.base) for one in recipes):
-        published = dg.AssetSelection.assets(dg.AssetKey([recipe, "published_model"]))
+        last = ["published_model", *([TURBO_EVALUATION] if recipe in distilled else [])]
+        made = dg.AssetSelection.assets(*(dg.AssetKey([recipe, name]) for name in last))
         drawn_anew = [dg.AssetKey([base, CANARY]), *(dg.AssetKey([recipe, name]) for name in ("samples", "evaluation"))]
         judged = dg.AssetSelection.assets(*drawn_anew)
         wanted += [
-            _Job(job_name(recipe), published.upstream(), f"From stills to a published {recipe} of one director."),
+            _Job(
+                job_name(recipe),
+                made.upstream(),
+                f"From stills to a published {recipe} of one director"
+                f"{', and its few-step students' if recipe in distilled else ''}.",
+            ),
             _Job(
                 reevaluation_name(recipe),
                 judged,

@@ -9,6 +9,7 @@ read factors that are stored in full, whatever alpha says.  Both tell the spec i
 """
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -181,8 +182,10 @@ def load_stack(denoiser: ModelMixin, paths: Sequence[Path]) -> None:
     """Load several files one on top of the other: ΔW adds up.  LoKr goes around what LoRA has adapted."""
     kinds = {path: kind_of(path) for path in paths}
     names = {path: f"layer_{place}" for place, path in enumerate(paths) if kinds[path] == "lora"}
-    for path, name in names.items():
-        load_adapter(denoiser, path, name=name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # the layers below
+        for path, name in names.items():
+            load_adapter(denoiser, path, name=name)
     if len(names) > 1:
         denoiser.set_adapters(list(names.values()))
     for path in paths:

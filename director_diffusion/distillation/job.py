@@ -59,7 +59,11 @@ class StudentJob:
 
     def prompts_of(self, *splits: str) -> dict[str, PromptRow]:
         """Distinct prompts by the name of their embedding."""
-        return {row.item: row for row in self.prompts if row.prompt and row.split in splits}
+        return {row.item: row for row in self.prompts if row.still and row.split in splits}
+
+    @property
+    def empty_prompt(self) -> PromptRow:
+        return next(row for row in self.prompts if not row.still and row.split != "preview")
 
     def recipe_of(self, steps: int, schedule: Schedule) -> Recipe:
         """The recipe of a course: the base's side of the adapter's own, and what `turbo` says."""

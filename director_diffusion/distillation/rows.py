@@ -13,6 +13,11 @@ def weights_file(count: StepCount) -> str:
     return f"turbo_{count}_step{'s' if count > 1 else ''}.safetensors"
 
 
+def steps_of(count: int) -> str:
+    """In words."""
+    return f"{count} step{'s' if count > 1 else ''}"
+
+
 @dataclass(frozen=True)
 class Lap:
     """A point of a student's curve; see `training.rows.CurvePoint`."""
@@ -39,4 +44,5 @@ class Student:
     held_out_loss: float  # mean squared error of the velocity on prompts that it did not learn, on its teacher's way
     untaught_loss: float  # of the adapter itself, asked for the same without guidance
     reload: Reload
+    curve: tuple[CurvePoint, ...]  # of all its courses, one after the other
     seconds: float

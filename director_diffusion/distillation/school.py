@@ -42,7 +42,7 @@ class Taught:
 
     count: StepCount
     training: str  # the identity of its last course
-    step: int  # chosen of that
+    step: int  # that was chosen, counted over all courses
     finished: FinishedStep
     held_out_loss: float
     untaught_loss: float
@@ -89,7 +89,7 @@ class School:
             (bucket.height // factor, bucket.width // factor)
             for bucket in buckets(resolution.side, resolution.multiple, resolution.aspects)
         ]
-        empty = next(row for row in job.prompts if not row.prompt)
+        empty = job.empty_prompt
         self._embedded = load_prompts([*job.prompts_of("train", "validation").values(), empty], job.store)
         free = job.base.guidance.kind == "classifier_free"
         self._guide = Guide(family, job.guidance, free, self._embedded[empty.item])
@@ -120,7 +120,7 @@ class School:
         segments = self._learned.segments(count)
         lesson = self._lesson(count, turbo.steps, turbo.schedule, after="")
         finished = self._taught(count, lesson, segments, self._untaught)
-        curve = finished.curve()
+        curve = first = finished.curve()
         untaught = base_held_out_loss(curve)
         if turbo.visited_steps and count > 1:  # a single step begins where all begin
             step, _ = best_checkpoint(curve)
@@ -132,14 +132,15 @@ class School:
             finished = self._taught(count, lesson, segments, begun)
             curve = finished.curve()
         step, loss = best_checkpoint(curve)
+        before = first[-1].step if curve is not first else 0
         return Taught(
             count=count,
             training=lesson.identity.short,
-            step=step,
+            step=before + step,
             finished=finished.load(step),
             held_out_loss=loss,
             untaught_loss=untaught,
-            curve=curve,
+            curve=first if curve is first else (*first, *(replace(one, step=before + one.step) for one in curve[1:])),
             seconds=time.perf_counter() - started,
         )
 

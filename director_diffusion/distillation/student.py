@@ -5,7 +5,7 @@ Belongs here: the order of things, and writing what came of it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from director_diffusion.adapters.files import save_adapter
@@ -54,12 +54,14 @@ def distil(
                 reload=measure_worn(
                     bare, asked[one.count], job.adapter, out / weights_file(one.count), predicted[one.count]
                 ),
+                curve=one.curve,
                 seconds=one.seconds,
             )
             for one in taught
         ]
     write_table(out / CURVE_FILE, Lap, [Lap.of(one.count, point) for one in taught for point in one.curve])
-    lasting = [asdict(replace(student, seconds=0.0)) for student in students]  # times differ from run to run
+    passing = ("seconds", "curve", "reload")  # differ from run to run, or stand elsewhere
+    lasting = [{name: value for name, value in asdict(one).items() if name not in passing} for one in students]
     (out / RESULT_FILE).write_text(json.dumps(lasting, indent=1) + "\n", encoding="utf-8")
     return students
 

@@ -4,7 +4,7 @@ Belongs here: which questions there are, their values and their bounds.  What th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from director_diffusion.evaluation.effects import Grid, Grids, difference, tested
 from director_diffusion.evaluation.metrics.diversity import distances_by_prompt
@@ -63,6 +63,17 @@ def claims(evidence: Evidence, plan: EvaluationPlan) -> tuple[Claim, ...]:
     return tuple(found)
 
 
+def few_steps_claims(evidence: Evidence, plan: EvaluationPlan) -> tuple[Claim, ...]:
+    """What is asked of a few-step student, beside the adapter that taught it in the place of the version before.
+
+    `evidence.pictures` of the base are the adapter's: a student is to draw as unlike pictures as its teacher.
+    """
+    assert evidence.published is not None
+    found = _no_worse(evidence.published, plan, share=plan.margins.few_steps, words="the adapter in all its steps")
+    kept = (replace(claim, name=claim.name.replace("published", "kept")) for claim in found)
+    return (*kept, _memorised(evidence, plan), _diverse(evidence, plan, words="the adapter's in all its steps"))
+
+
 def _superior(evidence: Evidence, against: OtherArm, plan: EvaluationPlan) -> Claim:
     test, bound = _some_of_the_way(evidence.grids[style_metric(plan)], against, evidence.reference, plan)
     return Claim(f"style_{against}", f"style closeness against {NAMES[against]}", "superiority", test, bound)
@@ -81,10 +92,10 @@ def _some_of_the_way(
     return _against_share(difference(arms, against), reference - arms[against], plan.margins.style, plan)
 
 
-def _follows(grids: Grids, against: OtherArm, plan: EvaluationPlan) -> Claim:
+def _follows(grids: Grids, against: OtherArm, plan: EvaluationPlan, words: str = "") -> Claim:
     return Claim(
         name=f"prompt_{against}",
-        words=f"prompt fidelity against {NAMES[against]}",
+        words=f"prompt fidelity against {words or NAMES[against]}",
         kind="non-inferiority",
         test=tested(difference(grids["prompt"], against), plan),
         bound=0.0 - plan.margins.prompt,
@@ -121,12 +132,12 @@ def _memorised(evidence: Evidence, plan: EvaluationPlan) -> Claim:
     )
 
 
-def _diverse(evidence: Evidence, plan: EvaluationPlan) -> Claim:
+def _diverse(evidence: Evidence, plan: EvaluationPlan, words: str = "the base's") -> Claim:
     limit = plan.margins.diversity
     ours, base = (distances_by_prompt(evidence.pictures[arm]) for arm in ("adapter", "base"))
     return Claim(
         name="diversity",
-        words=f"distance between pictures less {limit:.0%} of the base's",
+        words=f"distance between pictures less {limit:.0%} of {words}",
         kind="limit",
         test=tested((ours - limit * base)[:, None], plan),
         bound=0.0,
@@ -144,12 +155,14 @@ def _nearer(evidence: Evidence, director: str, plan: EvaluationPlan) -> Claim:
     )
 
 
-def _no_worse(published: Published, plan: EvaluationPlan) -> list[Claim]:
-    """Against the version published before: of its style effect a share may go, of prompt fidelity the margin."""
-    follows = _follows(published.grids, "published", plan)
+def _no_worse(
+    published: Published, plan: EvaluationPlan, *, share: float | None = None, words: str = NAMES["published"]
+) -> list[Claim]:
+    """Against the version published before: of its style effect a `share` may go, of prompt fidelity the margin."""
+    follows = _follows(published.grids, "published", plan, words)
     if (arms := published.grids.get(style_metric(plan))) is None:
         return [follows]
     had = arms["published"] - arms["base_in_style"]
-    test, bound = _against_share(difference(arms, "published"), had, -plan.margins.regression, plan)
-    words = f"style closeness against {NAMES['published']}"
-    return [Claim("style_published", words, "non-inferiority", test, bound), follows]
+    lost = plan.margins.regression if share is None else share
+    test, bound = _against_share(difference(arms, "published"), had, -lost, plan)
+    return [Claim("style_published", f"style closeness against {words}", "non-inferiority", test, bound), follows]

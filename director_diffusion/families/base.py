@@ -66,13 +66,13 @@ class PromptEncoder(Protocol):
 
 
 class Painter(Protocol):
-    """A sampling pipeline of a base, to which one adapter may be attached."""
+    """A sampling pipeline of a base, to which adapters may be attached."""
 
-    def attach(self, adapter: Path) -> None:
-        """Load an adapter file as users of diffusers would; it stays until `detach`."""
+    def attach(self, *adapters: Path) -> None:
+        """Load adapter files as users of diffusers would, one on top of the other, in place of any that are there."""
 
     def detach(self) -> None:
-        """Remove the adapter wholly."""
+        """Remove all adapters wholly."""
 
     def draw(
         self, prompts: Sequence[str], seeds: Sequence[int], *, width: int, height: int, steps: int, guidance: float

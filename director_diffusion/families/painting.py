@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from director_diffusion.adapters.files import check_fit, load_adapter, remove_adapter
+from director_diffusion.adapters.files import check_fit, load_stack, remove_adapter
 from director_diffusion.errors import EvaluationError
 from director_diffusion.families.base import Conditions
 
@@ -35,14 +35,15 @@ class PipelinePainter(ABC):
     def _denoiser(self) -> Any:
         return getattr(self._pipeline, self.role)
 
-    def attach(self, adapter: Path) -> None:
-        """Load an adapter file in place of any other.  Raises ModelError unless all of it fits this base."""
+    def attach(self, *adapters: Path) -> None:
+        """Load adapter files in place of any others.  Raises ModelError unless all of them fits this base."""
         self.detach()
-        check_fit(adapter, self._denoiser, self.role)
-        load_adapter(self._denoiser, adapter)
+        for adapter in adapters:
+            check_fit(adapter, self._denoiser, self.role)
+        load_stack(self._denoiser, adapters)
 
     def detach(self) -> None:
-        """Remove the adapter wholly."""
+        """Remove all adapters wholly."""
         remove_adapter(self._denoiser)
 
     def draw(

@@ -7,7 +7,7 @@ model draws is its family's matter (`families.base.Painter`).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 import torch
 
@@ -15,26 +15,16 @@ from director_diffusion.errors import EvaluationError
 from director_diffusion.families import get_family, longest_count
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
-from director_diffusion.latents.buckets import nearest
 from director_diffusion.packages import DRAWING, package_versions
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt, arms_asked, noise_seed
-from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FILE, Arm, Sample
+from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FILE, TURBO_ARMS, Arm, Sample
+from director_diffusion.sampling.samplers import Sampler, arm_sampler
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
 from director_diffusion.training.header import check_trigger
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """Settings that, with model, prompt and seed, decide every pixel."""
-
-    width: int
-    height: int
-    steps: int
-    guidance: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +33,16 @@ class Worn:
 
     path: Path
     version: str
+    on: "Worn | None" = None  # it lies on top of this one
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (*(self.on.paths if self.on is not None else ()), self.path)
+
+    @property
+    def versions(self) -> str:
+        """Says the content of all files."""
+        return self.version if self.on is None else f"{self.version} on {self.on.versions}"
 
 
 class Wanted(Protocol):
@@ -98,6 +98,8 @@ def draw_samples(
     `fresh` label asks for images of its own: everything is drawn anew under each label once, and
     what came out with the same bytes as before is told as before.
 
+    Arms of few-step students among the `adapters` are drawn beside those that the plan asks for, by `arm_sampler`.
+
     `base` is what pictures are drawn with (`Base.drawn_with`), `folder` holds it in its family's layout and
     `base_fingerprint` says its content; `adapters` are those of the arms that have one.  Nothing is loaded where
     nothing is missing.
@@ -106,22 +108,23 @@ def draw_samples(
     would cut off and for an adapter whose file names another trigger than the director's.
     """
     _check_arms(plan, adapters)
-    sampler, by = plan_sampler(plan, base), drawn_by(device)
-    asked = {arm: _wanted(plan, seeds, arm, director) for arm in arms_asked(plan)}
+    by = drawn_by(device)
+    arms = [arm for arm in get_args(Arm) if arm in adapters or arm in BASES]
+    asked = {arm: _wanted(plan, seeds, arm, director) for arm in arms}
 
     def check() -> None:
         _check_lengths([one for wanted in asked.values() for one in wanted], base, folder)
         for worn in adapters.values():
-            check_trigger(worn.path, director)
+            check_trigger(worn.paths[0], director)
 
     painter = _LazyPainter(base, folder, device, check)
     samples: list[Sample] = []
     with progress.task("Drawing samples", len(asked) * len(plan.prompts) * len(seeds)) as task:
         for arm in asked:
-            worn = adapters.get(arm)
-            version = worn.version if worn is not None else ""
+            worn, sampler = adapters.get(arm), arm_sampler(arm, plan, base)
+            version = worn.versions if worn is not None else ""
             images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by, fresh=fresh)
-            painter.use(worn.path if worn is not None else None)
+            painter.use(worn.paths if worn is not None else ())
             for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
                 some = asked[arm][place :: len(seeds)]
                 draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug)
@@ -131,13 +134,6 @@ def draw_samples(
             samples += [_sample(one, images, plain) for one in asked[arm]]
     write_table(out / FILE, Sample, samples)
     return samples
-
-
-def plan_sampler(plan: EvaluationPlan, base: Base) -> Sampler:
-    """The plan's settings on this base: its bucket nearest to the plan's aspect, and its guidance where none is set."""
-    bucket = nearest(base.resolution, plan.sampling.aspect)
-    guidance = base.guidance.sample if plan.sampling.guidance is None else plan.sampling.guidance
-    return Sampler(width=bucket.width, height=bucket.height, steps=plan.sampling.steps, guidance=guidance)
 
 
 def drawn_by(device: str) -> str:
@@ -194,11 +190,11 @@ class _LazyPainter:
     def __init__(self, base: Base, folder: Path, device: str, check: Callable[[], None]):
         self._base, self._folder, self._device, self._check = base, folder, device, check
         self._painter: Painter | None = None
-        self._wanted: Path | None = None
-        self._attached: Path | None = None
+        self._wanted: tuple[Path, ...] = ()
+        self._attached: tuple[Path, ...] = ()
 
-    def use(self, adapter: Path | None) -> None:
-        self._wanted = adapter
+    def use(self, adapters: tuple[Path, ...]) -> None:
+        self._wanted = adapters
 
     def get(self) -> Painter:
         if self._painter is None:
@@ -211,9 +207,7 @@ class _LazyPainter:
                 max_tokens=self._base.max_prompt_tokens,
             )
         if self._attached != self._wanted:
-            self._painter.detach()
-            if self._wanted is not None:
-                self._painter.attach(self._wanted)
+            self._painter.attach(*self._wanted)
             self._attached = self._wanted
         return self._painter
 
@@ -236,7 +230,7 @@ def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Dire
 
 def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, Worn]) -> None:
     asked = {arm for arm in arms_asked(plan) if arm not in BASES}
-    if asked != adapters.keys():
+    if asked != adapters.keys() - set(TURBO_ARMS.values()):
         raise EvaluationError(
             f"plan {plan.slug}",
             f"asks for adapters of {', '.join(sorted(asked))}, and there are some of {', '.join(sorted(adapters))}",
@@ -255,18 +249,13 @@ def _check_lengths(asked: Sequence[_Wanted], base: Base, folder: Path) -> None:
             raise EvaluationError(
                 f'prompt {one.prompt_index + 1} of the arm {one.arm}, "{one.full_prompt}"',
                 f"has {tokens} tokens, and {base.slug} reads {most}: the end would be cut off",
-                f"Shorten the plan's prompt {_ADDED[one.arm]}or raise max_prompt_tokens of the base.",
+                f"Shorten the plan's prompt {_added(one.arm)}or raise max_prompt_tokens of the base.",
             )
 
 
-_ADDED: Mapping[Arm, str] = {
-    "base": "",
-    "base_in_style": "or the director's name, ",
-    "adapter": "or the trigger, ",
-    "first_fold": "or the trigger, ",
-    "second_fold": "or the trigger, ",
-}
-"""What else of an arm's prompt can be shortened."""
+def _added(arm: Arm) -> str:
+    """What else of an arm's prompt can be shortened."""
+    return {"base": "", "base_in_style": "or the director's name, "}.get(arm, "or the trigger, ")
 
 
 def draw_missing(

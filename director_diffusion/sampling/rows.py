@@ -1,9 +1,14 @@
 """Rows of the samples' table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Arm = Literal["base", "base_in_style", "adapter", "first_fold", "second_fold"]
+from director_diffusion.specs import StepCount
+
+Arm = Literal[
+    "base", "base_in_style", "adapter", "first_fold", "second_fold", "turbo_1", "turbo_2", "turbo_4", "turbo_8"
+]
 FILE = "samples.parquet"
 DRAWING_FILE = "drawing.json"  # names all but adapter, prompts and noise that the pixels depend on
 DRAWING_VERSION = 1  # raise it when the same noise, prompt and weights would come out as other pixels
@@ -11,6 +16,9 @@ ARMS: tuple[Arm, ...] = ("base", "base_in_style", "adapter")
 BASES: tuple[Arm, ...] = ("base", "base_in_style")  # that wear no adapter
 FOLD_ARMS: tuple[Arm, ...] = ("first_fold", "second_fold")
 """Drawn beside the others where a plan asks for two folds, with adapters that each lack the stills of one."""
+
+TURBO_ARMS: Mapping[StepCount, Arm] = {1: "turbo_1", 2: "turbo_2", 4: "turbo_4", 8: "turbo_8"}
+"""Few-step students of the adapter, by the steps that they draw in."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ class Margins(Spec):
     diversity: Share = Field(
         0.8, description="Limit: mean distance between pictures must lie above this share of the base's."
     )
+    few_steps: Share = Field(  # no hash of the adapter's own evaluation is to know of it
+        0.2,
+        exclude=True,
+        description="Non-inferiority of a few-step student: the share of the adapter's style effect that may go.",
+    )
     regression: Share = Field(
         0.25, description="Non-inferiority to the version published before: the share of its style effect that may go."
     )

@@ -1,0 +1,21 @@
+"""Header: what a student's file says of itself, wherever it goes.  Imports no torch."""
+
+import json
+from pathlib import Path
+
+from director_diffusion.distillation.job import StudentJob
+from director_diffusion.training.header import read_header
+
+OF_THE_ADAPTER = ("director", "trigger", "prompt_template", "base_model", "base_content", "recipe", "data")
+
+
+def header_of_student(job: StudentJob, adapter: Path) -> dict[str, str]:
+    """What it shares with the adapter that it is worn on, which that is, and how it was taught."""
+    own = read_header(adapter)
+    return {
+        **{name: own[name] for name in OF_THE_ADAPTER if name in own},
+        "worn_on": job.taught_by["adapter"],
+        "turbo_spec": json.dumps(job.turbo.model_dump(mode="json"), sort_keys=True),
+        "guidance": f"{job.guidance:g}",
+        "seed": str(job.turbo.seed),
+    }

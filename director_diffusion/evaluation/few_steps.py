@@ -1,0 +1,174 @@
+"""Few steps: what students keep of the adapter that taught them.
+
+Belongs here: each student's pictures set beside the full-step adapter's, from the same prompts and noise, and a verdict
+for each.  Claims' arithmetic is `claims`', the rule that joins them `verdict`'s.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from director_diffusion.errors import EvaluationError
+from director_diffusion.evaluation.claims import Evidence, Published, few_steps_claims
+from director_diffusion.evaluation.effects import Grids, tested
+from director_diffusion.evaluation.encoders.opened import Encoders
+from director_diffusion.evaluation.folds import check_unseen, folds_of, learned_stills
+from director_diffusion.evaluation.metrics.memorisation import memorisation_threshold, nearest
+from director_diffusion.evaluation.metrics.similarity import DECIMALS
+from director_diffusion.evaluation.seen import Arm, Seen, closeness_grids, picture_grids, see, stills_of
+from director_diffusion.evaluation.types import Finding, Metric, Verdict, style_metric
+from director_diffusion.evaluation.verdict import decide, judge
+from director_diffusion.progress import Progress
+from director_diffusion.sampling.prompts import noise_seed
+from director_diffusion.sampling.rows import FILE, TURBO_ARMS, Sample
+from director_diffusion.sampling.rows import Arm as ArmName
+from director_diffusion.specs import Director, EvaluationPlan, StepCount
+from director_diffusion.stills.learned import Learned
+from director_diffusion.stills.still_set import StillSet
+from director_diffusion.storage import Store
+from director_diffusion.tables import write_table
+
+FEW_STEPS_FILE = "few_steps.json"
+BESIDE: tuple[ArmName, ...] = ("base", "base_in_style", "adapter")
+"""What students are set beside."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A student's mean score less the full-step adapter's, with its interval over prompts."""
+
+    metric: Metric
+    student: float
+    adapter: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class FewSteps:
+    """What is said of the student that draws in `count` steps."""
+
+    count: StepCount
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    kept: Mapping[str, float]  # share of the adapter's effect on style, by base arm; absent where it has none
+    changes: tuple[Change, ...]
+
+    def change(self, metric: Metric) -> Change:
+        return next(one for one in self.changes if one.metric == metric)
+
+
+def evaluate_few_steps(
+    samples: Sequence[Sample],
+    learned: Mapping[str, Learned],
+    still_set: StillSet,
+    plan: EvaluationPlan,
+    seeds: Sequence[int],
+    director: Director,
+    encoders: Encoders,
+    *,
+    store: Store,
+    out: Path,
+    progress: Progress,
+) -> tuple[FewSteps, ...]:
+    """Judge every student among the samples; writes `few_steps.json` and the samples' table to `out`.
+
+    Style is closeness to the held-out stills; where a plan's folds leave none that the adapter has not learned, to all
+    that judge: what both have learned tells neither from the other.
+
+    Raises EvaluationError where the adapter knows stills that judge, or the samples are not the plan's.
+    """
+    folds = folds_of(still_set, plan, director)
+    if len(folds) == 1:
+        check_unseen(folds, learned, director)
+    train = learned_stills(still_set, learned["adapter"], director)
+    judging = list(dict.fromkeys(still for fold in folds for still in fold.held_out))
+    counts = [count for count, name in TURBO_ARMS.items() if any(one.arm == name for one in samples)]
+    arms = _arms(samples, plan, seeds, [*BESIDE, *(TURBO_ARMS[count] for count in counts)], director)
+    seen = see(list(samples), list(dict.fromkeys([*judging, *train])), still_set, encoders, store, progress)
+    grids: Grids = {**picture_grids(arms, seen), **closeness_grids(arms, seen, judging)}
+    likeness = getattr(seen, plan.memorised_by)
+    threshold = memorisation_threshold(stills_of(likeness, train))
+
+    def judged(count: StepCount) -> FewSteps:
+        name = TURBO_ARMS[count]
+        own = {
+            metric: {"adapter": by_arm[name], "published": by_arm["adapter"], **{of: by_arm[of] for of in BESIDE[:2]}}
+            for metric, by_arm in grids.items()
+        }
+        evidence = Evidence(
+            grids=own,
+            pictures=_pictures(arms, name, seen, plan),
+            reference=0.0,
+            released={},
+            nearest=arms[name].grid(nearest(arms[name].rows(likeness), stills_of(likeness, train)).similarity),
+            threshold=threshold,
+            lead={},
+            published=Published(own, len(plan.prompts)),
+        )
+        findings = judge(few_steps_claims(evidence, plan), plan.confidence)
+        return FewSteps(count, decide(findings), findings, _kept(own, plan), _changes(own, plan))
+
+    result = tuple(judged(count) for count in counts)
+    (out / FEW_STEPS_FILE).write_text(
+        json.dumps([asdict(one) for one in result], indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        encoding="utf-8",
+    )
+    write_table(out / FILE, Sample, list(samples))
+    return result
+
+
+def few_steps_from(data: Sequence[Mapping[str, Any]]) -> tuple[FewSteps, ...]:
+    """The parsed content of `few_steps.json`."""
+    return tuple(
+        FewSteps(
+            **{
+                **one,
+                "verdict": Verdict(one["verdict"]["outcome"], tuple(one["verdict"]["reasons"])),
+                "findings": tuple(Finding(**finding) for finding in one["findings"]),
+                "changes": tuple(Change(**change) for change in one["changes"]),
+            }
+        )
+        for one in data
+    )
+
+
+def _arms(
+    samples: Sequence[Sample], plan: EvaluationPlan, seeds: Sequence[int], names: Sequence[ArmName], director: Director
+) -> dict[str, Arm]:
+    by_place = {(one.arm, one.prompt_index, one.seed): one for one in samples}
+    wanted = [[(index, noise_seed(prompt.text, seed)) for seed in seeds] for index, prompt in enumerate(plan.prompts)]
+    if {(name, *place) for name in names for row in wanted for place in row} - by_place.keys():
+        raise EvaluationError(
+            f"few-step samples of {director.slug}",
+            f"are not those of plan {plan.slug!r}",
+            "Materialize turbo_samples again.",
+        )
+    return {name: Arm(tuple(tuple(by_place[name, *place] for place in row) for row in wanted)) for name in names}
+
+
+def _pictures(arms: Mapping[str, Arm], name: ArmName, seen: Seen, plan: EvaluationPlan) -> dict[str, Any]:
+    """By arm as claims of diversity name them: the student's own, beside those of the adapter that it stands for."""
+    by_style = getattr(seen, plan.style_by)
+    return {"adapter": arms[name].cube(by_style), "base": arms["adapter"].cube(by_style)}
+
+
+def _kept(grids: Grids, plan: EvaluationPlan) -> dict[str, float]:
+    means = {of: float(grid.mean()) for of, grid in grids[style_metric(plan)].items()}
+    return {
+        against: round((means["adapter"] - means[against]) / had, DECIMALS)
+        for against in BESIDE[:2]
+        if (had := means["published"] - means[against]) > 0
+    }
+
+
+def _changes(grids: Grids, plan: EvaluationPlan) -> tuple[Change, ...]:
+    found = []
+    for metric, by_arm in grids.items():
+        interval = tested(by_arm["adapter"] - by_arm["published"], plan).interval(plan.confidence)
+        means = [round(float(by_arm[of].mean()), DECIMALS) for of in ("adapter", "published")]
+        found.append(Change(metric, means[0], means[1], interval.mean, interval.low, interval.high))
+    return tuple(found)

@@ -1,0 +1,44 @@
+"""What the UI is told of few-step students: checks, facts and a table.  Imports no torch."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from director_diffusion.checks import Check
+from director_diffusion.distillation.rows import steps_of
+from director_diffusion.evaluation.types import METRIC_NAMES
+from director_diffusion.storage import CheckOutcome
+
+if TYPE_CHECKING:
+    from director_diffusion.evaluation.few_steps import FewSteps
+
+VERDICT = Check("students_verdict", "Every student keeps what the plan's margins ask.", blocking=False)
+CHECKS = (VERDICT,)
+
+
+def judge(students: "Sequence[FewSteps]") -> list[CheckOutcome]:
+    """The verdicts as a check.  It blocks nothing."""
+    told = [f"{steps_of(one.count)}: {one.verdict.outcome}. {'. '.join(one.verdict.reasons)}." for one in students]
+    outcomes = {steps_of(one.count): one.verdict.outcome for one in students}
+    return [VERDICT.outcome(all(outcome == "pass" for outcome in outcomes.values()), " ".join(told), **outcomes)]
+
+
+def facts_of(students: "Sequence[FewSteps]") -> dict[str, int | float | str]:
+    """By name, in the order in which they are shown."""
+    facts: dict[str, int | float | str] = {}
+    for one in students:
+        facts[f"{steps_of(one.count)}: verdict"] = one.verdict.outcome
+        for against, share in one.kept.items():
+            facts[f"{steps_of(one.count)}: share of the style effect against {against}"] = share
+        facts[f"{steps_of(one.count)}: prompt fidelity beside the adapter"] = one.change("prompt").mean
+    return facts
+
+
+def table_of(students: "Sequence[FewSteps]") -> str:
+    """Markdown: a row for each student and metric."""
+    rows = [
+        f"| {steps_of(one.count)} | {METRIC_NAMES[change.metric]} | {change.student:.4f} | {change.adapter:.4f} | "
+        f"{change.mean:+.4f} [{change.low:+.4f}, {change.high:+.4f}] |"
+        for one in students
+        for change in one.changes
+    ]
+    return "\n".join(["| student | mean of | student | adapter | difference |", "|---|---|---|---|---|", *rows])

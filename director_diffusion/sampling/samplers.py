@@ -1,0 +1,36 @@
+"""Samplers: how many steps an arm is drawn in, at which size and guidance.  Imports no torch."""
+
+from dataclasses import dataclass, replace
+
+from director_diffusion.latents.buckets import nearest
+from director_diffusion.sampling.rows import TURBO_ARMS, Arm
+from director_diffusion.specs import Base, EvaluationPlan, StepCount
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Settings that, with model, prompt and seed, decide every pixel."""
+
+    width: int
+    height: int
+    steps: int
+    guidance: float
+
+
+def plan_sampler(plan: EvaluationPlan, base: Base) -> Sampler:
+    """The plan's settings on this base: its bucket nearest to the plan's aspect, and its guidance where none is set."""
+    bucket = nearest(base.resolution, plan.sampling.aspect)
+    guidance = base.guidance.sample if plan.sampling.guidance is None else plan.sampling.guidance
+    return Sampler(width=bucket.width, height=bucket.height, steps=plan.sampling.steps, guidance=guidance)
+
+
+def arm_sampler(arm: Arm, plan: EvaluationPlan, base: Base) -> Sampler:
+    """The plan's; of a few-step student its own number of steps, without guidance that would cost as much again."""
+    sampler = plan_sampler(plan, base)
+    count = next((count for count, turbo in TURBO_ARMS.items() if turbo == arm), None)
+    return sampler if count is None else few_steps(sampler, base, count)
+
+
+def few_steps(sampler: Sampler, base: Base, count: StepCount) -> Sampler:
+    """A student's: guidance that is an input of the base costs nothing and stays as its teacher had it."""
+    return replace(sampler, steps=count, guidance=1.0 if base.guidance.kind == "classifier_free" else sampler.guidance)

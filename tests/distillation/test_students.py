@@ -1,0 +1,173 @@
+"""Students: trained for real on the tiny base, killed, changed, and worn on top of their adapter."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from director_diffusion.adapters.files import check_fit, load_stack, remove_adapter
+from director_diffusion.distillation.checks import judge_students
+from director_diffusion.distillation.header import header_of_student
+from director_diffusion.distillation.rows import RESULT_FILE, Lap, Student, weights_file
+from director_diffusion.distillation.student import distil
+from director_diffusion.errors import TrainingError
+from director_diffusion.families import get_family
+from director_diffusion.progress import Silent
+from director_diffusion.specs import SegmentTurbo
+from director_diffusion.tables import read_table
+from director_diffusion.training.header import read_header
+from director_diffusion.training.stopping import TrainingStopped
+from tests.distillation.conftest import TURBO, MakeJob, random_adapter
+from tests.training.trainings import RECIPE, varied
+
+
+def taught(job: Any, out: Path, stop: Any = lambda: False) -> list[Student]:
+    out.mkdir(parents=True, exist_ok=True)
+    return distil(job, out=out, metadata={"trigger": "nolan style"}, progress=Silent(), stop=stop)
+
+
+def items(folder: Path, kind: str) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "store" / "cache" / kind).rglob("*.safetensors")}
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, adapter: Path) -> Path:
+    """A folder in which both students were trained in one go."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    make: MakeJob = request.getfixturevalue("make_job_of_module")
+    taught(make(folder), folder / "out")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make_job_of_module(adapter: Path) -> MakeJob:
+    from tests.distillation import conftest
+
+    return conftest.make_job.__wrapped__(adapter)  # type: ignore[attr-defined,no-any-return]
+
+
+def test_each_student_learns_and_is_what_its_file_says(undisturbed: Path, make_job: MakeJob, tmp_path: Path) -> None:
+    students = taught(make_job(undisturbed), tmp_path / "again")
+    assert [one.count for one in students] == [1, 2]
+    assert all(one.held_out_loss < one.untaught_loss for one in students)
+    assert all(check.passed for check in judge_students(students))
+    assert files(tmp_path / "again") == files(undisturbed / "out"), "found again, in the same bytes"
+    told = json.loads((tmp_path / "again" / RESULT_FILE).read_text())
+    assert [one["count"] for one in told] == [1, 2]
+    laps = read_table(tmp_path / "again" / "curves.parquet", Lap)
+    steps = {count: [lap.step for lap in laps if lap.student == count] for count in (1, 2)}
+    assert steps == {1: list(range(7)), 2: list(range(11))}, "one step starts where all start: no states of its own"
+    header = read_header(tmp_path / "again" / weights_file(2))
+    assert (header["sampling_steps"], header["trigger"]) == ("2", "nolan style")
+
+
+def test_a_student_that_drifts_is_shown_where_it_comes_to(undisturbed: Path) -> None:
+    ways, visits = items(undisturbed, "trajectories"), items(undisturbed, "visits")
+    assert (len(ways), len(visits)) == (3 * 2 + 1, 3 * 2), "of what it learns from, not of what judges"
+
+
+@pytest.mark.parametrize("asked", [2, 9, 14, 21])
+def test_stopped_anywhere_it_goes_on_to_the_same_bytes(
+    undisturbed: Path, make_job: MakeJob, tmp_path: Path, asked: int
+) -> None:
+    questions = 0
+
+    def stop() -> bool:
+        nonlocal questions
+        questions += 1
+        return questions == asked
+
+    with pytest.raises(TrainingStopped):
+        taught(make_job(tmp_path), tmp_path / "out", stop)
+    before = items(tmp_path, "trajectories")
+    taught(make_job(tmp_path), tmp_path / "out")
+    assert files(tmp_path / "out") == files(undisturbed / "out")
+    after = items(tmp_path, "trajectories")
+    assert {name: after[name] for name in before} == before, "nothing was followed twice"
+    assert not list((tmp_path / "work").rglob("step-*"))
+
+
+def test_further_students_follow_the_same_teachers_ways(undisturbed: Path, make_job: MakeJob, tmp_path: Path) -> None:
+    ways, trainings = items(undisturbed, "trajectories"), items(undisturbed, "trainings")
+    taught(make_job(undisturbed, turbo={"step_counts": (2,)}), tmp_path / "fewer")
+    assert items(undisturbed, "trajectories") == ways
+    assert items(undisturbed, "trainings") == trainings
+    assert files(tmp_path / "fewer")[weights_file(2)] == files(undisturbed / "out")[weights_file(2)]
+
+
+def test_another_adapter_is_another_teacher(
+    undisturbed: Path, make_job: MakeJob, adapter: Path, tmp_path: Path
+) -> None:
+    spec = varied(RECIPE).adapter.model_copy(update={"rank": 2})
+    other = random_adapter(tmp_path / "other.safetensors", spec, seed=1)  # type: ignore[arg-type]
+    job = make_job(tmp_path, turbo={"step_counts": (1,), "visited_steps": 0}, adapter=other)
+    students = taught(job, tmp_path / "out")
+    assert len(students) == 1
+    assert header_of_student(job, other)["worn_on"] != header_of_student(make_job(tmp_path), adapter)["worn_on"]
+    assert len(items(tmp_path, "trajectories")) == 3 * 2 + 1
+
+
+def test_worn_on_the_adapter_it_adds_to_it(undisturbed: Path, adapter: Path, mini_base: Path) -> None:
+    family = get_family("flux")
+    denoiser: Any = family.load_denoiser(mini_base, device="cpu", dtype=torch.float32)
+    rng = torch.Generator().manual_seed(0)
+    x, t = torch.randn(1, 8, 12, 20, generator=rng), torch.tensor([0.8])
+    asked = {
+        "prompt_embeds": torch.randn(1, 6, 96, generator=rng),
+        "pooled_prompt_embeds": torch.randn(1, 64, generator=rng),
+    }
+    student = undisturbed / "out" / weights_file(1)
+
+    def predicted(*stack: Path) -> torch.Tensor:
+        for path in stack:
+            check_fit(path, denoiser, family.role)
+        load_stack(denoiser, stack)
+        with torch.no_grad():
+            found = family.predict(denoiser, x, t, asked, 1.0)
+        remove_adapter(denoiser)
+        return found
+
+    bare, one, both = predicted(), predicted(adapter), predicted(adapter, student)
+    other_way = predicted(student, adapter)
+    torch.testing.assert_close(both, other_way, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(both, one, atol=1e-3)
+    assert torch.equal(bare, predicted()), "nothing is left behind"
+
+
+def test_where_no_still_is_held_out_other_noise_judges(make_job: MakeJob, tmp_path: Path) -> None:
+    learned = tuple(row for row in make_job(tmp_path).prompts if row.split != "validation")
+    taught(make_job(tmp_path, turbo={"step_counts": (1,), "steps": 2}, prompts=learned), tmp_path / "out")
+    assert len(items(tmp_path, "trajectories")) == 3 * (2 + 1)
+
+
+def test_without_prompts_it_says_so(make_job: MakeJob, tmp_path: Path) -> None:
+    none = tuple(row for row in make_job(tmp_path).prompts if row.split != "train")
+    with pytest.raises(TrainingError, match="captions of nolan: include none to learn from"):
+        taught(make_job(tmp_path, prompts=none), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"teacher_steps": 5}, "several times 2"),
+        ({"teacher_steps": 2}, "several times 2"),
+        ({"step_counts": (2, 2)}, "two are the same"),
+        ({"step_counts": (3,)}, "step_counts"),
+        ({"steps": 1}, "warmup_steps 1 must be below steps 1"),
+    ],
+)
+def test_specs_that_cannot_be_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        SegmentTurbo.model_validate({**TURBO.model_dump(), **changes})
+
+
+def test_a_base_in_four_bits_cannot_hold_the_adapter_that_teaches() -> None:
+    with pytest.raises(ValidationError, match="quantised_base"):
+        varied(RECIPE, turbo=TURBO.model_dump(), quantised_base="nf4")
