@@ -15,7 +15,7 @@ def header_of_student(job: StudentJob, adapter: Path) -> dict[str, str]:
     return {
         **{name: own[name] for name in OF_THE_ADAPTER if name in own},
         "worn_on": job.taught_by["adapter"],
-        "turbo_spec": json.dumps(job.turbo.model_dump(mode="json"), sort_keys=True),
+        "turbo_spec": json.dumps(job.turbo.model_dump(mode="json", exclude={"step_counts"}), sort_keys=True),
         "guidance": f"{job.guidance:g}",
         "seed": str(job.turbo.seed),
     }

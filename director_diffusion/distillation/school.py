@@ -167,10 +167,8 @@ class School:
     def _ways(self, prompts: Sequence[str], seeds: Sequence[int]) -> _Ways:
         turbo = self._job.turbo
         starts = starts_of({name: self._embedded[name] for name in prompts}, self._sizes, seeds)
-        make = trajectories(
-            self._guide, lambda: self._worn(None), self._flow, steps=turbo.teacher_steps, points=turbo.points
-        )
-        return _Ways(starts, self._complete(starts, self._job.cache("trajectories", points=turbo.points), make, "ways"))
+        make = trajectories(self._guide, lambda: self._worn(None), self._flow, steps=turbo.teacher_steps)
+        return _Ways(starts, self._complete(starts, self._job.cache("trajectories"), make, "ways"))
 
     def _visited(self, count: StepCount, weights: Mapping[str, Tensor], of: str) -> list[Segment]:
         """Segments that begin where the student with these weights comes to."""

@@ -2,7 +2,7 @@
 
 Belongs here: what trajectories start from, their cache, and computing what is missing of them.
 
-    cache/trajectories/<teacher and grid>/<start>   states (P + 1, C, h, w) and their sigmas (P + 1,)
+    cache/trajectories/<teacher and grid>/<start>   states (POINTS + 1, C, h, w) and their sigmas (POINTS + 1,)
     cache/visits/<student>/<start>                  states (K - 1, C, h, w) of a student before its later steps, and
                                                     where its teacher goes from each (K - 1, C, h, w)
 """
@@ -19,12 +19,14 @@ from director_diffusion.hashing import hash_data, short
 from director_diffusion.processes import Flow
 from director_diffusion.processes.base import Cells
 from director_diffusion.progress import Task
+from director_diffusion.specs import STEP_COUNTS
 from director_diffusion.storage import ItemCache
 from director_diffusion.tensors import read_tensors, write_item
 from director_diffusion.training.data import generator
 from director_diffusion.training.stopping import Stop, TrainingStopped, never
 
 BATCH = 16  # trajectories at once
+POINTS = max(STEP_COUNTS)  # segments of the finest student, which others' are made of
 
 
 class FollowingStopped(TrainingStopped):
@@ -104,14 +106,15 @@ def complete(
     return [read_tensors(cache.store, cache.name(start.item)) for start in starts]
 
 
-def trajectories(guide: Guide, teacher: Worn, flow: Flow, *, steps: int, points: int) -> Make:
-    """The teacher's states at the ends of `points` segments, of `steps` steps in all."""
+def trajectories(guide: Guide, teacher: Worn, flow: Flow, *, steps: int) -> Make:
+    """The teacher's states at the ends of `POINTS` segments, of `steps` steps in all."""
+    apart = steps // POINTS
 
     def make(noise: Tensor, conditions: Conditions, cells: Cells) -> list[dict[str, Tensor]]:
         sigmas = flow.grid(steps, cells)
         states = guide.follow(teacher(), noise, sigmas.tolist(), conditions)
-        kept = torch.stack(states[:: steps // points], dim=1)
-        return [{"states": one, "sigmas": sigmas[:: steps // points].clone()} for one in kept]
+        kept = torch.stack(states[::apart], dim=1)
+        return [{"states": one, "sigmas": sigmas[::apart].clone()} for one in kept]
 
     return make
 

@@ -42,10 +42,11 @@ from director_diffusion.specs.projects import (
 )
 from director_diffusion.specs.prompts import Prompt
 from director_diffusion.specs.recipes import HeldOut, Objective, Prior, Recipe, Timesteps
-from director_diffusion.specs.turbo import SegmentTurbo, StepCount, Turbo
+from director_diffusion.specs.turbo import STEP_COUNTS, SegmentTurbo, StepCount, Turbo
 
 __all__ = [
     "FLOWS",
+    "STEP_COUNTS",
     "TIERS",
     "AdamW",
     "AdamW8bit",

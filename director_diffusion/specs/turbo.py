@@ -1,6 +1,5 @@
 """Turbo: how a few-step student is made of an adapter."""
 
-from math import lcm
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -36,19 +35,15 @@ class SegmentTurbo(Spec):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
     seed: int = 0
 
-    @property
-    def points(self) -> int:
-        """Segments of the finest student that all others' are made of."""
-        return lcm(*self.step_counts)
-
     @model_validator(mode="after")
     def _segments_fit(self) -> "SegmentTurbo":
         if len(set(self.step_counts)) < len(self.step_counts):
             raise ValueError("step_counts: two are the same")
-        if self.teacher_steps % self.points or self.teacher_steps == self.points:
+        finest = max(STEP_COUNTS)  # whichever are asked for, so that others find the same trajectories
+        if self.teacher_steps % finest or self.teacher_steps == finest:
             raise ValueError(
-                f"teacher_steps {self.teacher_steps} must be several times {self.points}, so that the segments of "
-                f"{', '.join(map(str, self.step_counts))} steps end where the teacher's steps do"
+                f"teacher_steps {self.teacher_steps} must be several times {finest}, so that the segments of "
+                f"{', '.join(map(str, STEP_COUNTS))} steps end where the teacher's steps do"
             )
         if self.steps <= self.schedule.warmup_steps:
             raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below steps {self.steps}")

@@ -19,7 +19,7 @@ from tests.training.trainings import BASE, RECIPE, make_dataset, varied
 
 TURBO = SegmentTurbo(
     step_counts=(1, 2),
-    teacher_steps=4,
+    teacher_steps=16,
     trajectories=2,
     adapter=LoraAdapter(kind="lora", rank=2, alpha=2),
     optimizer=AdamW(lr=5e-3),

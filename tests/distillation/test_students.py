@@ -156,8 +156,8 @@ def test_without_prompts_it_says_so(make_job: MakeJob, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"teacher_steps": 5}, "several times 2"),
-        ({"teacher_steps": 2}, "several times 2"),
+        ({"teacher_steps": 20}, "several times 8"),
+        ({"teacher_steps": 8}, "several times 8"),
         ({"step_counts": (2, 2)}, "two are the same"),
         ({"step_counts": (3,)}, "step_counts"),
         ({"steps": 1}, "warmup_steps 1 must be below steps 1"),

@@ -21,11 +21,11 @@ from director_diffusion.sampling.draw import (
     draw_samples,
     drawn_by,
     image_cache,
-    plan_sampler,
 )
 from director_diffusion.sampling.grids import comparison_grid
 from director_diffusion.sampling.prompts import arm_prompt, noise_seed, seeds_drawn
 from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Sample
+from director_diffusion.sampling.samplers import plan_sampler
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import read_table

@@ -269,6 +269,18 @@ def test_a_circle_of_starts_and_a_start_that_is_not_made_are_refused(tmp_path: P
             {"adapter": {"kind": "lora", "rank": 4, "alpha": 4, "targets": "late_single_blocks"}},
             "adapter.targets: sdxl is a UNet .* no single blocks",
         ),
+        (
+            "sdxl_lora_1024",
+            {
+                "turbo": {
+                    "adapter": {"kind": "lora", "rank": 4, "alpha": 4},
+                    "optimizer": {"kind": "adamw", "lr": 1e-4},
+                    "steps": 10,
+                    "checkpoint_every": 5,
+                }
+            },
+            "turbo: sdxl is no flow .* no segments to learn",
+        ),
     ],
 )
 def test_a_recipe_asks_only_what_its_base_can_give(
