@@ -150,6 +150,14 @@ class Prior(Spec):
     seed: int = 0
 
 
+class Joint(Spec):
+    """One adapter of all directors beside those of each: a trigger each, and as many samples each."""
+
+    steps: PositiveInt | None = Field(
+        None, description="Optimizer steps, over all directors' stills. None: as many as for one director."
+    )
+
+
 # --- the recipe --------------------------------------------------------------------------------------------------
 
 
@@ -183,9 +191,20 @@ class Recipe(Spec):
     )
     compiled: bool = Field(False, description="Compile the repeated blocks; meant for a GPU.")
     seed: int = 0
+    # Asks for another training beside: no hash, header or card of a director's own adapter is to know of it.
+    joint: Joint | None = Field(
+        None, exclude=True, description="One adapter of all directors too (`director joint`). None: none is made."
+    )
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> "Recipe":
         if self.schedule.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below steps {self.steps}")
+        if self.joint is not None and self.schedule.warmup_steps >= (self.joint.steps or self.steps):
+            raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below joint.steps {self.joint.steps}")
         return self
+
+    def of_all(self) -> "Recipe":
+        """The recipe of the training on all directors' stills."""
+        steps = self.joint.steps if self.joint is not None else None
+        return self.model_copy(update={"steps": steps or self.steps, "joint": None})
