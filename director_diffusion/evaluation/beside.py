@@ -6,8 +6,9 @@ say; the version published before is compared by `earlier`, picture by picture.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Beside:
     why_not: str  # why they are not compared; "" where they are
     style: Metric
     differences: tuple[Difference, ...] = ()
-    kept: Mapping[str, float] | None = None  # share of the other's effect on style, by base arm, where it has one
+    kept: Mapping[str, float] = field(default_factory=dict)  # of the other's effect on style, by base arm: `_kept`
 
     def difference(self, metric: Metric) -> Difference | None:
         return next((one for one in self.differences if one.metric == metric), None)
@@ -93,7 +94,7 @@ def set_beside(ours: Evaluation, theirs: Evaluation, plan: EvaluationPlan, *, of
                     interval=interval.kind,
                 )
             )
-    return Beside(of, other, "", ours.style, tuple(differences), _kept(mine, its, ours.style))
+    return Beside(of, other, "", ours.style, tuple(differences), _kept(mine, theirs, its))
 
 
 def facts_of_beside(beside: Beside) -> dict[str, int | float | str]:
@@ -106,7 +107,7 @@ def facts_of_beside(beside: Beside) -> dict[str, int | float | str]:
         if (found := beside.difference(metric)) is not None:
             title = f"{name} beside {beside.other}"
             facts |= {title: found.mean, f"{title}, low": found.low, f"{title}, high": found.high}
-    for against, share in (beside.kept or {}).items():
+    for against, share in beside.kept.items():
         facts[f"share of its style effect against {against}"] = share
     return facts
 
@@ -154,12 +155,13 @@ def _grid(scores: Mapping[_Place, float], order: Mapping[_Place, float] | None =
     return grid
 
 
-def _kept(mine: _Scores, its: _Scores, style: Metric) -> dict[str, float]:
-    """The share of the other's effect on style that is there too, by base arm; none where it had no effect."""
+def _kept(mine: _Scores, theirs: Evaluation, its: _Scores) -> dict[str, float]:
+    """The share of the other's effect on style that is there too, by base arm; none of an effect that is not shown."""
     shares: dict[str, float] = {}
+    shown = {effect.against for effect in theirs.effects if effect.metric == theirs.style and effect.low > 0}
     for against in BASES:
-        both = [(scores.get((style, "adapter")), scores.get((style, against))) for scores in (mine, its)]
-        effects = [np.mean([*own.values()]) - np.mean([*base.values()]) for own, base in both if own and base]
-        if len(effects) == 2 and effects[1] > 0:
-            shares[against] = round(float(effects[0] / effects[1]), DECIMALS)
+        both = [[scores.get((theirs.style, arm)) for arm in ("adapter", against)] for scores in (mine, its)]
+        if against in shown and all(values for pair in both for values in pair):
+            ours, other = (fmean(pair[0].values()) - fmean(pair[1].values()) for pair in both if pair[0] and pair[1])
+            shares[against] = round(ours / other, DECIMALS)
     return shares

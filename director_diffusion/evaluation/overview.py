@@ -45,6 +45,22 @@ class Overview:
         return {**asdict(self), "own": self.own}
 
 
+def overview_from(data: Mapping[str, Any]) -> Overview:
+    """The parsed content of `overview.json`."""
+    return Overview(
+        directors={slug: _director_from(one) for slug, one in data["directors"].items()},
+        confusion=data["confusion"],
+        absent=data["absent"],
+    )
+
+
+def _director_from(data: Mapping[str, Any]) -> OfDirector:
+    differences = {
+        name: None if data[name] is None else Difference(**data[name]) for name in ("beside_style", "beside_prompt")
+    }
+    return OfDirector(**{**data, **differences, **{name: tuple(data[name]) for name in ("style", "prompt")}})
+
+
 def overview_of(
     told: Mapping[str, tuple[Mapping[str, Any], Outcome, Beside]], absent: Mapping[str, str] | None = None
 ) -> Overview:
