@@ -105,17 +105,21 @@ def _check_recipe(catalog: "Catalog", recipe: Recipe) -> None:
             raise SpecError(file, f"init_from: {' starts from '.join([*seen, start.slug])}", "Break the circle.")
         seen.append(start.slug)
     first = catalog.recipes[recipe.init_from]
+    for key in ("base", "adapter"):
+        if getattr(first, key) != getattr(recipe, key):
+            raise SpecError(
+                file, f"init_from: {first.slug} has another `{key}`", f"Give both the same `{key}`: weights must fit."
+            )
     if recipe.joint is not None and first.joint is None:
         raise SpecError(
             file,
             f"joint: {first.slug}, which this recipe starts from, makes no adapter of all directors to start from",
             f"Add `joint: {{}}` to {first.slug}, or leave it out here.",
         )
-    for key in ("base", "adapter"):
-        if getattr(first, key) != getattr(recipe, key):
-            raise SpecError(
-                file, f"init_from: {first.slug} has another `{key}`", f"Give both the same `{key}`: weights must fit."
-            )
+    if recipe.joint is not None and first.of_all().adapter != recipe.of_all().adapter:
+        raise SpecError(
+            file, f"joint.adapter: {first.slug} has another", "Give both the same `joint.adapter`: weights must fit."
+        )
 
 
 def _must_make_start(catalog: "Catalog", project: Project, recipe: Recipe) -> None:

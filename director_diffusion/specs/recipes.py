@@ -156,6 +156,8 @@ class Joint(Spec):
     steps: PositiveInt | None = Field(
         None, description="Optimizer steps, over all directors' stills. None: as many as for one director."
     )
+    adapter: Adapter | None = Field(None, description="A larger one, say. None: as for one director.")
+    optimizer: Optimizer | None = Field(None, description="None: as for one director.")
 
 
 # --- the recipe --------------------------------------------------------------------------------------------------
@@ -206,5 +208,6 @@ class Recipe(Spec):
 
     def of_all(self) -> "Recipe":
         """The recipe of the training on all directors' stills."""
-        steps = self.joint.steps if self.joint is not None else None
-        return self.model_copy(update={"steps": steps or self.steps, "joint": None})
+        asked = {name: getattr(self.joint, name, None) for name in Joint.model_fields}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return self.model_copy(update={**given, "joint": None})
