@@ -1,7 +1,8 @@
 """Evaluation: how much closer to the director, at what cost to the prompt, and how sure that is.
 
-Belongs here: the evaluation stages of a recipe, a draft after every training and a release before publishing, and their
-checks.  Scores, intervals and the verdict live in `director_diffusion.evaluation`.
+Belongs here: the evaluation stages of a recipe, a draft after every training and a release before publishing, those of
+its further adapters beside its own, and their checks.  Scores, intervals and the verdict live in
+`director_diffusion.evaluation`.
 """
 
 from collections.abc import Collection
@@ -24,19 +25,28 @@ from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
 
-def evaluation_name(tier: Tier) -> str:
-    return "evaluation" if tier == "draft" else "release_evaluation"
+def evaluation_name(tier: Tier, of: str = "") -> str:
+    return f"{of}evaluation" if tier == "draft" else "release_evaluation"
 
 
 def evaluation_asset(
-    partitions: dg.PartitionsDefinition, project: Project, base: Base, recipe: Recipe, plan: EvaluationPlan, tier: Tier
+    partitions: dg.PartitionsDefinition,
+    project: Project,
+    base: Base,
+    recipe: Recipe,
+    plan: EvaluationPlan,
+    tier: Tier,
+    of: str = "",
 ) -> dg.AssetsDefinition:
+    """Of the recipe's adapter, beside what was published before it; or of another of the director's, whose assets'
+    names begin with `of`, beside the recipe's adapter."""
     sources = plan.sources(project.captioner.source)
+    beside = {"beside": of_recipe(recipe, evaluation_name(tier))}
 
     @stage(
         partitions=partitions,
         prefix=recipe.slug,
-        name=evaluation_name(tier),
+        name=evaluation_name(tier, of),
         group=recipe.slug,
         version="4",
         spec={
@@ -49,10 +59,10 @@ def evaluation_asset(
         },
         fingerprints=lambda resources: {name: resources.models.fingerprint(source) for name, source in sources.items()},
         reads={
-            "samples": of_recipe(recipe, samples_name(tier)),
-            "published_before": of_recipe(recipe, "published_before"),
+            "samples": of_recipe(recipe, samples_name(tier, of)),
             "canary": of_base(base, CANARY),
         },
+        further=beside if of else {"published_before": of_recipe(recipe, "published_before")},
         gathers={"references": dg.AssetKey([REFERENCE_SET])},
         checks=CHECKS,
         after=models_of(*sources.values()),
@@ -65,11 +75,12 @@ def evaluation_asset(
         samples: Artifact,
         stills: Artifact,
         director: Artifact,
-        published_before: Artifact,
         canary: Artifact,
         references: dict[str, Artifact],
+        **further: Artifact,
     ) -> StageResult:
         """Per-image scores, the adapter's effects with their intervals, and the verdict by the plan's margins."""
+        from director_diffusion.evaluation.beside import facts_of_beside, set_beside, table_of_beside
         from director_diffusion.evaluation.checks import judge
         from director_diffusion.evaluation.evaluate import Material, evaluate
         from director_diffusion.evaluation.facts import facts_of
@@ -78,6 +89,7 @@ def evaluation_asset(
         from director_diffusion.evaluation.published_before import before_of
         from director_diffusion.evaluation.references import FILE as REFERENCE_FILE
         from director_diffusion.evaluation.references import rivals_of
+        from director_diffusion.evaluation.types import Evaluation
         from director_diffusion.sampling.canary import FILE as CANARY_FILE
         from director_diffusion.sampling.canary import Canary
         from director_diffusion.stills.still_set import StillSet
@@ -92,13 +104,14 @@ def evaluation_asset(
             drawing=samples.json(DRAWING_FILE)["drawing"],
             still_set=still_set,
             rivals=rivals,
-            before=before_of(published_before),
+            before=before_of(further["published_before"]) if "published_before" in further else None,
             drift=singing.words if singing.drifted else "",
         )
         person = director_of(director)
+        asked = plan.asked_of(person)
         result = evaluate(
             material,
-            plan.asked_of(person),
+            asked,
             tier,
             person,
             encoders,
@@ -106,9 +119,17 @@ def evaluation_asset(
             out=run.out,
             progress=run.progress,
         )
+        facts, tables = facts_of(result), {}
+        if "beside" in further:
+            theirs = Evaluation.read(further["beside"].local_folder)
+            compared = set_beside(result, theirs, asked, of=f"{of}adapter", other="adapter")
+            compared.write(run.out)
+            facts |= facts_of_beside(compared)
+            tables["beside the recipe's adapter"] = table_of_beside(compared)
         return run.result(
-            facts={**facts_of(result), **_not_told_from(run.director, partitions, rivals)},
+            facts={**facts, **_not_told_from(run.director, partitions, rivals)},
             pictures={
+                **tables,
                 "effects": effects_plot(result),
                 "effects over time": history_plot([*run.earlier(), (datetime.now(UTC), facts_of(result))]),
                 "whose stills are nearest": confusion_plot(run.director, result.confusion),

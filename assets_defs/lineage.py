@@ -13,6 +13,7 @@ from assets_defs.canary import canary_asset
 from assets_defs.captions import captions_asset
 from assets_defs.evaluation import evaluation_asset
 from assets_defs.fold_adapters import fold_adapter_assets
+from assets_defs.joint import JOINT, joint_adapter_asset, joint_overview_asset
 from assets_defs.latents import latents_asset
 from assets_defs.model_card import model_card_asset
 from assets_defs.pick import pick_asset
@@ -65,4 +66,12 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
             published_model_asset(partitions, project, recipe),
             *turbo_assets(partitions, project, base, recipe, plan),
         ]
+        if recipe.joint is not None:
+            own_split = plan.model_copy(update={"folds": 1})  # it holds out what each director does, and is one adapter
+            assets += [
+                joint_adapter_asset(partitions, base, recipe, own_split),
+                samples_asset(partitions, base, recipe, own_split, "draft", JOINT),
+                evaluation_asset(partitions, project, base, recipe, own_split, "draft", JOINT),
+                joint_overview_asset(partitions, recipe),
+            ]
     return assets

@@ -25,24 +25,25 @@ if TYPE_CHECKING:
     from director_diffusion.sampling.draw import Worn
 
 
-def samples_name(tier: Tier) -> str:
-    return "samples" if tier == "draft" else "release_samples"
+def samples_name(tier: Tier, of: str = "") -> str:
+    return f"{of}samples" if tier == "draft" else "release_samples"
 
 
 def samples_asset(
-    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, plan: EvaluationPlan, tier: Tier
+    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, plan: EvaluationPlan, tier: Tier, of: str = ""
 ) -> dg.AssetsDefinition:
+    """Of the recipe's adapter, or of another of the director's whose asset's name begins with `of`."""
     drawn_with, all_seeds = base.drawn_with, plan.seeds_of(tier)
 
     @stage(
         partitions=partitions,
         prefix=recipe.slug,
-        name=samples_name(tier),
+        name=samples_name(tier, of),
         group=recipe.slug,
         version="4",
         spec={**how_drawn(drawn_with, plan), "prompts": plan.prompts, "seeds": all_seeds},
         fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
-        reads={"adapter": of_recipe(recipe, "adapter")},
+        reads={"adapter": of_recipe(recipe, f"{of}adapter")},
         further=fold_inputs(recipe, plan) | (_draft_of(recipe) if tier == "release" else {}),
         after=models_of(drawn_with.source),
         pool=GPU,
@@ -83,7 +84,7 @@ def samples_asset(
         content = models.fingerprint(drawn_with.source)
         drawing = {**how_drawn(drawn_with, plan), "content": content, "by": drawn_by(run.resources.machine.device)}
         (run.out / DRAWING_FILE).write_text(json.dumps({"drawing": short(hash_data(drawing))}) + "\n", encoding="utf-8")
-        write_learned(run.out, {arm: learned_of(one) for arm, one in adapters.items()})
+        write_learned(run.out, {arm: learned_of(one, run.director) for arm, one in adapters.items()})
         return run.result(
             facts={"images": len(rows), "prompts": len(asked.prompts), "seeds": len(seeds)},
             pictures={"comparison": comparison_grid(rows, run.store)},

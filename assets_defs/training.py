@@ -1,4 +1,4 @@
-"""Training stages: what the adapter and the adapters of folds have in common.
+"""Training stages: what the adapter, the adapters of folds and the joint one have in common.
 
 Belongs here: their key, their job, and how a training is run and told.  The process, the loop and the file format live
 in `director_diffusion.training` and `director_diffusion.adapters`.
@@ -15,10 +15,10 @@ from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, EvaluationPlan, Recipe
-from director_diffusion.stills.learned import learned_of
+from director_diffusion.stills.learned import directors_learned, learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.checks import CHECKS, RELOADS
-from director_diffusion.training.identity import TRAINING_VERSION
+from director_diffusion.training.identity import JOINT_VERSION, TRAINING_VERSION
 from director_diffusion.training.picks import FILE as PICK_FILE
 from director_diffusion.training.rows import WEIGHTS
 from resources.interrupts import interruptible
@@ -27,25 +27,29 @@ from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
     from director_diffusion.training.job import TrainingJob
+    from director_diffusion.training.joint import Joined
     from director_diffusion.training.rows import TrainingResult
 
 ADAPTER: Final = "adapter"
-AdapterName = Literal["adapter", "first_fold_adapter", "second_fold_adapter"]
+JOINT_ADAPTER: Final = "joint_adapter"
+AdapterName = Literal["adapter", "first_fold_adapter", "second_fold_adapter", "joint_adapter"]
+SHOWN = (ADAPTER, JOINT_ADAPTER)  # of whose training previews are drawn
 
 
 def training_stage(
-    partitions: dg.PartitionsDefinition,
+    partitions: dg.PartitionsDefinition | None,
     base: Base,
     recipe: Recipe,
     plan: EvaluationPlan,
     name: AdapterName,
     *,
     reads: Mapping[str, dg.AssetKey] | None = None,
+    gathers: Mapping[str, dg.AssetKey] | None = None,
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """`@stage` of a training; one that starts from another recipe's reads its adapter of the same `name`, which learned
-    nothing that this one holds out."""
+    nothing that this one holds out.  What it `gathers` it does not read of one director."""
     optional = {"init": dg.AssetKey([recipe.init_from, name])} if recipe.init_from else {}
-    if recipe.prior is not None:
+    if recipe.prior is not None and name != JOINT_ADAPTER:
         optional["prior"] = of_recipe(recipe, "prior")
     return stage(
         partitions=partitions,
@@ -54,10 +58,10 @@ def training_stage(
         group=recipe.slug,
         version="3",
         spec={
-            "training": TRAINING_VERSION,
+            "training": TRAINING_VERSION if name != JOINT_ADAPTER else [TRAINING_VERSION, JOINT_VERSION],
             "base": {"model_id": base.model_id, **drawing_spec(base)},
             "recipe": recipe,
-            "previews": plan.previews if name == ADAPTER else None,  # draws them of what is trained already
+            "previews": plan.previews if name in SHOWN else None,  # draws them of what is trained already
             "preview aspect": plan.sampling.aspect,
         },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
@@ -67,6 +71,7 @@ def training_stage(
             "pick": of_recipe(recipe, "pick"),
             **(reads or {}),
         },
+        gathers=gathers,
         further=optional,
         checks=CHECKS if name == ADAPTER else (RELOADS,),
         after=models_of(base.source),
@@ -85,14 +90,56 @@ def training_job(
     further: Mapping[str, Artifact],
 ) -> "TrainingJob":
     """The training on these stills by their own split; nothing of it is drawn but what a person may pick of."""
-    from director_diffusion.training.job import TrainingJob
-
-    models, prior = run.resources.models, [further["prior"]] if "prior" in further else []
-    pickable = run.context.asset_key.path[-1] == ADAPTER
-    return TrainingJob(
+    prior = [further["prior"]] if "prior" in further else []
+    return _job(
+        run,
+        base,
+        recipe,
+        plan,
         director=run.director,
         latents=tuple(row for source in (latents, *prior) for row in source.table(LATENTS_FILE, LatentRow)),
         prompts=tuple(row for source in (prompt_embeddings, *prior) for row in source.table(PROMPTS_FILE, PromptRow)),
+        init=further.get("init"),
+    )
+
+
+def joint_job(
+    run: StageRun, base: Base, recipe: Recipe, plan: EvaluationPlan, joined: "Joined", init: Artifact | None
+) -> "TrainingJob":
+    """The training on all directors' stills, each by its own split."""
+    started = directors_learned(init) if init is not None else {}
+    return _job(
+        run,
+        base,
+        recipe,
+        plan,
+        director="",
+        latents=joined.latents,
+        prompts=joined.prompts,
+        init=init,
+        directors={**started, **joined.directors},
+    )
+
+
+def _job(
+    run: StageRun,
+    base: Base,
+    recipe: Recipe,
+    plan: EvaluationPlan,
+    *,
+    director: str,
+    latents: tuple[LatentRow, ...],
+    prompts: tuple[PromptRow, ...],
+    init: Artifact | None,
+    directors: Mapping[str, str] | None = None,
+) -> "TrainingJob":
+    from director_diffusion.training.job import TrainingJob
+
+    models, name = run.resources.models, run.context.asset_key.path[-1]
+    return TrainingJob(
+        director=director,
+        latents=latents,
+        prompts=prompts,
         base=base,
         recipe=recipe,
         folder=models.base_folder(base),
@@ -100,19 +147,22 @@ def training_job(
         store=run.store,
         work=run.unfinished("trainings"),
         device=run.resources.machine.device,
-        init=further["init"].path(WEIGHTS) if "init" in further else None,
-        init_learned=learned_of(further["init"]) if "init" in further else {},
-        previews=plan.previews if pickable else None,
+        init=init.path(WEIGHTS) if init is not None else None,
+        init_learned=learned_of(init) if init is not None else {},
+        previews=plan.previews if name in SHOWN else None,
         preview_aspect=plan.sampling.aspect,
         processes=run.resources.machine.training_processes,
-        pickable=pickable,
+        pickable=name == ADAPTER,
+        directors=directors or {},
     )
 
 
-def train(run: StageRun, job: "TrainingJob", director: Artifact, pick: Artifact | None = None) -> StageResult:
-    """Run a training, and describe what came of it."""
+def train(
+    run: StageRun, job: "TrainingJob", director: Artifact | Mapping[str, Artifact], pick: Artifact | None = None
+) -> StageResult:
+    """Run a training, of one director or of several by slug, and describe what came of it."""
     from director_diffusion.training.checks import judge, judge_reload
-    from director_diffusion.training.header import header_of
+    from director_diffusion.training.header import header_of, joint_header_of
     from director_diffusion.training.picks import decode_pick
     from director_diffusion.training.plots import curve_plot
     from director_diffusion.training.train import train_adapter
@@ -121,7 +171,9 @@ def train(run: StageRun, job: "TrainingJob", director: Artifact, pick: Artifact 
         trained = train_adapter(
             job,
             out=run.out,
-            metadata=header_of(job, director_of(director)),
+            metadata=header_of(job, director_of(director))
+            if isinstance(director, Artifact)
+            else joint_header_of(job, [director_of(one) for one in director.values()]),
             progress=run.progress,
             pick=decode_pick(pick.path(PICK_FILE).read_text(encoding="utf-8"), PICK_FILE) if pick is not None else None,
             stop=stop,

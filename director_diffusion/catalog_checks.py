@@ -51,6 +51,7 @@ def check_references(catalog: "Catalog") -> None:
         for slug in project.recipes:
             _must_exist(catalog, "projects", project.slug, "recipes", slug, catalog.recipes)
             _must_make_start(catalog, project, catalog.recipes[slug])
+            _check_joint(catalog, project, catalog.recipes[slug])
         for slug in project.bases:
             _must_exist(catalog, "projects", project.slug, "bases", slug, trained_here)
         _must_exist(catalog, "projects", project.slug, "evaluation", project.evaluation, catalog.evaluations)
@@ -115,6 +116,16 @@ def _check_recipe(catalog: "Catalog", recipe: Recipe) -> None:
             raise SpecError(
                 file, f"init_from: {first.slug} has another `{key}`", f"Give both the same `{key}`: weights must fit."
             )
+    if recipe.joint is not None and first.joint is None:
+        raise SpecError(
+            file,
+            f"joint: {first.slug}, which this recipe starts from, makes no adapter of all directors to start from",
+            f"Add `joint: {{}}` to {first.slug}, or leave it out here.",
+        )
+    if recipe.joint is not None and first.of_all().adapter != recipe.of_all().adapter:
+        raise SpecError(
+            file, f"joint.adapter: {first.slug} has another", "Give both the same `joint.adapter`: weights must fit."
+        )
 
 
 def _must_make_start(catalog: "Catalog", project: Project, recipe: Recipe) -> None:
@@ -125,6 +136,24 @@ def _must_make_start(catalog: "Catalog", project: Project, recipe: Recipe) -> No
             f"recipes: {recipe.slug} starts from {recipe.init_from}, which this project does not make",
             f"Add {recipe.init_from} to `recipes`.",
         )
+
+
+def _check_joint(catalog: "Catalog", project: Project, recipe: Recipe) -> None:
+    """One adapter of all is told whom to draw by triggers alone."""
+    if recipe.joint is None:
+        return
+    file = str(catalog.folder / "projects" / f"{project.slug}.yaml")
+    triggers: dict[str, str] = {}
+    slugs = catalog.directors if project.directors == "all" else project.directors
+    for director in (catalog.directors[slug] for slug in slugs if slug in catalog.directors):
+        other = triggers.setdefault(director.trigger.casefold(), director.slug)
+        if other != director.slug:
+            raise SpecError(
+                file,
+                f"directors: {other} and {director.slug} have the same trigger, and {recipe.slug} asks for one adapter "
+                "of all (joint)",
+                "Give one of them another trigger.",
+            )
 
 
 def _must_exist(

@@ -7,6 +7,8 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets_defs.canary import CANARY
+from assets_defs.joint import JOINT, JOINT_OVERVIEW
+from assets_defs.training import JOINT_ADAPTER
 from assets_defs.turbo import TURBO_EVALUATION
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base, Project, Recipe
@@ -25,6 +27,10 @@ def reevaluation_name(recipe: str) -> str:
     return f"reevaluate_{recipe}"
 
 
+def joint_name(recipe: str) -> str:
+    return f"joint_{recipe}"
+
+
 @dataclass(frozen=True)
 class _Job:
     name: str
@@ -41,7 +47,8 @@ def root_selection(project: Project) -> dg.AssetSelection:
 def project_jobs(
     project: Project, recipes: Sequence[Recipe], trained_here: Sequence[Base]
 ) -> list[UnresolvedAssetJobDefinition]:
-    """Per recipe: everything from stills to publication, and a re-evaluation; the roots; and bases trained here."""
+    """Per recipe: everything from stills to publication, a re-evaluation, and the adapter of all directors where it
+    asks for one; the roots; and bases trained here."""
     wanted = [
         _Job(
             LOOK_AT_INPUTS,
@@ -69,6 +76,15 @@ def project_jobs(
                 f"Samples and scores {recipe} of one director anew; trains nothing, publishes nothing.",
             ),
         ]
+    for recipe in (one.slug for one in recipes if one.joint is not None):
+        names = (JOINT_ADAPTER, f"{JOINT}samples", f"{JOINT}evaluation", JOINT_OVERVIEW)
+        wanted.append(
+            _Job(
+                joint_name(recipe),
+                dg.AssetSelection.assets(*(dg.AssetKey([recipe, name]) for name in names)),
+                f"One adapter by {recipe} of all directors, judged for one of them, once each has its own.",
+            )
+        )
     if trained_here:
         wanted.append(
             _Job(

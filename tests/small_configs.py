@@ -25,7 +25,15 @@ def small_configs(folder: Path, *, stills: int = 16) -> Path:
     (folder / "models").symlink_to(MODELS)
     change(configs, "deployments/local", model_cache="model-cache", directors_at_once=1)
     change(configs, "bases/mini", min_reconstruction_psnr=0, trained_here=small_training(configs))
-    change(configs, "recipes/mini_lora", steps=6, checkpoint_every=3, batch_size=2, schedule={"warmup_steps": 1})
+    change(
+        configs,
+        "recipes/mini_lora",
+        steps=6,
+        checkpoint_every=3,
+        batch_size=2,
+        schedule={"warmup_steps": 1},
+        joint={"steps": 6},
+    )
     change(
         configs,
         "projects/demo",

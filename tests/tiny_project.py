@@ -50,6 +50,12 @@ STAGES = (
 )
 """Every asset of a director, in lineage order."""
 
+OF_JOINT = ("mini_lora/joint_samples", "mini_lora/joint_evaluation")
+"""Assets of a director that are made of the adapter of all."""
+
+JOINT = ("mini_lora/joint_adapter", "mini_lora/joint_overview")
+"""That adapter, and how it does for all."""
+
 OF_BASE = ("mini/canary",)
 """Those that all directors have in common."""
 

@@ -3,7 +3,8 @@
 Belongs here: plain data, and the courses that a student takes as the training loop knows them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ class Lesson:
     store: Store
     work: Path
     watched: tuple[str, ...] = ()
+    directors: Mapping[str, str] = field(default_factory=dict)
 
 
 def lesson_of(

@@ -41,7 +41,7 @@ from director_diffusion.specs.projects import (
     Project,
 )
 from director_diffusion.specs.prompts import Prompt
-from director_diffusion.specs.recipes import HeldOut, Objective, Prior, Recipe, Timesteps
+from director_diffusion.specs.recipes import HeldOut, Joint, Objective, Prior, Recipe, Timesteps
 from director_diffusion.specs.turbo import STEP_COUNTS, SegmentTurbo, StepCount, Turbo
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "HeldOut",
     "HubSource",
     "ImageEncoder",
+    "Joint",
     "Licence",
     "LokrAdapter",
     "LoraAdapter",

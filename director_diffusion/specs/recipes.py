@@ -74,6 +74,16 @@ class Prior(Spec):
     seed: int = 0
 
 
+class Joint(Spec):
+    """One adapter of all directors beside those of each: a trigger each, and as many samples each."""
+
+    steps: PositiveInt | None = Field(
+        None, description="Optimizer steps, over all directors' stills. None: as many as for one director."
+    )
+    adapter: Adapter | None = Field(None, description="A larger one, say. None: as for one director.")
+    optimizer: Optimizer | None = Field(None, description="None: as for one director.")
+
+
 # --- the recipe --------------------------------------------------------------------------------------------------
 
 
@@ -107,9 +117,12 @@ class Recipe(Spec):
     )
     compiled: bool = Field(False, description="Compile the repeated blocks; meant for a GPU.")
     seed: int = 0
-    # What is made of an adapter: no hash, header or card of the adapter itself is to know of it.
+    # What is made beside the adapter, or of it: no hash, header or card of the adapter itself is to know of these.
     turbo: Turbo | None = Field(
         None, exclude=True, description="Few-step students of the adapter. None: none are made."
+    )
+    joint: Joint | None = Field(
+        None, exclude=True, description="One adapter of all directors too (`director joint`). None: none is made."
     )
 
     @model_validator(mode="after")
@@ -122,4 +135,12 @@ class Recipe(Spec):
     def _warmup_fits(self) -> "Recipe":
         if self.schedule.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below steps {self.steps}")
+        if self.joint is not None and self.schedule.warmup_steps >= (self.joint.steps or self.steps):
+            raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below joint.steps {self.joint.steps}")
         return self
+
+    def of_all(self) -> "Recipe":
+        """The recipe of the training on all directors' stills."""
+        asked = {name: getattr(self.joint, name, None) for name in Joint.model_fields}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return self.model_copy(update={**given, "joint": None, "turbo": None})

@@ -46,8 +46,10 @@ class Ancestry:
         return {name: self._input(artifact, name) for name in artifact.manifest.inputs}
 
     def input(self, artifact: Artifact, ending: str) -> Artifact | None:
-        """The first input whose asset has the last name `ending`; None where there is none, or no more."""
-        names = (name for name in artifact.manifest.inputs if name.rsplit("/", 1)[-1] == ending)
+        """The first input whose asset has the last name `ending` (of a gathered one, with its partition); None where
+        there is none, or no more.
+        """
+        names = (name for name in artifact.manifest.inputs if f"/{name}".endswith(f"/{ending}"))
         return next((self._input(artifact, name) for name in names), None)
 
     def descendants(
@@ -59,9 +61,9 @@ class Ancestry:
     ) -> list[Artifact]:
         """All that was made of these, directly or not, in lineage order.
 
-        Within their partitions, or with `gathered` also where another partition's artifact was made of all partitions'
-        at once; for that every manifest of the store is read.  An artifact at which to `stop` is left out, and what
-        was made of it is reached by other ways only.
+        Within their partitions, or with `gathered` also where another partition's artifact, or one of no partition, was
+        made of all partitions' at once, and what partitions made of such a one; for this every manifest of the store is
+        read.  An artifact at which to `stop` is left out, and what was made of it is reached by other ways only.
         """
         found: dict[str, Artifact] = {}
         level = list(artifacts)
@@ -78,8 +80,8 @@ class Ancestry:
         name, own = "/".join(artifact.manifest.asset), artifact.manifest.partition or UNPARTITIONED
         found = [user for user in self._all(own) if user.manifest.inputs.get(name) == artifact.version]
         if gathered:
-            name = f"{name}/{own}"
-            everyone = (user for partition in self.partitions for user in self._all(partition))
+            everyone = (user for partition in (*self.partitions, UNPARTITIONED) for user in self._all(partition))
+            name = f"{name}/{own}" if artifact.manifest.partition is not None else name
             found += [user for user in everyone if user.manifest.inputs.get(name) == artifact.version]
         return found
 

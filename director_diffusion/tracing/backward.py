@@ -4,7 +4,7 @@ Belongs here: following the lineage from the adapter's artifact, and saying what
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,15 @@ from director_diffusion.releases.published import EVALUATIONS
 from director_diffusion.releases.record import read_releases
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.storage.artifact import UNPARTITIONED
 from director_diffusion.tracing.following import came_of_adapter
 from director_diffusion.tracing.given import Given
 from director_diffusion.tracing.known import Judgement, Stage, StillUsed, Trace
 from director_diffusion.tracing.tables import Rows, learned_by, rows_of
 from director_diffusion.tracing.told import told_hashes, told_sign_offs, told_stages, told_stills
 from director_diffusion.training.rows import ADAPTERS, RESULT_FILE, adapter_version
+
+OF_ALL = "joint_evaluation"  # judges the adapter of all directors, for one of them
 
 
 @dataclass
@@ -60,10 +63,13 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
         lacking.said.append(given.altered)
     if adapter is None:
         lacking.said.append(f"The store {ancestry.store.url} has no artifact of this adapter.")
-    made_of = _made_of(given, adapter, director, ancestry, lacking)
+    each = [_made_of(given, adapter, director, ancestry, lacking, whose) for whose in _directors(adapter)]
+    made_of = {artifact.folder: artifact for one in each for artifact in one.values() if artifact is not None}
+    learned = _learned(given, adapter)
     after = came_of_adapter(ancestry, adapter) if adapter is not None else []
     releases = read_releases(ancestry.store, recipe, director) if recipe and director else ()
-    judgements = _judgements(given, after, lacking)
+    judges = EVALUATIONS if adapter is None or adapter.manifest.partition is not None else (OF_ALL,)
+    judgements = _judgements(given, after, judges, lacking)
     if not judgements:
         lacking.said.append("No verdict on it is known.")
     of_fold = adapter is not None and adapter.manifest.asset[-1] != ADAPTERS[0]  # what went out is another's
@@ -79,15 +85,14 @@ def trace_back(given: Given, ancestry: Ancestry) -> Trace:
         step=given.says("step"),
         strength=given.says("strength"),
         chosen_by=": ".join(filter(None, (given.says("chosen_by"), given.says("chosen_why")))),
-        trigger=given.says("trigger"),
+        trigger=given.says("trigger") or given.says("triggers"),
         seed=given.says("seed"),
         base=_base(given, provenance),
         began_with=adapter_version(began.manifest) if began is not None else "",
         recipe_spec=json.loads(given.says("recipe_spec") or "{}"),
         packages=json.loads(given.says("packages") or "null") or dict((provenance or {}).get("packages", {})),
-        stages=tuple(_stage(artifact) for artifact in made_of.values() if artifact is not None)
-        or told_stages(provenance),
-        stills=_stills(made_of, _learned(given, adapter), lacking) or told_stills(provenance),
+        stages=tuple(_stage(artifact) for artifact in made_of.values()) or told_stages(provenance),
+        stills=tuple(still for one in each for still in _stills(one, learned, lacking)) or told_stills(provenance),
         judgements=judgements,
         sign_offs=_sign_offs(ancestry, recipe, director, version) or told_sign_offs(provenance),
         publications=tuple(
@@ -113,7 +118,7 @@ def _adapter_of(given: Given, ancestry: Ancestry) -> Artifact | None:
     """The artifact of the adapter: by its weights' hash, else by the training's identity, step and strength."""
     adapters = [
         artifact
-        for partition in ([given.says("director")] if given.says("director") else ancestry.partitions)
+        for partition in ([given.says("director")] if given.says("director") else [*ancestry.partitions, UNPARTITIONED])
         for asset in ancestry.assets(partition)
         if asset[-1] in ADAPTERS
         for artifact in ancestry.of(asset, partition)
@@ -135,9 +140,10 @@ def _choice(adapter: Artifact) -> tuple[str, str, str]:
 
 
 def _made_of(
-    given: Given, adapter: Artifact | None, director: str, ancestry: Ancestry, lacking: _Lacking
+    given: Given, adapter: Artifact | None, director: str, ancestry: Ancestry, lacking: _Lacking, whose: str
 ) -> dict[str, Artifact | None]:
-    """The artifacts behind an adapter, by the asset's last name, the adapter first."""
+    """The artifacts behind an adapter, by the asset's last name, the adapter first; `whose` they are, where it is of
+    several directors."""
     if adapter is None:
         told = (given.provenance or {}).get("inputs", {})
         known = {name: ancestry.find((name,), director, told[name]) for name in ("stills", "captions") if name in told}
@@ -153,13 +159,21 @@ def _made_of(
     for name, inputs in steps.items():
         artifact = found.get(name)
         for ending in inputs if artifact is not None else ():
-            if artifact is not None and _has(artifact, ending):
-                found[ending] = lacking.unless(ancestry.input(artifact, ending), f"{ending} that its {name} came of")
+            of = f"{ending}/{whose}" if whose and artifact is adapter else ending
+            if artifact is not None and _has(artifact, of):
+                found[ending] = lacking.unless(ancestry.input(artifact, of), f"{of} that its {name} came of")
     return found
 
 
+def _directors(adapter: Artifact | None) -> list[str]:
+    """Whose stills an adapter of several directors learned; of one director's own, [""]."""
+    if adapter is None or adapter.manifest.partition is not None:
+        return [""]
+    return sorted(name.partition("/")[2] for name in adapter.manifest.inputs if name.startswith("director/"))
+
+
 def _has(artifact: Artifact, ending: str) -> bool:
-    return any(name.rsplit("/", 1)[-1] == ending for name in artifact.manifest.inputs)
+    return any(f"/{name}".endswith(f"/{ending}") for name in artifact.manifest.inputs)
 
 
 def _learned(given: Given, adapter: Artifact | None) -> Mapping[str, str] | None:
@@ -209,13 +223,16 @@ def _rows(artifact: Artifact | None, lacking: _Lacking) -> Rows:
     return rows or []
 
 
-def _judgements(given: Given, after: Iterable[Artifact], lacking: _Lacking) -> tuple[Judgement, ...]:
-    """By the store, the deciding ones first, else by the repository itself."""
-    evaluations = [artifact for artifact in after if artifact.manifest.asset[-1] in EVALUATIONS]
-    evaluations.sort(key=lambda artifact: EVALUATIONS.index(artifact.manifest.asset[-1]))
+def _judgements(
+    given: Given, after: Iterable[Artifact], judges: Sequence[str], lacking: _Lacking
+) -> tuple[Judgement, ...]:
+    """By the store's evaluations of these last names, the deciding ones first, else by the repository itself."""
+    evaluations = [artifact for artifact in after if artifact.manifest.asset[-1] in judges]
+    evaluations.sort(key=lambda artifact: judges.index(artifact.manifest.asset[-1]))
     found = tuple(
         Judgement(
-            asset="/".join(artifact.manifest.asset),
+            asset="/".join(artifact.manifest.asset)
+            + (f" of {artifact.manifest.partition}" if artifact.manifest.asset[-1] == OF_ALL else ""),
             key=artifact.manifest.key,
             outcome=verdict["outcome"],
             reasons=tuple(verdict["reasons"]),

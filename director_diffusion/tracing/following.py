@@ -21,5 +21,9 @@ def came_of_stills(ancestry: Ancestry, starts: Iterable[Artifact]) -> list[Artif
 
 def came_of_adapter(ancestry: Ancestry, adapter: Artifact) -> list[Artifact]:
     """Its pictures, verdicts, cards and publications in the order in which they were made, and no other adapter's."""
-    found = ancestry.descendants([adapter], stop=lambda user: user.manifest.asset[-1] in (*LOOKED_AT, *ADAPTERS))
+    found = ancestry.descendants(
+        [adapter],
+        gathered=adapter.manifest.partition is None,
+        stop=lambda user: user.manifest.asset[-1] in (*LOOKED_AT, *ADAPTERS),
+    )
     return sorted(found, key=lambda artifact: artifact.manifest.made)

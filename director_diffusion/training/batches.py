@@ -5,6 +5,7 @@ step can be made again without those before it, and neither batch size, accumula
 changes what a sample is.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
@@ -84,7 +85,8 @@ class TrainingBatches:
 
     def _plan(self, samples: Sequence[Sample], purpose: str) -> list[list[Sample]]:
         recipe = self._recipe
-        return plan_batches(
+        several = len({sample.director for sample in samples}) > 1
+        return (plan_balanced if several else plan_batches)(
             list(by_bucket(samples).values()),
             batches=recipe.steps * recipe.gradient_accumulation,
             batch_size=recipe.batch_size,
@@ -151,6 +153,53 @@ def plan_batches(
     choices = _numpy_generator(seed, f"{purpose}buckets").choice(len(buckets), size=batches, p=sizes / sizes.sum())
     decks = [_deck(bucket, _numpy_generator(seed, f"{purpose}bucket {i}")) for i, bucket in enumerate(buckets)]
     return [list(islice(decks[choice], batch_size)) for choice in choices]
+
+
+def plan_balanced(
+    buckets: Sequence[Sequence[Sample]], *, batches: int, batch_size: int, seed: int, purpose: str = ""
+) -> list[list[Sample]]:
+    """Which samples make up each batch, of several directors: each has as many samples, however many stills.
+
+    Within a director every still has the same chance, so a bucket comes as often as the mean over directors of its
+    share of their stills, and its samples are the directors' by these shares.  Both are dealt (`_dealt`), not drawn:
+    directors that share all buckets have equally many samples after every round of them.
+    """
+    stills = Counter(sample.director for bucket in buckets for sample in bucket)
+    cells = [_by_director(bucket) for bucket in buckets]
+    shares = [[len(some) / stills[whose] for whose, some in cell.items()] for cell in cells]
+    choices = _dealt([sum(of_bucket) for of_bucket in shares], _numpy_generator(seed, f"{purpose}dealt buckets"))
+    hands = [
+        _dealt(of_bucket, _numpy_generator(seed, f"{purpose}directors of bucket {i}"))
+        for i, of_bucket in enumerate(shares)
+    ]
+    decks = [
+        [_deck(some, _numpy_generator(seed, f"{purpose}bucket {i} of {whose}")) for whose, some in cell.items()]
+        for i, cell in enumerate(cells)
+    ]
+    return [
+        [next(decks[choice][whose]) for whose in islice(hands[choice], batch_size)]
+        for choice in islice(choices, batches)
+    ]
+
+
+def _by_director(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.director, []).append(sample)
+    return found
+
+
+def _dealt(shares: Sequence[float], rng: np.random.Generator) -> Iterator[int]:
+    """Indices in proportion to their shares, in random order: stride scheduling (Waldspurger and Weihl 1995), each turn
+    at a random moment of its stride.  At any moment each has had its share of all turns, but for one.
+    """
+    turns = np.zeros(len(shares))
+    due = rng.random(len(shares)) / shares
+    while True:
+        index = int(due.argmin())
+        yield index
+        turns[index] += 1
+        due[index] = (turns[index] + rng.random()) / shares[index]
 
 
 def _check_divisible(recipe: Recipe, processes: int) -> None:

@@ -3,7 +3,7 @@
 Belongs here: samples, and putting them together.  Which samples make up which batch is `batches`'.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +29,7 @@ class Sample:
     std: Tensor
     prompt: Conditions
     sizes: Conditions  # what the family tells its denoiser of the picture's sizes
+    director: str = ""  # whose it is, in a training of several
 
     @property
     def cells(self) -> Cells:
@@ -95,11 +96,12 @@ def load_dataset(
     family: Family,
     *,
     watched: Collection[str] = (),
+    directors: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Read posteriors and embeddings of the train, validation and prior pictures; the held-out ones judge, unseen.
 
-    `watched` are train stills that stand in for the validation ones, where nothing is held out.  Raises TrainingError
-    where some are lacking.
+    `watched` are train stills that stand in for the validation ones, where nothing is held out; `directors` say whose
+    each still is, where they are several.  Raises TrainingError where some are lacking.
     """
     rows = [row for row in latents if row.split in ("train", "validation", "prior")]
     item_of = {row.still: row.item for row in prompts}
@@ -120,7 +122,8 @@ def load_dataset(
     for row in rows:
         mean, std = posteriors[row.still]
         sizes = family.size_conditions(_placement(row))
-        samples[row.split].append(Sample(row.still, mean, std, embeddings[item_of[row.still]], sizes))
+        whose = (directors or {}).get(row.still, "")
+        samples[row.split].append(Sample(row.still, mean, std, embeddings[item_of[row.still]], sizes, whose))
     return Dataset(
         train=tuple(samples["train"]),
         held_out=tuple(samples["validation"] or (sample for sample in samples["train"] if sample.still in watched)),

@@ -4,6 +4,7 @@ Belongs here: plain strings by name, as safetensors keeps them, and reading them
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,22 @@ def header_of(job: TrainingJob, director: Director) -> dict[str, str]:
         "director": director.slug,
         "trigger": director.trigger,
         "prompt_template": join_prompt(director.trigger, "{prompt}"),
+        **_of_training(job),
+    }
+
+
+def joint_header_of(job: TrainingJob, directors: Sequence[Director]) -> dict[str, str]:
+    """The same of an adapter of several directors: all triggers, by slug."""
+    triggers = {director.slug: director.trigger for director in directors}
+    return {
+        "triggers": json.dumps(triggers, sort_keys=True, ensure_ascii=False),
+        "prompt_template": join_prompt("{trigger}", "{prompt}"),
+        **_of_training(job),
+    }
+
+
+def _of_training(job: TrainingJob) -> dict[str, str]:
+    return {
         "base_model": job.base.model_id,
         "base_content": job.base_fingerprint,
         "recipe": job.recipe.slug,
@@ -62,8 +79,20 @@ def read_header(path: Path) -> dict[str, str]:
 
 
 def check_trigger(adapter: Path, director: Director) -> None:
-    """Raise EvaluationError where the file was trained with another trigger.  One that names none is not of ours."""
-    trained = read_header(adapter).get("trigger", director.trigger)
+    """Raise EvaluationError where the file was trained with another trigger, or with others' alone.
+
+    One that names none is not of ours.
+    """
+    header = read_header(adapter)
+    if "triggers" in header:
+        triggers = json.loads(header["triggers"])
+        if director.slug not in triggers:
+            raise EvaluationError(
+                str(adapter), f"knows {', '.join(triggers)}, and not {director.slug}", "Train the adapter again."
+            )
+        trained = triggers[director.slug]
+    else:
+        trained = header.get("trigger", director.trigger)
     if trained != director.trigger:
         raise EvaluationError(
             str(adapter),

@@ -4,7 +4,8 @@ Belongs here: the fixed batches it is measured on, and the mean.  Noise is fixed
 recipe's seed, so that checkpoints, and recipes of one base, compare.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import torch
 from accelerate.utils import gather_object
@@ -34,12 +35,19 @@ def _levels(sample: Sample, draw: int, times: Sequence[float]) -> list[Drawn]:
 
 
 @torch.no_grad()
-def held_out_loss(trainee: Trainee, batches: Sequence[Batch]) -> float:
-    """Mean over stills, noises and noise levels, without dropout; several processes share the batches."""
+def held_out_loss(trainee: Trainee, batches: Sequence[Batch], directors: Mapping[str, str] | None = None) -> float:
+    """Mean over stills, noises and noise levels, without dropout; several processes share the batches.
+
+    Of stills of several `directors`, by still, the mean of each director's: the most stills do not choose the step.
+    """
     trainee.denoiser.eval()
     accelerator = trainee.accelerator
     mine = range(accelerator.process_index, len(batches), accelerator.num_processes)
     found = {number: trainee.losses(batches[number]).tolist() for number in mine}
     if accelerator.num_processes > 1:
         found = {number: losses for part in gather_object([found]) for number, losses in part.items()}
-    return torch.tensor([loss for number in range(len(batches)) for loss in found[number]]).mean().item()
+    by_director: dict[str, list[float]] = {}
+    for number, batch in enumerate(batches):
+        for still, loss in zip(batch.stills, found[number], strict=True):
+            by_director.setdefault((directors or {}).get(still, ""), []).append(loss)
+    return fmean(torch.tensor(losses).mean().item() for losses in by_director.values())

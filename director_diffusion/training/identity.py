@@ -13,6 +13,7 @@ from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, Recipe
 
 TRAINING_VERSION = "3"  # of what a checkpoint holds and of what a step does; a change starts trainings anew
+JOINT_VERSION = "1"  # of how several directors' stills are dealt and weighed
 
 _OF_STILLS = {"latents": "picture or split", "sizes": "size or crop", "prompts": "embedded prompt"}
 _SHOWN = 4  # differences that are told
@@ -73,9 +74,10 @@ def training_identity(
     base_fingerprint: str,
     init: str = "",
     watched: Sequence[str] = (),
+    directors: Mapping[str, str] | None = None,
 ) -> Identity:
     """Of a training on these rows; `init` is the hash of the adapter file that it starts from, `watched` are stills
-    that are learned and judged by alike.
+    that are learned and judged by alike, `directors` say whose each still is where they are several.
     """
     seen = [row for row in latents if row.split != "held_out"]  # these judge, and no step knows them
     return Identity(
@@ -93,6 +95,14 @@ def training_identity(
             },
             "prompts": {row.still: row.reference for row in prompts if row.split != "held_out"},
             **({"watched": list(watched)} if watched else {}),
+            **(
+                {
+                    "dealt": JOINT_VERSION,
+                    "directors": {row.still: directors[row.still] for row in seen if row.still in directors},
+                }
+                if directors
+                else {}
+            ),
         }
     )
 

@@ -3,7 +3,7 @@
 Belongs here: plain data, which a process of its own can be given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,12 +45,15 @@ class Course(Protocol):
     @property
     def watched(self) -> tuple[str, ...]: ...
 
+    @property
+    def directors(self) -> Mapping[str, str]: ...
+
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One director's training by one recipe."""
+    """One director's training by one recipe, or one of several directors' stills."""
 
-    director: str
+    director: str  # "" where they are several
     latents: tuple[LatentRow, ...]  # of stills, and of the prior's pictures
     prompts: tuple[PromptRow, ...]
     base: Base
@@ -67,6 +70,9 @@ class TrainingJob:
     processes: int = 1
     pickable: bool = True  # whether a person may choose of its steps (`picks`)
     folds: OfFolds | None = None  # None: stills are held out of this training itself
+    directors: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of several: whose each still is, the start's among them
 
     @cached_property
     def identity(self) -> Identity:
@@ -78,6 +84,7 @@ class TrainingJob:
             base_fingerprint=self.base_fingerprint,
             init=hash_file(self.init) if self.init is not None else "",
             watched=self.watched,
+            directors=self.directors,
         )
 
     @property
@@ -91,6 +98,16 @@ class TrainingJob:
         return {
             still: "train" if "train" in (own.get(still), started.get(still)) else "validation"
             for still in sorted(own.keys() | started.keys())
+        }
+
+    @property
+    def learned_by_name(self) -> dict[str, Learned]:
+        """What is learned, as its file has it: the adapter's, or by director where they are several."""
+        if not self.directors:
+            return {"adapter": self.learned}
+        return {
+            slug: {still: split for still, split in self.learned.items() if self.directors[still] == slug}
+            for slug in sorted(set(self.directors.values()))
         }
 
     @property

@@ -56,7 +56,9 @@ def prepare(job: TrainingJob, accelerator: Accelerator) -> Prepared:
     """Load the base and the data, and put a new adapter (or the one to start from) into it."""
     recipe = job.recipe
     trainee = load_trainee(job.base, recipe, job.folder, accelerator)
-    data = load_dataset(job.latents, job.training_prompts, job.store, trainee.family, watched=job.watched)
+    data = load_dataset(
+        job.latents, job.training_prompts, job.store, trainee.family, watched=job.watched, directors=job.directors
+    )
     targets = trainee.family.target_modules(trainee.denoiser, recipe.adapter.targets)
     torch.manual_seed(generator("initial weights", recipe.seed).initial_seed())
     inject_adapter(trainee.denoiser, recipe.adapter, targets)
@@ -142,7 +144,7 @@ def _judge(job: Course, state: TrainingState, prepared: Prepared, progress: Prog
     """
     trainee, previews = prepared.trainee, prepared.previews
     with averaged(state.average, state.parameters):
-        state.curve.add_held_out(state.step, held_out_loss(trainee, prepared.judged_on))
+        state.curve.add_held_out(state.step, held_out_loss(trainee, prepared.judged_on, job.directors))
         if previews is not None:
             previews.draw(trainee, state.step)
             progress.show(state.step, "previews", previews.sheet())

@@ -154,7 +154,7 @@ def _finish(
         preview_seconds=drawing,
     )
     write_table(out / CURVE_FILE, CurvePoint, curve)
-    write_learned(out, {"adapter": job.learned})
+    write_learned(out, job.learned_by_name)
     (out / RESULT_FILE).write_text(json.dumps(_lasting(result), indent=1) + "\n", encoding="utf-8")
     if result.trained_steps == recipe.steps:
         Checkpoints(job.work, job.identity).clear()

@@ -36,6 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="print the table as JSON on stdout")
     run.set_defaults(command=_run)
 
+    joint = commands.add_parser("joint", help="one adapter of all directors, beside the one of each; after `run`")
+    joint.add_argument("--recipe", metavar="R", help="one recipe (default: all of the project that ask for it)")
+    joint.add_argument("--json", action="store_true", help="print the overview as JSON on stdout")
+    joint.set_defaults(command=_joint)
+
     add = commands.add_parser("add", help="add a director: write the YAML, copy the stills into the store")
     add.add_argument("slug", metavar="SLUG", help="lower-case letters, digits and _")
     add.add_argument("--stills", required=True, metavar="FOLDER", help="folder of stills, or of one folder per film")
@@ -144,6 +149,12 @@ def _run(options: argparse.Namespace) -> int:
         at_once=options.at_once,
         as_json=options.json,
     )
+
+
+def _joint(options: argparse.Namespace) -> int:
+    from pipelines.cli.joint import joint_command
+
+    return joint_command(options.recipe, as_json=options.json)
 
 
 def _add(options: argparse.Namespace) -> int:

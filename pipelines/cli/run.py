@@ -127,13 +127,8 @@ def _at_once(surroundings: Surroundings, asked: int | None, directors: int) -> i
 
 def _lost(surroundings: Surroundings, recipes: Sequence[str], died: Died[_Asked]) -> list[Row]:
     """Rows of a director whose process ended in the middle."""
-    how = f"was killed by signal {-died.code}" if died.code and died.code < 0 else f"ended with code {died.code}"
-    error = (
-        f"its process {how}, perhaps for want of memory; what it had finished is kept. "
-        "Run it again to go on, with --at-once 1 where memory is short."
-    )
-    slug = died.item.director
-    return [summarize(surroundings, slug, recipe, reused=0, seconds=0.0, errors=(error,)) for recipe in recipes]
+    slug, errors = died.item.director, (died.words,)
+    return [summarize(surroundings, slug, recipe, reused=0, seconds=0.0, errors=errors) for recipe in recipes]
 
 
 def _ways(definitions: dg.Definitions, recipes: Sequence[str], until: str | None) -> dict[str, list[dg.AssetKey]]:

@@ -78,7 +78,7 @@ def print_still(trace: StillTrace) -> None:
     )
     for use in trace.uses:
         table.add_row(
-            use.director,
+            use.director or "all",
             use.asset,
             use.key,
             _role(use.split, adapter=bool(use.adapter_version)),
@@ -104,7 +104,7 @@ def print_still(trace: StillTrace) -> None:
 
 def _facts(trace: Trace) -> Iterable[tuple[str, str]]:
     yield "adapter version", trace.adapter_version
-    yield "director", f"{trace.director}, trigger: {trace.trigger}"
+    yield "director", f"{trace.director or 'several'}, trigger: {trace.trigger}"
     yield "recipe", _recipe(trace)
     yield "training", f"{trace.training}, step {trace.step} at strength {trace.strength}, chosen by {trace.chosen_by}"
     yield "base", ", ".join(filter(None, (trace.base["model"], trace.base["revision"] or trace.base["content"])))

@@ -40,6 +40,15 @@ class Died(Generic[Item]):
     item: Item
     code: int | None
 
+    @property
+    def words(self) -> str:
+        """How it ended, and what to do."""
+        how = f"was killed by signal {-self.code}" if self.code and self.code < 0 else f"ended with code {self.code}"
+        return (
+            f"its process {how}, perhaps for want of memory; what it had finished is kept. "
+            "Run it again to go on, with --at-once 1 where memory is short."
+        )
+
 
 RunAll = Callable[[Sequence[Item]], list[Result | Died[Item]]]
 

@@ -126,7 +126,7 @@ def test_the_sweep_fails_dead_runs_and_leaves_the_living(definitions: dg.Definit
         assert instance.event_log_storage.claim_concurrency_slot("gpu", alive.run_id, "step").is_claimed
 
 
-def report(instance: dg.DagsterInstance, name: str, version: str, slug: str = "nolan") -> None:
+def report(instance: dg.DagsterInstance, name: str, version: str, slug: str | None = "nolan") -> None:
     """As if a run had materialized an asset with this content."""
     instance.report_runless_asset_event(
         dg.AssetMaterialization(dg.AssetKey(name.split("/")), partition=slug, tags={"dagster/data_version": version})
@@ -150,7 +150,7 @@ class Automation:
             (key.to_user_string(), partition) for key in self.keys for partition in result.get_requested_partitions(key)
         }
 
-    def after(self, name: str, version: str, slug: str = "nolan") -> set[tuple[str, str | None]]:
+    def after(self, name: str, version: str, slug: str | None = "nolan") -> set[tuple[str, str | None]]:
         """What is asked for once an asset is reported with this content."""
         report(self.instance, name, version, slug)
         return self.requested()
@@ -192,3 +192,22 @@ def test_a_sign_off_is_looked_at_by_people_alone_and_followed(definitions: dg.De
         assert automation.after("mini_lora/adapter", "v2") >= of_nolan(
             "mini_lora/samples", "mini_lora/published_before"
         )
+
+
+def test_the_adapter_of_all_waits_for_all_and_follows_content(definitions: dg.Definitions) -> None:
+    joint, slugs = ("mini_lora/joint_adapter", None), ("anderson", "fincher", "scorsese", "villeneuve")
+    made_of = ("mini/latents", "mini/prompt_embeddings", "director")
+    with dg.instance_for_test() as instance:
+        automation = Automation(definitions, instance)
+        assert joint not in automation.after("mini/latents", "v2"), "there is nothing of the others yet"
+        for slug in slugs:
+            for name in made_of:
+                report(instance, name, "v1", slug)
+        assert joint in automation.requested()
+        assert automation.after("mini/prompt_embeddings", "v1", "fincher") == set(), "the same again"
+        assert joint in automation.after("mini/prompt_embeddings", "v2", "fincher")
+        assert joint not in automation.requested(), "asked once"
+        drawn = automation.after("mini_lora/joint_adapter", "v2", None)
+        assert drawn == {("mini_lora/joint_samples", slug) for slug in ("nolan", *slugs)}
+        assert automation.after("mini_lora/joint_samples", "v2") == of_nolan("mini_lora/joint_evaluation")
+        assert ("mini_lora/joint_overview", None) not in automation.after("mini_lora/joint_evaluation", "v2")

@@ -13,7 +13,7 @@ import yaml
 from pipelines.build import build_definitions
 from pipelines.surroundings import CHECKOUT, read_surroundings
 from tests.small_configs import change, read, small_configs, surroundings_of
-from tests.tiny_project import OF_BASE, STAGES
+from tests.tiny_project import JOINT, OF_BASE, OF_JOINT, STAGES
 
 TRAINED_HERE = ["mini/base_model", "mnist/base_model"]
 
@@ -26,10 +26,49 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
 
 def test_every_stage_is_an_asset_partitioned_by_director(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {*STAGES, *OF_BASE, *TRAINED_HERE}
-    for name in STAGES:
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
+        *STAGES,
+        *OF_BASE,
+        *OF_JOINT,
+        *JOINT,
+        *TRAINED_HERE,
+    }
+    for name in (*STAGES, *OF_JOINT):
         keys = graph.get(dg.AssetKey(name.split("/"))).partitions_def.get_partition_keys()
         assert keys == ["anderson", "fincher", "nolan", "scorsese", "villeneuve"]
+
+
+def test_an_adapter_of_all_directors_is_made_where_a_recipe_asks_and_of_what_each_has(
+    definitions: dg.Definitions, tmp_path: Path
+) -> None:
+    graph = definitions.resolve_asset_graph()
+
+    def parents(name: str) -> set[str]:
+        return {key.to_user_string() for key in graph.get(dg.AssetKey(name.split("/"))).parent_keys}
+
+    for name in JOINT:
+        assert graph.get(dg.AssetKey(name.split("/"))).partitions_def is None
+    assert parents("mini_lora/joint_adapter") == {"mini/latents", "mini/prompt_embeddings", "director"}
+    assert parents("mini_lora/joint_samples") == {"mini_lora/joint_adapter", "director"}
+    judged_by = {"stills", "director", "reference_set", "mini/canary"}
+    assert parents("mini_lora/joint_evaluation") == {*judged_by, *OF_JOINT[:1], "mini_lora/evaluation"}
+    assert parents("mini_lora/joint_overview") == {*OF_JOINT, *JOINT[:1]}
+    job = definitions.resolve_job_def("joint_mini_lora")
+    assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == {*OF_JOINT, *JOINT}
+
+    configs = small_configs(tmp_path)
+    for folds in (1, 2):
+        change(configs, "evaluations/mini", folds=folds)
+        asking = build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
+        recipe = read(configs, "recipes/mini_lora")
+        change(configs, "recipes/mini_lora", joint=None)
+        without = build_definitions(read_surroundings(surroundings_of(tmp_path))).resolve_asset_graph()
+        assert asking.get_all_asset_keys() - without.get_all_asset_keys() == {
+            dg.AssetKey(name.split("/")) for name in (*OF_JOINT, *JOINT)
+        }
+        for key in without.get_all_asset_keys():
+            assert asking.get(key).code_version == without.get(key).code_version, "nothing else knows of it"
+        change(configs, "recipes/mini_lora", **recipe)
 
 
 def test_bases_trained_here_are_assets_of_their_own_with_one_job(definitions: dg.Definitions) -> None:
@@ -116,7 +155,7 @@ def test_previews_are_drawn_again_where_the_plan_changes_them_and_judge_nothing(
     change(configs, "evaluations/mini", previews={"prompts": ["a tower at night"], "steps": 1})
     after = versions()
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"mini_lora/adapter", "mini/prompt_embeddings"}
+    assert changed == {"mini_lora/adapter", "mini_lora/joint_adapter", "mini/prompt_embeddings"}
 
 
 def test_every_stage_tells_what_it_is(definitions: dg.Definitions) -> None:
@@ -200,6 +239,8 @@ def test_the_pool_of_gpu_steps(definitions: dg.Definitions) -> None:
         "mini_lora/evaluation",
         "mini_lora/release_samples",
         "mini_lora/release_evaluation",
+        "mini_lora/joint_adapter",
+        *OF_JOINT,
         *TRAINED_HERE,
     }
 

@@ -87,9 +87,8 @@ class Dataset:
 
 def make_job(dataset: Dataset, recipe: Recipe, work: Path, **changes: Any) -> TrainingJob:
     """A job on CPU."""
-    settings = {"base": BASE, "folder": MINI / "base", "device": "cpu", **changes}
+    settings = {"base": BASE, "folder": MINI / "base", "device": "cpu", "director": "nolan", **changes}
     return TrainingJob(
-        director="nolan",
         latents=tuple(dataset.latents),
         prompts=tuple(dataset.prompts),
         recipe=recipe,
