@@ -247,6 +247,56 @@ def test_a_start_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, ob
         load_catalog(folder)
 
 
+def test_an_adapter_of_all_may_be_trained_otherwise_and_no_other_training_knows_of_it(tmp_path: Path) -> None:
+    folder = copy_configs(tmp_path)
+    larger = {"kind": "lora", "rank": 64, "alpha": 64}
+    starting(folder, "mini_more", joint={"steps": 900, "adapter": larger})
+    starting(folder, "mini_none", joint=None)
+    recipes = load_catalog(folder).recipes
+    asking, plain = recipes["mini_more"], recipes["mini_none"]
+    of_all = asking.of_all()
+    assert (of_all.steps, of_all.adapter.model_dump(), of_all.joint) == (
+        900,
+        {**plain.adapter.model_dump(), **larger},
+        None,
+    )
+    assert of_all.optimizer == asking.optimizer
+    assert {**asking.model_dump(), "slug": ""} == {**plain.model_dump(), "slug": ""}
+    assert plain.of_all() == plain
+
+
+@pytest.mark.parametrize(
+    ("joint", "other", "problem"),
+    [
+        ({}, None, r"mini_more\.yaml: joint: mini_lora, which this recipe starts from, makes no adapter of all"),
+        (
+            {"adapter": {"kind": "lora", "rank": 64, "alpha": 64}},
+            {},
+            r"mini_more\.yaml: joint\.adapter: mini_lora has another",
+        ),
+        ({"steps": 5}, {}, r"mini_more\.yaml: warmup_steps 10 must be below joint\.steps 5"),
+    ],
+)
+def test_an_adapter_of_all_that_cannot_be_is_refused(
+    tmp_path: Path, joint: dict[str, object], other: dict[str, object] | None, problem: str
+) -> None:
+    folder = copy_configs(tmp_path)
+    starting(folder, "mini_lora", joint=other)
+    starting(folder, "mini_more", init_from="mini_lora", joint=joint)
+    with pytest.raises(SpecError, match=problem):
+        load_catalog(folder)
+
+
+def test_one_adapter_needs_triggers_that_differ(tmp_path: Path) -> None:
+    folder = copy_configs(tmp_path)
+    nolan = yaml.safe_load((folder / "directors" / "nolan.yaml").read_text())
+    write(folder / "directors", "nolan", {**nolan, "trigger": "Fincher style"})
+    with pytest.raises(SpecError, match="fincher and nolan have the same trigger, and mini_lora asks for one adapter"):
+        load_catalog(folder)
+    starting(folder, "mini_lora", joint=None)
+    assert load_catalog(folder).directors["nolan"].trigger == "Fincher style"
+
+
 def test_a_circle_of_starts_and_a_start_that_is_not_made_are_refused(tmp_path: Path) -> None:
     folder = copy_configs(tmp_path)
     for one, other in (("mini_a", "mini_b"), ("mini_b", "mini_c"), ("mini_c", "mini_a")):
