@@ -4,7 +4,7 @@ Belongs here: reading that, with no store at hand.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,12 @@ def check_repository(repo_id: str, hub: str) -> None:
         raise _nothing(repo_id, hub)
 
 
-def copy_from_folder(hub: Store, repo_id: str, folder: Path) -> None:
-    """Copy what a trace reads of a repository from a folder hub.  Raises PublishError where there is none."""
+def copy_from_folder(hub: Store, repo_id: str, folder: Path, files: Collection[str]) -> None:
+    """Copy those of `files` that a repository of a folder hub has.  Raises PublishError where there is none."""
     shown = FolderHub(hub).shown(repo_id)
     if shown is None:
         raise _nothing(repo_id, hub.url)
-    for name in FILES:
+    for name in files:
         if hub.exists(f"{shown.folder}/{name}"):
             (folder / name).write_bytes(hub.read(f"{shown.folder}/{name}"))
 

@@ -2,10 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from director_diffusion.errors import DirectorError
+from pipelines.cli.drawing_arguments import add_drawing_commands
 from pipelines.cli.release_arguments import add_release_commands
+from pipelines.cli.words import whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--recipe", metavar="R", help="one recipe (default: all of the project)")
     run.add_argument("--until", metavar="STAGE", help="stop after this stage, such as captions or adapter")
     run.add_argument(
-        "--at-once", type=_whole(1, 64), metavar="N", help="directors side by side (default: as the deployment says)"
+        "--at-once", type=whole(1, 64), metavar="N", help="directors side by side (default: as the deployment says)"
     )
     run.add_argument("--json", action="store_true", help="print the table as JSON on stdout")
     run.set_defaults(command=_run)
@@ -66,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     pick.add_argument("director", metavar="DIRECTOR")
     pick.add_argument("--recipe", metavar="R", help="needed where the project has several")
     what = pick.add_mutually_exclusive_group()
-    what.add_argument("--step", type=_whole(1, 10**9), metavar="N", help="a checkpoint's; without it they are listed")
+    what.add_argument("--step", type=whole(1, 10**9), metavar="N", help="a checkpoint's; without it they are listed")
     what.add_argument("--clear", action="store_true", help="leave the choice to the held-out loss again")
     pick.add_argument("--strength", type=_strength, metavar="S", help="of the adapter (default: 1)")
     pick.add_argument("--who", help="who chose (default: the name of this machine's user)")
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="diffusers: a LoRA as it was trained; delta: the whole ΔW; lora: a LoKr as the LoRA nearest to it "
         "(default: %(default)s)",
     )
-    export.add_argument("--rank", type=_whole(1, 4096), help="of layout lora (default: as high as it takes)")
+    export.add_argument("--rank", type=whole(1, 4096), help="of layout lora (default: as high as it takes)")
     export.add_argument("--out", required=True, metavar="FILE", help="such as nolan.safetensors")
     export.set_defaults(command=_export)
 
@@ -95,35 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--export", metavar="FOLDER", help="copy the finished set there, in place of what it holds")
     build.set_defaults(command=_build_base)
 
-    sample = commands.add_parser("sample-base", help="draw a grid of what a base makes of given prompts")
-    sample.add_argument("base", metavar="BASE")
-    sample.add_argument("--prompts", nargs="+", required=True, metavar="PROMPT", help="a row each")
-    sample.add_argument("--count", type=_whole(1, 64), default=4, help="images per prompt (default: %(default)s)")
-    sample.add_argument(
-        "--seed", type=_whole(0, 2**62), default=0, help="of the first; the next are drawn from the next seeds"
-    )
-    sample.add_argument("--steps", type=_whole(1, 1000), default=20, help="sampling steps (default: %(default)s)")
-    sample.add_argument("--guidance", type=float, help="default: the base's own")
-    sample.add_argument("--shape", choices=("wide", "square", "tall"), default="wide", help="shape of the images")
-    sample.add_argument(
-        "--folder",
-        metavar="FOLDER",
-        help="draw with the weights there (a base, or an exported set), not with the base's own",
-    )
-    sample.add_argument("--out", required=True, metavar="FILE", help="the grid, such as grid.png")
-    sample.set_defaults(command=_sample_base)
+    add_drawing_commands(commands)
     return parser
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    """What turns a word of the command line into a whole number within bounds."""
-
-    def convert(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
-        return int(text)
-
-    return convert
 
 
 def _strength(text: str) -> float:
@@ -209,22 +184,6 @@ def _build_base(options: argparse.Namespace) -> int:
     from pipelines.cli.build_base import build_base_command
 
     return build_base_command(options.base, part=options.part, export=options.export)
-
-
-def _sample_base(options: argparse.Namespace) -> int:
-    from pipelines.cli.sample_base import sample_base_command
-
-    return sample_base_command(
-        options.base,
-        prompts=options.prompts,
-        count=options.count,
-        seed=options.seed,
-        steps=options.steps,
-        guidance=options.guidance,
-        shape=options.shape,
-        folder=options.folder,
-        out=options.out,
-    )
 
 
 if __name__ == "__main__":

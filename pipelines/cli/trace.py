@@ -4,27 +4,15 @@ Belongs here: finding what is meant.  Following it is `director_diffusion.tracin
 """
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from director_diffusion.models.token import TOKEN_VARIABLE
-from director_diffusion.storage import Store
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.backward import trace_back
 from director_diffusion.tracing.forward import trace_still
-from director_diffusion.tracing.given import (
-    FILES,
-    Given,
-    check_repository,
-    copy_from_folder,
-    given_file,
-    given_repository,
-)
+from director_diffusion.tracing.given import FILES, Given, given_file, given_repository
 from pipelines.cli.in_process import quiet_libraries
+from pipelines.cli.repositories import downloaded
 from pipelines.cli.trace_tables import print_still, print_trace
 from pipelines.surroundings import Surroundings, read_surroundings
 from resources.store import StoreResource
@@ -57,21 +45,5 @@ def _given(surroundings: Surroundings, given: str) -> Given:
         return given_file(path)
     if path.is_dir():
         return given_repository(path, given)
-    with _downloaded(surroundings, given) as folder:
+    with downloaded(surroundings, given, FILES) as folder:
         return given_repository(folder, given)
-
-
-@contextmanager
-def _downloaded(surroundings: Surroundings, repo_id: str) -> Iterator[Path]:
-    """A folder with what a trace reads of a published repository."""
-    hub = surroundings.deployment.hub
-    check_repository(repo_id, surroundings.hub_url)
-    with tempfile.TemporaryDirectory(prefix="director-trace-") as folder:
-        if hub.kind == "hub":
-            from director_diffusion.models.hub import download_files
-
-            token = os.environ.get(TOKEN_VARIABLE)
-            download_files(repo_id, FILES, Path(folder), endpoint=hub.endpoint, token=token)
-        else:
-            copy_from_folder(Store(surroundings.hub_url), repo_id, Path(folder))
-        yield Path(folder)
