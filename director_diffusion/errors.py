@@ -55,5 +55,13 @@ class PublishError(DirectorError):
     """A model card or repository cannot be written."""
 
 
+class VoteError(DirectorError):
+    """A voter, a ballot or an answer that is refused, or a ledger that cannot be read or written."""
+
+
+class AlreadyVotedError(VoteError):
+    """This voter has voted on this pair before; that vote stands."""
+
+
 class TransientError(DirectorError):
     """Likely to pass by itself (a network fault, a rate limit); the orchestrator may try again."""
