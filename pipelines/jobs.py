@@ -7,10 +7,12 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets_defs.canary import CANARY
+from assets_defs.votes import VOTES
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base, Project, Recipe
 
 BUILD_BASE = "build_base"
+COUNT_VOTES = "count_votes"
 LOOK_AT_INPUTS = "look_at_inputs"
 PICK, SIGN_OFF = "pick", "sign_off"  # of a recipe, roots too
 ROOT_NAMES = ("raw_stills", "written_captions", "director")
@@ -37,6 +39,11 @@ def root_selection(project: Project) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*ROOT_NAMES, *of_recipes)
 
 
+def voted_on(*recipes: str) -> dg.AssetSelection:
+    """What counts the votes about these recipes."""
+    return dg.AssetSelection.assets(*(dg.AssetKey([recipe, VOTES]) for recipe in recipes))
+
+
 def project_jobs(
     project: Project, recipes: Sequence[Recipe], trained_here: Sequence[Base]
 ) -> list[UnresolvedAssetJobDefinition]:
@@ -47,14 +54,19 @@ def project_jobs(
             root_selection(project),
             "Looks at the director's stills, caption files, YAML, picks and sign-offs; "
             "what depends on a change becomes stale.",
-        )
+        ),
+        _Job(COUNT_VOTES, voted_on(*project.recipes), "Counts people's votes about one director."),
     ]
     for recipe, base in ((one.slug, one.base) for one in recipes):
         published = dg.AssetSelection.assets(dg.AssetKey([recipe, "published_model"]))
         drawn_anew = [dg.AssetKey([base, CANARY]), *(dg.AssetKey([recipe, name]) for name in ("samples", "evaluation"))]
         judged = dg.AssetSelection.assets(*drawn_anew)
         wanted += [
-            _Job(job_name(recipe), published.upstream(), f"From stills to a published {recipe} of one director."),
+            _Job(
+                job_name(recipe),
+                published.upstream() | voted_on(recipe),
+                f"From stills to a published {recipe} of one director, with what people's votes say of it.",
+            ),
             _Job(
                 reevaluation_name(recipe),
                 judged,

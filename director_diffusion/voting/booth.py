@@ -3,9 +3,9 @@
 Belongs here: which pair a voter gets, on which sides, and what a vote must be to be written down.  Every page and every
 API over it asks this class, which trusts nothing that it is given.
 
-Everything that leaves it is either shown (two pictures, words, stills) or a mark made with a key that does not leave it:
+Everything that leaves it is shown (two pictures, words, stills), or is a mark made with a key that does not leave it:
 
-- A ballot's token is a mark of voter and pair.  Nobody can make one, use another voter's, or read an arm or a side in it.
+- A ballot's token is a mark of voter and pair.  Nobody can make one, use another voter's, or read an arm or side in it.
 - The sides are another mark's first bit: without the key they are a fair coin, and a reload does not turn them.
 - A picture's name is random, and a mark of the picture under it: of two names nobody can tell whether they are one
   picture's.
@@ -38,7 +38,7 @@ from director_diffusion.voting.secrets import Marks
 STILLS_SHOWN = 4
 STILL_WIDTH = 768  # pixels at most: a look at the style needs no more
 TALLY_S = 1.0  # for so long counts of votes may be behind: they only order what is offered
-PICTURES_KEPT = 64  # encoded, in memory
+KEPT_BYTES = 64 * 2**20  # of encoded pictures, in memory
 _NONCE = 12  # bytes: of so many random names no two are the same
 
 
@@ -86,7 +86,7 @@ class Booth:
         fewest votes, of these any.  Asked again without a vote, the answer is the same as long as others do not vote.
         """
         name = checked_voter(voter)
-        wanted = [None if one is None else checked_slug(one, what) for one, what in ((director, "director"), (recipe, "recipe"))]
+        wanted = [None if one is None else checked_slug(one) for one in (director, recipe)]
         show, cast = self._exhibition.now(), self._ledger.votes_by(self._pseudonym(name))
         done, seen = {vote.pair for vote in cast}, {picture for vote in cast for picture in (vote.a, vote.b)}
         left = [pair for pair in show.pairs.values() if pair.identity not in done and _is_of(pair, *wanted)]
@@ -130,18 +130,19 @@ class Booth:
         def is_meant(*what: str) -> bool:
             return hmac.compare_digest(mark, _text(self._marks.mark("picture", nonce, *what)))
 
-        for sha256, shown in show.pictures().items():
+        for sha256, shown in show.pictures.items():
             if is_meant("sample", sha256):
-                store = self._exhibition.store
-                return self._png(("sample", sha256), lambda: open_picture(store, shown.reference))
+                return self._sample(shown)
         for director, still_set in show.stills.items():
             for still in show.judging(director):
                 if is_meant("still", still.still):
-                    return self._png(("still", still.still), lambda: _small(still_set.open(still)))
+                    return self._png(("still", still.still), lambda: _small(still_set.open(still)))  # noqa: B023
         raise VoteError("picture", "has no such name, or is no longer on show", "Take the next pair.")
 
     def _ballot(self, voter: str, pair: Pair, show: Show, left: int) -> Ballot:
         a, b = self._sides(voter, pair)
+        for shown in (a, b):  # both are there before either is asked for: which one takes longer tells nothing then
+            self._sample(shown)
         stills = sorted(
             show.judging(pair.director), key=lambda still: self._marks.mark("stills", pair.identity, still.still)
         )
@@ -185,6 +186,9 @@ class Booth:
                 self._tally, self._tallied = self._ledger.tally(), time.monotonic()
             return self._tally
 
+    def _sample(self, shown: Shown) -> bytes:
+        return self._png(("sample", shown.sha256), lambda: open_picture(self._exhibition.store, shown.reference))
+
     def _png(self, key: tuple[str, str], picture: Callable[[], Image.Image]) -> bytes:
         with self._lock:
             if key in self._encoded:
@@ -193,7 +197,7 @@ class Booth:
         data = png_bytes(picture())
         with self._lock:
             self._encoded[key] = data
-            while len(self._encoded) > PICTURES_KEPT:
+            while len(self._encoded) > 1 and sum(map(len, self._encoded.values())) > KEPT_BYTES:
                 self._encoded.popitem(last=False)
         return data
 

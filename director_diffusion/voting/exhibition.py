@@ -1,15 +1,15 @@
 """The exhibition: what there is to vote on now.
 
-Belongs here: pairs of the newest evaluations, and stills to compare with, read from the store.  Who is shown what is the
-booth's matter.
+Belongs here: pairs of the newest evaluations, and stills to compare with, read from the store.  Who is shown what is
+the booth's matter.
 """
 
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from director_diffusion.errors import VoteError
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.stills.rows import Still
@@ -26,15 +26,8 @@ LOOK_AGAIN_S = 10.0
 class Show:
     """What is on show, at one moment."""
 
-    pairs: Mapping[str, Pair]  # by identity
+    pairs: Mapping[str, Pair]  # by identity, and in its order
     stills: Mapping[str, StillSet]  # by director
-
-    def still(self, director: str, still: str) -> Still:
-        """Raises VoteError where it has gone since."""
-        found = next((one for one in self.judging(director) if one.still == still), None)
-        if found is None:
-            raise VoteError("this still", "is no longer on show", "Take the next pair.")
-        return found
 
     def judging(self, director: str) -> tuple[Still, ...]:
         """The stills that votes and metrics compare with: held-out ones, which no adapter has learned.  Of a director
@@ -42,9 +35,11 @@ class Show:
         held = self.stills.get(director)
         return () if held is None else held.held_out or held.kept
 
+    @cached_property
     def pictures(self) -> Mapping[str, Shown]:
-        """All pictures, by their hash."""
-        return {shown.sha256: shown for pair in self.pairs.values() for shown in pair.pictures}
+        """All pictures, by their hash and in its order: how long a look-up takes says nothing of the arm."""
+        found = {shown.sha256: shown for pair in self.pairs.values() for shown in pair.pictures}
+        return dict(sorted(found.items()))
 
 
 @dataclass
@@ -83,7 +78,7 @@ class Exhibition:
             for director, one in usable_artifacts(self.store, (recipe, EVALUATION), self.directors).items():
                 pairs |= {pair.identity: pair for pair in evaluated_pairs(one, director, recipe)}
         stills = usable_artifacts(self.store, (STILLS,), self.directors)
-        return Show(pairs, {director: StillSet.of(one) for director, one in stills.items()})
+        return Show(dict(sorted(pairs.items())), {director: StillSet.of(one) for director, one in stills.items()})
 
 
 def evaluated_pairs(evaluation: Artifact, director: str, recipe: str) -> tuple[Pair, ...]:

@@ -33,11 +33,11 @@ def checked_token(value: object, what: str) -> str:
     raise VoteError(what, f"{_kind(value)} was not made here", "Give back what the booth handed out, unchanged.")
 
 
-def checked_slug(value: object, what: str) -> str:
-    """A director or recipe."""
+def checked_slug(value: object) -> str:
+    """A director's or recipe's."""
     if isinstance(value, str) and len(value) <= 64 and _SLUG.fullmatch(value):
         return value
-    raise VoteError(what, f"{_kind(value)} is no name of one", "Choose one of those on show.")
+    raise VoteError("director or recipe", f"{_kind(value)} names none", "Choose one of those on show.")
 
 
 def checked_answers(value: object) -> dict[Question, Answer]:

@@ -1,7 +1,7 @@
 """The ledger of votes: rows are added, and never changed or deleted.
 
-Belongs here: the one table, in SQLite or Postgres, and what is asked of it.  What votes mean is `standings`' matter, and
-who may cast one the booth's.
+Belongs here: the one table, in SQLite or Postgres, and what is asked of it.  What votes mean is `standings`' matter,
+and who may cast one the booth's.
 
 A vote is in the ledger once `add` returns, whatever happens to this process or machine afterwards: SQLite writes ahead
 and waits for the disk at every commit, Postgres does so by itself.  Any number of processes may add and read at once.
@@ -159,13 +159,13 @@ class Ledger:
         """How many votes each pair has, by its identity; pairs without any are left out."""
         wanted = _about(select(_VOTES.c.pair, func.count()), director).group_by(_VOTES.c.pair)
         with self._explained(), self._engine.connect() as connection:
-            return {pair: count for pair, count in connection.execute(wanted)}
+            return dict(connection.execute(wanted).tuples().all())
 
     def counts(self) -> dict[str, int]:
         """How many votes there are about each director; those without any are left out."""
         wanted = select(_VOTES.c.director, func.count()).group_by(_VOTES.c.director)
         with self._explained(), self._engine.connect() as connection:
-            return {director: count for director, count in connection.execute(wanted)}
+            return dict(connection.execute(wanted).tuples().all())
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -195,6 +195,16 @@ class Ledger:
                 f"does not answer ({words[0] if words else type(error).__name__})",
                 "Look whether it is there, has room and lets this user write; no vote that was told as cast is lost.",
             ) from error
+
+
+def votes_in(ledger: Ledger | None, director: str) -> list[Vote]:
+    """All votes about a director, of a ledger that is closed then; none where there is no ledger."""
+    if ledger is None:
+        return []
+    try:
+        return ledger.votes(director)
+    finally:
+        ledger.close()
 
 
 def _about(wanted: Select[Any], director: str | None) -> Select[Any]:

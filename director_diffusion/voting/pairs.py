@@ -29,7 +29,6 @@ class Shown:
     side: Side
     reference: str  # the store's name of the PNG
     sha256: str
-    item: str  # of the sample
 
 
 @dataclass(frozen=True)
@@ -87,4 +86,4 @@ def _pair(director: str, sample: Sample, one: Shown, other: Shown) -> Pair:
 
 
 def _shown(side: Side, sample: Sample) -> Shown:
-    return Shown(side, sample.reference, sample.sha256, sample.item)
+    return Shown(side, sample.reference, sample.sha256)
