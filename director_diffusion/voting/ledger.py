@@ -159,13 +159,13 @@ class Ledger:
         """How many votes each pair has, by its identity; pairs without any are left out."""
         wanted = _about(select(_VOTES.c.pair, func.count()), director).group_by(_VOTES.c.pair)
         with self._explained(), self._engine.connect() as connection:
-            return dict(connection.execute(wanted).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(wanted)}
 
     def counts(self) -> dict[str, int]:
         """How many votes there are about each director; those without any are left out."""
         wanted = select(_VOTES.c.director, func.count()).group_by(_VOTES.c.director)
         with self._explained(), self._engine.connect() as connection:
-            return dict(connection.execute(wanted).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(wanted)}
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -8,6 +8,7 @@ which is Davidson's model of ties (1970), ν = exp(t), with the order effect of 
 Strengths are in logits: a side that is stronger by 1 wins e = 2.7 times as often as it loses, where sides are random.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ def fit(design: Floats, counts: Floats, ridge: float = RIDGE) -> Floats:
     one minimum is found.  `design` (cells, sides + 2) makes d of θ.
     """
     lead = counts.shape[:-2]
-    counts = counts.reshape(-1, *counts.shape[-2:])
+    counts = counts.reshape(math.prod(lead), *counts.shape[-2:])
     theta = np.zeros((counts.shape[0], design.shape[1]))
     value, gradient, hessian = _posterior(design, counts, theta, ridge)
     for _ in range(_STEPS):
