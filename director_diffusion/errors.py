@@ -56,11 +56,15 @@ class PublishError(DirectorError):
 
 
 class VoteError(DirectorError):
-    """A voter, a ballot or an answer that is refused, or a ledger that cannot be read or written."""
+    """A voter, a ballot or an answer that is refused.  Its words may be shown to whoever sent it."""
 
 
 class AlreadyVotedError(VoteError):
     """This voter has voted on this pair before; that vote stands."""
+
+
+class LedgerError(DirectorError):
+    """The ledger of votes, or the booth's key, cannot be read or written.  Its words are for who runs the server."""
 
 
 class TransientError(DirectorError):

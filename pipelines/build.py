@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets_defs.lineage import directors_partitions, lineage
-from director_diffusion.errors import VoteError
+from director_diffusion.errors import LedgerError
 from director_diffusion.storage import Store
 from pipelines.automation import with_automation
 from pipelines.jobs import project_jobs
@@ -81,14 +81,14 @@ def build_models(surroundings: Surroundings) -> ModelsResource:
 
 
 def build_booth(surroundings: Surroundings) -> "Booth":
-    """Where people vote, for whoever shows them a page.  Raises VoteError where this deployment has no ledger."""
+    """Where people vote, for whoever shows them a page.  Raises LedgerError where this deployment has no ledger."""
     from director_diffusion.voting.booth import Booth
     from director_diffusion.voting.exhibition import Exhibition
     from director_diffusion.voting.secrets import key_at
 
     ledger = VotesResource(url=surroundings.votes_url).ledger()
     if ledger is None:
-        raise VoteError(
+        raise LedgerError(
             f"deployment {surroundings.deployment.slug}",
             "has a store that is no folder, and no ledger of votes",
             "Set `votes: postgresql://<user>@<host>/<database>` in its file.",

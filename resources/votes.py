@@ -14,7 +14,7 @@ class VotesResource(dg.ConfigurableResource):
     url: str | None  # None: the store is no folder, and the deployment names no database
 
     def ledger(self) -> "Ledger | None":
-        """Opened anew: whoever asks closes it.  Raises VoteError where it cannot be opened."""
+        """Opened anew: whoever asks closes it.  Raises LedgerError where it cannot be opened."""
         from director_diffusion.voting.ledger import Ledger
 
         return None if self.url is None else Ledger(self.url)

@@ -41,7 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from director_diffusion.errors import AlreadyVotedError, VoteError
+from director_diffusion.errors import AlreadyVotedError, LedgerError
 from director_diffusion.voting.questions import ANSWERS, Answer
 
 PATIENCE_S = 30.0  # of a writer while others write
@@ -105,7 +105,7 @@ class Ledger:
     """The votes at a URL: `sqlite:///<path>`, or `postgresql://…` (read by psycopg; a password comes from PGPASSWORD or
     ~/.pgpass).
 
-    Opening it makes the table where there is none.  Raises VoteError where it cannot be opened.  It may be shared by
+    Opening it makes the table where there is none.  Raises LedgerError where it cannot be opened.  It may be shared by
     threads, but not with a forked child, which opens its own.
     """
 
@@ -190,7 +190,7 @@ class Ledger:
             yield
         except (SQLAlchemyError, OSError, ImportError) as error:  # the last: another driver than psycopg
             words = str(getattr(error, "orig", None) or error).strip().splitlines()
-            raise VoteError(
+            raise LedgerError(
                 f"the ledger {self.where}",
                 f"does not answer ({words[0] if words else type(error).__name__})",
                 "Look whether it is there, has room and lets this user write; no vote that was told as cast is lost.",
@@ -215,14 +215,14 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise VoteError(
+        raise LedgerError(
             "the ledger's URL", "is not one", "Give sqlite:///<path> or postgresql://<user>@<host>/<database>."
         ) from None
     if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed
     if parsed.get_backend_name() in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg") if "+" not in parsed.drivername else parsed
-    raise VoteError(
+    raise LedgerError(
         "the ledger's URL",
         f"is of {parsed.drivername}, or names no file",
         "Give sqlite:///<path> or postgresql://<user>@<host>/<database>.",

@@ -10,7 +10,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from director_diffusion.errors import VoteError
+from director_diffusion.errors import LedgerError
 
 KEY_BYTES = 32
 
@@ -20,7 +20,7 @@ class Marks:
 
     def __init__(self, key: bytes):
         if len(key) < KEY_BYTES:
-            raise VoteError("the booth's key", f"has {len(key)} bytes", f"Give {KEY_BYTES} random ones or more.")
+            raise LedgerError("the booth's key", f"has {len(key)} bytes", f"Give {KEY_BYTES} random ones or more.")
         self._key = key
 
     def __repr__(self) -> str:
@@ -53,6 +53,6 @@ def key_at(path: Path) -> bytes:
         return bytes.fromhex(path.read_text(encoding="ascii"))
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it holds none"
-        raise VoteError(
+        raise LedgerError(
             f"the booth's key {path}", f"cannot be read or made: {problem}", "Give this user access to it."
         ) from error

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 import pytest
 from PIL import Image
 
-from director_diffusion.errors import AlreadyVotedError, VoteError
+from director_diffusion.errors import AlreadyVotedError, LedgerError, VoteError
 from director_diffusion.storage import Store
 from director_diffusion.voting import booth as booth_module
 from director_diffusion.voting import exhibition as exhibition_module
@@ -255,9 +255,9 @@ def test_the_key_is_made_once_and_for_its_owner(tmp_path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["votes.key"]
     path.write_text("not a key")
-    with pytest.raises(VoteError, match="cannot be read or made"):
+    with pytest.raises(LedgerError, match="cannot be read or made"):
         key_at(path)
-    with pytest.raises(VoteError, match="has 4 bytes"):
+    with pytest.raises(LedgerError, match="has 4 bytes"):
         Marks(b"1234")
 
 

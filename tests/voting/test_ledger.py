@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from director_diffusion.errors import AlreadyVotedError, VoteError
+from director_diffusion.errors import AlreadyVotedError, LedgerError
 from director_diffusion.voting.ledger import Ledger, Vote
 
 VOTE = Vote("v" * 64, "p" * 64, "nolan", 1, "a" * 64, "b" * 64, "A", "neither", "2026-11-22T00:00:00+00:00")
@@ -88,7 +88,7 @@ def test_the_database_itself_changes_and_deletes_nothing(url: str) -> None:
 @pytest.mark.parametrize("vote", [replace(VOTE, style="C"), replace(VOTE, b=VOTE.a)])  # type: ignore[arg-type]
 def test_what_is_no_vote_is_not_written(url: str, vote: Vote) -> None:
     ledger = Ledger(url)
-    with pytest.raises(VoteError, match="the ledger"):
+    with pytest.raises(LedgerError, match="the ledger"):
         ledger.add(vote)
     assert ledger.votes() == []
     ledger.close()
@@ -176,7 +176,7 @@ def test_a_large_ledger_is_read_in_moments(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_ledger_is_said_without_its_password(url: str, told: str) -> None:
-    with pytest.raises(VoteError, match=told) as caught:
+    with pytest.raises(LedgerError, match=told) as caught:
         Ledger(url)
     assert "geheim" not in str(caught.value)
 
@@ -185,6 +185,6 @@ def test_a_file_that_is_no_ledger_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "votes.sqlite"
     path.write_text("something else, of more than a hundred bytes " * 10)
     before = path.read_bytes()
-    with pytest.raises(VoteError, match="file is not a database"):
+    with pytest.raises(LedgerError, match="file is not a database"):
         Ledger(f"sqlite:///{path}")
     assert path.read_bytes() == before
