@@ -60,7 +60,7 @@ class Booth:
 
     def __init__(self, ledger: Ledger, exhibition: Exhibition, key: bytes):
         self._ledger, self._exhibition, self._marks = ledger, exhibition, Marks(key)
-        self._lock = threading.Lock()
+        self._lock, self._counting = threading.Lock(), threading.Lock()
         self._tally: dict[str, int] = {}
         self._tallied = float("-inf")
         self._encoded: OrderedDict[tuple[str, str], bytes] = OrderedDict()
@@ -181,10 +181,13 @@ class Booth:
         return f"{nonce}{_text(self._marks.mark('picture', nonce, *what))}"
 
     def _counted(self) -> dict[str, int]:
-        with self._lock:
-            if time.monotonic() - self._tallied >= TALLY_S:
+        # One thread counts, while the others go by the counts before.
+        if time.monotonic() - self._tallied >= TALLY_S and self._counting.acquire(blocking=False):
+            try:
                 self._tally, self._tallied = self._ledger.tally(), time.monotonic()
-            return self._tally
+            finally:
+                self._counting.release()
+        return self._tally
 
     def _sample(self, shown: Shown) -> bytes:
         return self._png(("sample", shown.sha256), lambda: open_picture(self._exhibition.store, shown.reference))

@@ -20,6 +20,7 @@ from director_diffusion.voting.pairs import Pair, Shown, pairs_of
 
 EVALUATION, STILLS = "evaluation", "stills"
 LOOK_AGAIN_S = 10.0
+NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,26 @@ class Exhibition:
     directors: Sequence[str]
     recipes: Sequence[str]
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-    _looked: float = field(default=float("-inf"), init=False, repr=False)
+    _looked: float = field(default=NEVER, init=False, repr=False)
     _marks: dict[str, bytes] = field(default_factory=dict, init=False, repr=False)
     _show: Show = field(default_factory=lambda: Show({}, {}), init=False, repr=False)
 
     def now(self) -> Show:
         """What is on show."""
-        with self._lock:
-            if time.monotonic() - self._looked >= LOOK_AGAIN_S:
-                marks = self._look()
-                if marks != self._marks:
-                    self._show = self._read()
-                self._marks, self._looked = marks, time.monotonic()
-            return self._show
+        # One thread looks, which takes a while on a bucket; only at first have the others to wait for it.
+        if self._is_old() and self._lock.acquire(blocking=self._looked == NEVER):
+            try:
+                if self._is_old():
+                    marks = self._look()
+                    if marks != self._marks:
+                        self._show = self._read()
+                    self._marks, self._looked = marks, time.monotonic()
+            finally:
+                self._lock.release()
+        return self._show
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._looked >= LOOK_AGAIN_S
 
     def _look(self) -> dict[str, bytes]:
         assets = [(STILLS,), *((recipe, EVALUATION) for recipe in self.recipes)]

@@ -19,10 +19,8 @@ ROOT = Path(__file__).parents[2]
 
 WRITER = """
 import sys
-from dataclasses import replace
 from director_diffusion.errors import AlreadyVotedError
-from director_diffusion.voting.ledger import Ledger
-from tests.voting.test_ledger import VOTE
+from director_diffusion.voting.ledger import Ledger, Vote
 
 url, voters, count = sys.argv[1], sys.argv[2].split(","), int(sys.argv[3])
 sys.stdin.readline()
@@ -30,7 +28,7 @@ ledger = Ledger(url)
 for number in range(count):
     for voter in voters:
         try:
-            ledger.add(replace(VOTE, voter=voter, pair=str(number)))
+            ledger.add(Vote(voter, str(number), "nolan", 1, "a", "b", "A", "tie", "2026"))
             print(voter, number, flush=True)
         except AlreadyVotedError:
             print("refused", flush=True)
@@ -96,7 +94,7 @@ def test_what_is_no_vote_is_not_written(url: str, vote: Vote) -> None:
 
 def test_many_writers_at_once_lose_and_double_nothing(url: str) -> None:
     """Each also tries to vote as somebody whom all of them are: once on each pair one of them succeeds."""
-    count, writers = 40, [writer(url, f"{name},all", 40) for name in "abcd"]
+    count, writers = 25, [writer(url, f"{name},all", 25) for name in "abcd"]
     for one in writers:
         assert one.stdin is not None
     for one in writers:
@@ -111,18 +109,18 @@ def test_many_writers_at_once_lose_and_double_nothing(url: str) -> None:
 
 
 def test_a_writer_killed_in_the_middle_loses_no_vote_that_it_told(url: str) -> None:
-    killed, other = writer(url, "killed", 100_000), writer(url, "other", 150)
+    killed, other = writer(url, "killed", 100_000), writer(url, "other", 80)
     for one in (killed, other):
         one.stdin.write("\n")  # type: ignore[union-attr]
         one.stdin.flush()  # type: ignore[union-attr]
     assert killed.stdout is not None
-    lines = [killed.stdout.readline() for _ in range(60)]
+    lines = [killed.stdout.readline() for _ in range(40)]
     killed.send_signal(signal.SIGKILL)
     lines += killed.communicate(timeout=60)[0].splitlines(keepends=True)
     assert killed.returncode == -signal.SIGKILL
     out, _ = other.communicate(timeout=120)
     assert other.returncode == 0
-    assert len(told(out)) == 150, "whoever else writes goes on"
+    assert len(told(out)) == 80, "whoever else writes goes on"
     deadline = time.monotonic() + 10
     wanted = set(told("".join(line for line in lines if line.endswith("\n"))))
     while True:  # Postgres may still be committing what its client did not live to see
@@ -152,16 +150,16 @@ def test_a_large_ledger_is_read_in_moments(tmp_path: Path) -> None:
     with ledger._engine.begin() as connection:
         rows = [
             (f"{number // 500:064}", f"{number % 500:064}", f"d{number % 5}", 1, "a" * 64, "b" * 64, "A", "B", VOTE.at)
-            for number in range(100_000)
+            for number in range(50_000)
         ]
         names = ", ".join(Vote.__dataclass_fields__)
         connection.connection.executemany(f"INSERT INTO votes ({names}) VALUES ({','.join('?' * 9)})", rows)
-    started = time.monotonic()
+    started = time.process_time()
     assert len(ledger.tally()) == 500
     assert len(ledger.votes_by(f"{7:064}")) == 500
-    assert time.monotonic() - started < 1.0, "what a booth asks for a ballot"
-    assert len(ledger.votes("d3")) == 20_000
-    assert time.monotonic() - started < 5.0
+    assert time.process_time() - started < 0.5, "what a booth asks for a ballot"
+    assert len(ledger.votes("d3")) == 10_000
+    assert time.process_time() - started < 2.0
     ledger.close()
 
 
