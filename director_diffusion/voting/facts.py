@@ -22,7 +22,7 @@ def facts_of(found: Standings, style: Metric) -> dict[str, Fact]:
         ),
     }
     for contest in found.contests:
-        label = f"{TITLES[contest.question]} than {name(contest.against)}"
+        label = f"{name(contest.side)} {TITLES[contest.question]} than {name(contest.against)}"
         if contest.rate is not None:
             facts |= {label: contest.rate.share, f"{label}, low": contest.rate.low, f"{label}, high": contest.rate.high}
         facts[f"{label}, votes"] = contest.votes

@@ -51,8 +51,8 @@ def standings_plot(found: Standings) -> Image.Image:
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, len(rows), squeeze=False, height_ratios=heights)
     for column, (question, parts) in enumerate(rows.items()):
-        _panel(panels[0][column], parts[0], f"{TITLES[question]}: share of votes, a tie a half")
-        _panel(panels[1][column], parts[1], f"{TITLES[question]}: metric prefers what the voter prefers")
+        _panel(panels[0][column], parts[0], f"{TITLES[question]}: share, a tie a half")
+        _panel(panels[1][column], parts[1], f"{TITLES[question]}: the metric agrees")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     with Image.open(buffer) as image:

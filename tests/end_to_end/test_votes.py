@@ -86,7 +86,7 @@ def test_votes_are_counted_beside_the_evaluation_and_change_nothing_else(project
     text = (project.latest(VOTES, "nolan").path("standings.json")).read_text()
     assert "voter0" not in text
     labels = {entry.label for entry in project.latest(VOTES, "nolan").manifest.metadata}
-    assert {"standings", "preliminary", "closer to the director than base"} <= labels
+    assert {"standings", "preliminary", "adapter closer to the director than base"} <= labels
 
 
 def test_what_people_say_feeds_nothing() -> None:

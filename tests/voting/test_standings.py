@@ -141,7 +141,7 @@ def test_strengths_rank_the_sides_and_the_file_is_the_same_again(tmp_path: Path)
     counted(votes[::-1]).write(tmp_path / "two")
     assert (tmp_path / "one" / "standings.json").read_bytes() == (tmp_path / "two" / "standings.json").read_bytes()
     facts = facts_of(found, "clip")
-    label = 'closer to the director than base, "in the style of"'
+    label = 'adapter closer to the director than base, "in the style of"'
     assert 0.8 < facts[label] < 1  # type: ignore[operator]
     assert facts[f"{label}, low"] < facts[label] < facts[f"{label}, high"]  # type: ignore[operator]
     assert standings_plot(found).height > 200
