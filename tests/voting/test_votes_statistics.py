@@ -53,6 +53,15 @@ def test_votes_of_one_mind_are_not_taken_for_independent() -> None:
     assert turned.by_prompt == rate.by_voter
 
 
+def test_all_of_one_mind_are_as_many_votes_as_there_are_voters() -> None:
+    rate = rate_of(np.ones((10, 40)), np.ones((10, 40), np.int64), 0.95)
+    assert rate is not None
+    assert rate.by_voter is not None
+    assert rate.by_voter == pytest.approx(wilson(10, 10, 0.95))
+    assert rate.low <= rate.by_voter[0] < 0.75 < rate.wilson[0]
+    assert rate.high == 1
+
+
 def test_a_group_is_drawn_as_a_whole() -> None:
     weights = group_weights(7)
     assert set(weights.sum(axis=1)) == {7.0}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from director_diffusion.voting.statistics.resampling import Bounds, Floats, group_weights, percentile_bounds
+from director_diffusion.voting.statistics.resampling import MIN_GROUPS, Bounds, Floats, group_weights, percentile_bounds
 
 
 @dataclass(frozen=True)
@@ -86,5 +86,9 @@ def _reach(share: float, alone: Bounds, by_voter: Bounds | None, by_prompt: Boun
 
 
 def _resampled(scores: Floats, votes: Floats, confidence: float) -> Bounds | None:
+    """Over groups.  Where all votes are alike, resampling says nothing, and each group is taken for one vote."""
+    share = float(scores.sum() / votes.sum())
+    if share in (0.0, 1.0) and votes.size >= MIN_GROUPS:
+        return wilson(share * votes.size, votes.size, confidence)
     weights = group_weights(votes.size)
     return percentile_bounds((weights @ scores) / (weights @ votes), votes.size, confidence)
