@@ -27,6 +27,7 @@ from assets_defs.samples import samples_asset
 from assets_defs.sign_off import sign_off_asset
 from assets_defs.stills import stills_asset
 from assets_defs.turbo import turbo_assets
+from assets_defs.votes import votes_asset
 from director_diffusion.catalog import Catalog
 from director_diffusion.specs import TIERS, Project
 
@@ -61,6 +62,7 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
             published_before_asset(partitions, recipe),
             *(samples_asset(partitions, base, recipe, plan, tier) for tier in TIERS),
             *(evaluation_asset(partitions, project, base, recipe, plan, tier) for tier in TIERS),
+            votes_asset(partitions, recipe, plan),
             sign_off_asset(partitions, recipe),
             model_card_asset(partitions, project, base, recipe, plan),
             published_model_asset(partitions, project, recipe),

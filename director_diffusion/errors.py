@@ -55,5 +55,17 @@ class PublishError(DirectorError):
     """A model card or repository cannot be written."""
 
 
+class VoteError(DirectorError):
+    """A voter, a ballot or an answer that is refused.  Its words may be shown to whoever sent it."""
+
+
+class AlreadyVotedError(VoteError):
+    """This voter has voted on this pair before; that vote stands."""
+
+
+class LedgerError(DirectorError):
+    """The ledger of votes, or the booth's key, cannot be read or written.  Its words are for who runs the server."""
+
+
 class TransientError(DirectorError):
     """Likely to pass by itself (a network fault, a rate limit); the orchestrator may try again."""

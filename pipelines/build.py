@@ -5,20 +5,27 @@ same graph with other resources.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets_defs.lineage import directors_partitions, lineage
+from director_diffusion.errors import LedgerError
+from director_diffusion.storage import Store
 from pipelines.automation import with_automation
 from pipelines.jobs import project_jobs
 from pipelines.schedules import weekly_reevaluations
-from pipelines.sensors import changed_inputs_sensor, dead_runs_sensor
+from pipelines.sensors import changed_inputs_sensor, dead_runs_sensor, new_votes_sensor
 from pipelines.surroundings import Surroundings
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource, ProgressResource
 from resources.models import ModelsResource
 from resources.store import ArtifactIOManager, StoreResource
+from resources.votes import VotesResource
+
+if TYPE_CHECKING:
+    from director_diffusion.voting.booth import Booth
 
 
 def build_definitions(
@@ -36,6 +43,7 @@ def build_definitions(
         schedules=weekly_reevaluations(project, jobs, partitions),
         sensors=[
             changed_inputs_sensor(project, partitions, surroundings.catalog.folder),
+            new_votes_sensor(project, partitions),
             dead_runs_sensor(),
             dg.AutomationConditionSensorDefinition("automation", target=dg.AssetSelection.all()),
         ],
@@ -58,6 +66,7 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
         ),
         "hub": build_hub(surroundings),
         "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),
+        "votes": VotesResource(url=surroundings.votes_url),
         "progress": ProgressResource(),
     }
 
@@ -69,6 +78,25 @@ def build_models(surroundings: Surroundings) -> ModelsResource:
         cache=str(surroundings.model_cache),
         store=StoreResource(url=surroundings.store_url),
     )
+
+
+def build_booth(surroundings: Surroundings) -> "Booth":
+    """Where people vote, for whoever shows them a page.  Raises LedgerError where this deployment has no ledger."""
+    from director_diffusion.voting.booth import Booth
+    from director_diffusion.voting.exhibition import Exhibition
+    from director_diffusion.voting.secrets import key_at
+
+    ledger = VotesResource(url=surroundings.votes_url).ledger()
+    if ledger is None:
+        raise LedgerError(
+            f"deployment {surroundings.deployment.slug}",
+            "has a store that is no folder, and no ledger of votes",
+            "Set `votes: postgresql://<user>@<host>/<database>` in its file.",
+        )
+    catalog, project = surroundings.catalog, surroundings.project
+    directors = [director.slug for director in catalog.project_directors(project)]
+    exhibition = Exhibition(Store(surroundings.store_url), directors, project.recipes)
+    return Booth(ledger, exhibition, key_at(surroundings.votes_key))
 
 
 def build_hub(surroundings: Surroundings) -> HubResource:

@@ -10,10 +10,12 @@ from assets_defs.canary import CANARY
 from assets_defs.joint import JOINT, JOINT_OVERVIEW
 from assets_defs.training import JOINT_ADAPTER
 from assets_defs.turbo import TURBO_EVALUATION
+from assets_defs.votes import VOTES
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base, Project, Recipe
 
 BUILD_BASE = "build_base"
+COUNT_VOTES = "count_votes"
 LOOK_AT_INPUTS = "look_at_inputs"
 PICK, SIGN_OFF = "pick", "sign_off"  # of a recipe, roots too
 ROOT_NAMES = ("raw_stills", "written_captions", "director")
@@ -44,6 +46,11 @@ def root_selection(project: Project) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*ROOT_NAMES, *of_recipes)
 
 
+def voted_on(*recipes: str) -> dg.AssetSelection:
+    """What counts the votes about these recipes."""
+    return dg.AssetSelection.assets(*(dg.AssetKey([recipe, VOTES]) for recipe in recipes))
+
+
 def project_jobs(
     project: Project, recipes: Sequence[Recipe], trained_here: Sequence[Base]
 ) -> list[UnresolvedAssetJobDefinition]:
@@ -55,7 +62,8 @@ def project_jobs(
             root_selection(project),
             "Looks at the director's stills, caption files, YAML, picks and sign-offs; "
             "what depends on a change becomes stale.",
-        )
+        ),
+        _Job(COUNT_VOTES, voted_on(*project.recipes), "Counts people's votes about one director."),
     ]
     distilled = [recipe.slug for recipe in recipes if recipe.turbo is not None]
     for recipe, base in ((one.slug, one.base) for one in recipes):
@@ -66,9 +74,9 @@ def project_jobs(
         wanted += [
             _Job(
                 job_name(recipe),
-                made.upstream(),
+                made.upstream() | voted_on(recipe),
                 f"From stills to a published {recipe} of one director"
-                f"{', and its few-step students' if recipe in distilled else ''}.",
+                f"{', its few-step students' if recipe in distilled else ''}, with what people's votes say of it.",
             ),
             _Job(
                 reevaluation_name(recipe),

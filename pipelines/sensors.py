@@ -1,6 +1,6 @@
 """Sensors: what happens when something outside changes.
 
-Belongs here: noticing changed stills, captions and director files, and runs whose process has died.
+Belongs here: noticing changed stills, captions and director files, new votes, and runs whose process has died.
 """
 
 import json
@@ -9,14 +9,17 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets_defs.evaluation import evaluation_name
+from assets_defs.votes import VOTES
 from director_diffusion.hashing import hash_data, short
 from director_diffusion.publishing.sign_offs import sign_off_name
 from director_diffusion.specs import Project
 from director_diffusion.storage import Store
 from director_diffusion.training.picks import pick_name
-from pipelines.jobs import root_selection
+from pipelines.jobs import root_selection, voted_on
 from pipelines.sweep import sweep_dead_runs
 from resources.store import StoreResource
+from resources.votes import VotesResource
 
 
 def changed_inputs_sensor(
@@ -43,6 +46,44 @@ def changed_inputs_sensor(
         )
 
     return changed_inputs
+
+
+def new_votes_sensor(project: Project, partitions: dg.StaticPartitionsDefinition) -> dg.SensorDefinition:
+    """Counts the votes about a director again once there are more; what they say feeds nothing."""
+
+    @dg.sensor(
+        name="new_votes",
+        target=voted_on(*project.recipes),
+        minimum_interval_seconds=600,  # people vote for a while, and every count is a run
+        description="Counts the votes about a director again once there are more.",
+    )
+    def new_votes(context: dg.SensorEvaluationContext, votes: VotesResource) -> dg.SensorResult:
+        ledger = votes.ledger()
+        if ledger is None:
+            return dg.SensorResult(skip_reason="This deployment has no ledger of votes.")
+        try:
+            counts = ledger.counts()
+        finally:
+            ledger.close()
+        seen: dict[str, int] = json.loads(context.cursor) if context.cursor else {}
+        more = [slug for slug in partitions.get_partition_keys() if counts.get(slug, 0) != seen.get(slug, 0)]
+        judged = {slug: _evaluated(context.instance, project.recipes, slug) for slug in more}
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(partition_key=slug, asset_selection=[dg.AssetKey([recipe, VOTES]) for recipe in recipes])
+                for slug, recipes in judged.items()
+                if recipes
+            ],
+            cursor=json.dumps(counts),
+        )
+
+    return new_votes
+
+
+def _evaluated(instance: dg.DagsterInstance, recipes: Sequence[str], slug: str) -> list[str]:
+    """The recipes of which there is an evaluation of this director."""
+    name = evaluation_name("draft")
+    return [one for one in recipes if slug in instance.get_materialized_partitions(dg.AssetKey([one, name]))]
 
 
 def dead_runs_sensor() -> dg.SensorDefinition:

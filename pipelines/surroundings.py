@@ -46,6 +46,27 @@ class Surroundings:
         folder = self.deployment.deliver_to
         return None if folder is None else _place(folder, self.root)
 
+    @property
+    def votes_url(self) -> str | None:
+        """The ledger of votes: as the deployment says, else a file in a local store; None beside a bucket."""
+        url = self.deployment.votes
+        if url is None:
+            folder = self._votes_folder
+            return None if folder is None else f"sqlite:///{folder / 'votes.sqlite'}"
+        head, separator, path = url.partition(":///")
+        in_file = head.split("+")[0] == "sqlite" and separator
+        return f"{head}:///{(self.root / Path(path).expanduser()).resolve()}" if in_file else url
+
+    @property
+    def votes_key(self) -> Path:
+        """The file of the voting booth's key, on this machine's disk: never on a bucket."""
+        return (self._votes_folder or self.root / ".director") / "votes.key"
+
+    @property
+    def _votes_folder(self) -> Path | None:
+        protocol, _, path = self.store_url.rpartition("://")
+        return Path(path) / "votes" if protocol in ("", "file", "local") else None
+
 
 def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:
     """Read the environment.  Raises SpecError where it names something that is not there."""

@@ -107,7 +107,7 @@ def stage(
             kinds=set(kinds),
             owners=["team:director-diffusion"],
             check_specs=[_check_spec(check, key, partitions) for check in checks],
-            required_resource_keys={"store", "models", "machine", "hub", "configs", "progress"},
+            required_resource_keys={"store", "models", "machine", "hub", "configs", "votes", "progress"},
             io_manager_key="artifacts",
         )(compute)
 
@@ -149,6 +149,7 @@ class _Maker:
             machine=context.resources.machine,
             hub=context.resources.hub,
             configs=context.resources.configs,
+            votes=context.resources.votes,
         )
         self.fingerprints = fingerprints
 

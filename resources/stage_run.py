@@ -17,6 +17,7 @@ from resources.hub import HubResource
 from resources.machine import MachineResource
 from resources.models import ModelsResource
 from resources.pictures import image_markdown
+from resources.votes import VotesResource
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,6 +33,7 @@ class Resources:
     machine: MachineResource
     hub: HubResource
     configs: ConfigsResource
+    votes: VotesResource
 
 
 @dataclass(frozen=True)

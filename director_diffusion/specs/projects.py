@@ -1,6 +1,8 @@
 """Projects and deployments: what is made, and where it runs."""
 
+import re
 from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, model_validator
 
@@ -91,7 +93,23 @@ class Deployment(Spec):
     deliver_to: Text | None = Field(
         None, description="Folder or fsspec URL that ComfyUI reads live adapters from; None: they are only recorded."
     )
+    votes: Text | None = Field(
+        None,
+        description="Ledger of votes: sqlite:///<path> on a local disk, or postgresql://<user>@<host>/<database> "
+        "(password: PGPASSWORD or ~/.pgpass); None: votes/votes.sqlite in a local store, else none.",
+    )
     model_cache: Text | None = Field(None, description="Folder of downloaded models; None: the user's cache.")
+
+    @model_validator(mode="after")  # of the whole, so that an error does not repeat the value
+    def _ledger_without_password(self) -> "Deployment":
+        if self.votes is None:
+            return self
+        if not re.match(r"(sqlite|postgresql)(\+\w+)?://", self.votes):
+            raise ValueError("key votes must begin with sqlite:/// or postgresql://")
+        parts = urlsplit(self.votes)
+        if parts.password is not None or "password" in parse_qs(parts.query):
+            raise ValueError("key votes has a password, which the UI would show: leave it to PGPASSWORD or ~/.pgpass")
+        return self
 
     @model_validator(mode="after")
     def _gpus_match_device(self) -> "Deployment":

@@ -26,7 +26,8 @@ KEYS = {
 }  # fmt: skip
 SHARED = ["mini/latents", "mini/prompt_embeddings"]
 OF_RECIPE = [
-    "adapter", "samples", "evaluation", "release_samples", "release_evaluation", "model_card", "published_model",
+    "adapter", "samples", "evaluation", "votes", "release_samples", "release_evaluation", "model_card",
+    "published_model",
 ]  # fmt: skip
 ROOTS_OF_RECIPE = ["pick", "published_before", "sign_off"]
 

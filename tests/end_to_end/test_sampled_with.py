@@ -59,9 +59,9 @@ def keys(before: TinyProject, after: TinyProject) -> list[str]:
 
 
 def test_what_was_trained_stays(made: TinyProject, project: TinyProject) -> None:
-    changed, judged = keys(made, project), ["samples", "evaluation", "release_samples", "release_evaluation"]
-    assert changed[:5] == [f"mini_lora/{name}" for name in (*judged, "model_card")]
-    assert set(changed) <= {*changed[:5], "mini_lora/published_model"}
+    changed, judged = keys(made, project), ["samples", "evaluation", "votes", "release_samples", "release_evaluation"]
+    assert changed[:6] == [f"mini_lora/{name}" for name in (*judged, "model_card")]
+    assert set(changed) <= {*changed[:6], "mini_lora/published_model"}
     new = Counter(name.split("/")[0] for name in set(project.items()) - set(made.items()))
     drawn = len(project.latest("mini_lora/release_samples", "nolan").table("samples.parquet", Sample))
     # Three encoders see every arm; of the canary's pictures the first are kept beside.

@@ -30,7 +30,7 @@ JOB, DIRECTOR = "make_mini_lora", "nolan"
 AFTER_ADAPTER = [
     f"mini_lora/{name}"
     for name in (
-        "published_before", "samples", "evaluation", "release_samples", "release_evaluation", "model_card",
+        "published_before", "samples", "evaluation", "votes", "release_samples", "release_evaluation", "model_card",
         "published_model",
     )
 ]  # fmt: skip

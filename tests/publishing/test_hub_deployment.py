@@ -19,6 +19,7 @@ from resources.models import ModelsResource
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 from resources.store import ArtifactIOManager, StoreResource
+from resources.votes import VotesResource
 from tests.loopback_hub.faults import Fault
 from tests.loopback_hub.server import LoopbackHub
 
@@ -79,6 +80,7 @@ def run_of(folder: Path, loopback: LoopbackHub, instance: dg.DagsterInstance) ->
         "machine": MachineResource(device="cpu", captioning_batch=1),
         "hub": HubResource(url=loopback.endpoint, server=True),
         "configs": ConfigsResource(folder=str(folder)),
+        "votes": VotesResource(url=None),
         "progress": ProgressResource(),
     }
     return dg.materialize([published], instance=instance, resources=resources, raise_on_error=False)

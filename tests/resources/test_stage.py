@@ -18,6 +18,7 @@ from resources.models import ModelsResource
 from resources.stage import FRESH_TAG, stage
 from resources.stage_run import StageResult, StageRun
 from resources.store import ArtifactIOManager, StoreResource
+from resources.votes import VotesResource
 
 PARTITIONS = dg.StaticPartitionsDefinition(["nolan", "fincher"])
 LONG = Check("long_enough", "The text has five letters or more.", blocking=True)
@@ -82,6 +83,7 @@ class World:
                 "machine": MachineResource(device="cpu", captioning_batch=1),
                 "hub": HubResource(url=str(self.folder / "hub")),
                 "configs": ConfigsResource(folder=str(self.folder)),
+                "votes": VotesResource(url=None),
                 "progress": ProgressResource(),
             },
             **options,

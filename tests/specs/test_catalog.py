@@ -88,6 +88,22 @@ def test_a_deployment_cannot_ask_for_a_device_it_has_not(tmp_path: Path) -> None
         load_spec(write(tmp_path, "d", data | {"gpus": 1, "directors_at_once": 2}), Deployment)
 
 
+@pytest.mark.parametrize(
+    ("votes", "told"),
+    [
+        ("votes.sqlite", "key votes must begin with sqlite:/// or postgresql://"),
+        ("postgresql://ann:geheim@db/votes", "leave it to PGPASSWORD"),
+        ("postgresql://db/votes?password=geheim", "leave it to PGPASSWORD"),
+    ],
+)
+def test_a_ledger_is_named_without_its_password(tmp_path: Path, votes: str, told: str) -> None:
+    data = {"store": "s", "hub": {"kind": "folder"}}
+    with pytest.raises(SpecError, match=told) as caught:
+        load_spec(write(tmp_path, "d", data | {"votes": votes}), Deployment)
+    assert "geheim" not in str(caught.value)
+    assert load_spec(write(tmp_path, "d", data | {"votes": "postgresql://ann@db/votes"}), Deployment).votes
+
+
 def copy_configs(tmp_path: Path) -> Path:
     folder = tmp_path / "configs"
     for path in CONFIGS.glob("*/*.yaml"):

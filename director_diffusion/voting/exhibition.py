@@ -1,0 +1,94 @@
+"""The exhibition: what there is to vote on now.
+
+Belongs here: pairs of the newest evaluations, and stills to compare with, read from the store.  Who is shown what is
+the booth's matter.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
+from director_diffusion.sampling.rows import Sample
+from director_diffusion.stills.rows import Still
+from director_diffusion.stills.still_set import StillSet
+from director_diffusion.storage import Artifact, Store
+from director_diffusion.storage.artifact import partition_folder, usable_artifacts
+from director_diffusion.voting.pairs import Pair, Shown, pairs_of
+
+EVALUATION, STILLS = "evaluation", "stills"
+LOOK_AGAIN_S = 10.0
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True)
+class Show:
+    """What is on show, at one moment."""
+
+    pairs: Mapping[str, Pair]  # by identity, and in its order
+    stills: Mapping[str, StillSet]  # by director
+
+    def judging(self, director: str) -> tuple[Still, ...]:
+        """The stills that votes and metrics compare with: held-out ones, which no adapter has learned.  Of a director
+        without any, all."""
+        held = self.stills.get(director)
+        return () if held is None else held.held_out or held.kept
+
+    @cached_property
+    def pictures(self) -> Mapping[str, Shown]:
+        """All pictures, by their hash and in its order: how long a look-up takes says nothing of the arm."""
+        found = {shown.sha256: shown for pair in self.pairs.values() for shown in pair.pictures}
+        return dict(sorted(found.items()))
+
+
+@dataclass
+class Exhibition:
+    """The pairs of all directors and recipes that have been evaluated.
+
+    It looks into the store again after ten seconds, so that a new evaluation is shown, and reads what has changed.
+    """
+
+    store: Store
+    directors: Sequence[str]
+    recipes: Sequence[str]
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _looked: float = field(default=NEVER, init=False, repr=False)
+    _marks: dict[str, bytes] = field(default_factory=dict, init=False, repr=False)
+    _show: Show = field(default_factory=lambda: Show({}, {}), init=False, repr=False)
+
+    def now(self) -> Show:
+        """What is on show."""
+        # One thread looks, which takes a while on a bucket; only at first have the others to wait for it.
+        if self._is_old() and self._lock.acquire(blocking=self._looked == NEVER):
+            try:
+                if self._is_old():
+                    marks = self._look()
+                    if marks != self._marks:
+                        self._show = self._read()
+                    self._marks, self._looked = marks, time.monotonic()
+            finally:
+                self._lock.release()
+        return self._show
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._looked >= LOOK_AGAIN_S
+
+    def _look(self) -> dict[str, bytes]:
+        assets = [(STILLS,), *((recipe, EVALUATION) for recipe in self.recipes)]
+        names = [f"{partition_folder(asset, director)}/latest.json" for asset in assets for director in self.directors]
+        return {name: self.store.read(name) for name in names if self.store.exists(name)}
+
+    def _read(self) -> Show:
+        pairs: dict[str, Pair] = {}
+        for recipe in self.recipes:
+            for director, one in usable_artifacts(self.store, (recipe, EVALUATION), self.directors).items():
+                pairs |= {pair.identity: pair for pair in evaluated_pairs(one, director, recipe)}
+        stills = usable_artifacts(self.store, (STILLS,), self.directors)
+        return Show(dict(sorted(pairs.items())), {director: StillSet.of(one) for director, one in stills.items()})
+
+
+def evaluated_pairs(evaluation: Artifact, director: str, recipe: str) -> tuple[Pair, ...]:
+    """The pairs of the pictures that an evaluation judged."""
+    return pairs_of(director, recipe, evaluation.table(SAMPLES_FILE, Sample))
