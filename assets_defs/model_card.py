@@ -4,11 +4,14 @@ Belongs here: gathering what the card tells.  Its words, metadata and files live
 """
 
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets_defs.common import director_of, models_of, of_base, of_recipe, same_making
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
+from assets_defs.turbo import same_students, turbo_inputs
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.evaluation.types import Evaluation
@@ -17,10 +20,13 @@ from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe
 from director_diffusion.stills.rows import STILLS_FILE, Still
-from director_diffusion.storage import Artifact
+from director_diffusion.storage import Artifact, Store
 from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
+
+if TYPE_CHECKING:
+    from director_diffusion.publishing.students import Students
 
 
 def model_card_asset(
@@ -49,7 +55,7 @@ def model_card_asset(
             "evaluation": of_recipe(recipe, "release_evaluation"),
             "sign_off": of_recipe(recipe, "sign_off"),
         },
-        further=fold_inputs(recipe, plan),
+        further=fold_inputs(recipe, plan) | turbo_inputs(recipe),
         after=models_of(base.source, base.drawn_with.source),
         kinds={"markdown", "huggingface"},
     )
@@ -111,6 +117,7 @@ def model_card_asset(
             sign_off=sign_off_for(signed_off, adapter_version(adapter.manifest)),
             counts=count_data(learned, texts),
             stills=hashes_of(learned, texts),
+            students=_students(recipe, adapter, further, run.store),
             folds=tuple(fold_counts(as_learned(rows, fold)) for fold in folds_of(further).values()),
             training=training_of(adapter),
             grids=grids_of(drawn, run.store),
@@ -129,3 +136,10 @@ def model_card_asset(
         )
 
     return model_card
+
+
+def _students(recipe: Recipe, adapter: Artifact, further: Mapping[str, Artifact], store: Store) -> "Students | None":
+    from director_diffusion.publishing.students import students_of
+
+    made = same_students(recipe, adapter, further)
+    return None if made is None else students_of(*made, store)

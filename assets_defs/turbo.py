@@ -4,7 +4,7 @@ Belongs here: their training, pictures and evaluation, beside the adapter in all
 `director_diffusion.distillation`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -41,6 +41,30 @@ if TYPE_CHECKING:
 
 TURBO_ADAPTER, TURBO_SAMPLES, TURBO_EVALUATION = "turbo_adapter", "turbo_samples", "turbo_evaluation"
 TURBO_STAGES = (TURBO_ADAPTER, TURBO_SAMPLES, TURBO_EVALUATION)
+
+
+def turbo_inputs(recipe: Recipe) -> dict[str, dg.AssetKey]:
+    """What else a stage reads that tells of students; nothing where the recipe asks for none."""
+    return {} if recipe.turbo is None else {name: of_recipe(recipe, name) for name in TURBO_STAGES}
+
+
+def same_students(
+    recipe: Recipe, adapter: Artifact, further: Mapping[str, Artifact]
+) -> tuple[Artifact, Artifact, Artifact] | None:
+    """The students, their pictures and their evaluation, where there are some.
+
+    Raises StoreError unless they are of this adapter, and each is of the one before.
+    """
+    if TURBO_ADAPTER not in further:
+        return None
+    taught, drawn, judged = (further[name] for name in TURBO_STAGES)
+    for made, name, of in (
+        (taught, "adapter", adapter),
+        (drawn, TURBO_ADAPTER, taught),
+        (judged, TURBO_SAMPLES, drawn),
+    ):
+        same_making(made, of_recipe(recipe, name), of, again="/".join(made.manifest.asset))
+    return taught, drawn, judged
 
 
 def turbo_assets(

@@ -24,7 +24,7 @@ import yaml
 from benchmarks.bars import at_least, print_report
 from director_diffusion.catalog import Catalog, load_catalog
 from director_diffusion.distillation.rows import steps_of, weights_file
-from director_diffusion.evaluation.few_steps import FEW_STEPS_FILE, FewSteps, few_steps_from
+from director_diffusion.evaluation.few_steps_types import FEW_STEPS_FILE, FewSteps, few_steps_from
 from director_diffusion.families import get_family
 from director_diffusion.sampling.prompts import arm_prompt, noise_seed
 from director_diffusion.sampling.samplers import few_steps, plan_sampler

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets_defs.reference_set import REFERENCE_SET
-from assets_defs.turbo import TURBO_ADAPTER, TURBO_STAGES
+from assets_defs.turbo import TURBO_ADAPTER, TURBO_SAMPLES, TURBO_STAGES
 from director_diffusion.training.rows import ADAPTERS
 from pipelines.jobs import PICK, ROOT_NAMES, SIGN_OFF
 
@@ -34,6 +34,12 @@ def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
     return condition.with_label("inputs changed")
 
 
+def settled() -> dg.AutomationCondition:
+    """No input is being made, or is about to be."""
+    coming = dg.AutomationCondition.in_progress() | dg.AutomationCondition.will_be_requested()
+    return ~dg.AutomationCondition.any_deps_match(coming)
+
+
 def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """Every stage but the roots follows its inputs; the roots follow people, through the sensor for changed inputs."""
     condition = inputs_changed()
@@ -47,9 +53,12 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         earlier = (
             (*ADAPTERS, "samples")
             if spec.key.path[-1] == "release_samples"
-            else (*ADAPTERS, *TRAINED_ON, "release_samples")
+            else (*ADAPTERS, *TRAINED_ON, "release_samples", TURBO_ADAPTER, TURBO_SAMPLES)
         )
-        return inputs_changed(but=[dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in earlier])
+        names = {dep.asset_key.path[-1]: dep.asset_key for dep in spec.deps}
+        condition = inputs_changed(but=[key for name, key in names.items() if name in earlier])
+        # Students come by a way of their own, which is longer: a card waits until they have arrived.
+        return condition if TURBO_ADAPTER not in names else (condition & settled()).with_label("inputs changed")
 
     def after_the_adapter(spec: dg.AssetSpec) -> dg.AutomationCondition:
         """Students follow their adapter, and each stage of theirs the one before: what adapters are trained on changes

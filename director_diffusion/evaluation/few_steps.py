@@ -6,7 +6,7 @@ for each.  Claims' arithmetic is `claims`', the rule that joins them `verdict`'s
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from director_diffusion.errors import EvaluationError
 from director_diffusion.evaluation.claims import Evidence, Published, few_steps_claims
 from director_diffusion.evaluation.effects import Grids, tested
 from director_diffusion.evaluation.encoders.opened import Encoders
+from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, Change, FewSteps
 from director_diffusion.evaluation.folds import check_unseen, folds_of, learned_stills
 from director_diffusion.evaluation.metrics.memorisation import memorisation_threshold, nearest
 from director_diffusion.evaluation.metrics.similarity import DECIMALS
 from director_diffusion.evaluation.seen import Arm, Seen, closeness_grids, picture_grids, see, stills_of
-from director_diffusion.evaluation.types import Finding, Metric, Verdict, style_metric
+from director_diffusion.evaluation.types import style_metric
 from director_diffusion.evaluation.verdict import decide, judge
 from director_diffusion.progress import Progress
 from director_diffusion.sampling.prompts import noise_seed
@@ -29,36 +30,6 @@ from director_diffusion.stills.learned import Learned
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage import Store
 from director_diffusion.tables import write_table
-
-FEW_STEPS_FILE = "few_steps.json"
-BESIDE: tuple[ArmName, ...] = ("base", "base_in_style", "adapter")
-"""What students are set beside."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """A student's mean score less the full-step adapter's, with its interval over prompts."""
-
-    metric: Metric
-    student: float
-    adapter: float
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class FewSteps:
-    """What is said of the student that draws in `count` steps."""
-
-    count: StepCount
-    verdict: Verdict
-    findings: tuple[Finding, ...]
-    kept: Mapping[str, float]  # share of the adapter's effect on style, by base arm; absent where it has none
-    changes: tuple[Change, ...]
-
-    def change(self, metric: Metric) -> Change:
-        return next(one for one in self.changes if one.metric == metric)
 
 
 def evaluate_few_steps(
@@ -119,21 +90,6 @@ def evaluate_few_steps(
     )
     write_table(out / FILE, Sample, list(samples))
     return result
-
-
-def few_steps_from(data: Sequence[Mapping[str, Any]]) -> tuple[FewSteps, ...]:
-    """The parsed content of `few_steps.json`."""
-    return tuple(
-        FewSteps(
-            **{
-                **one,
-                "verdict": Verdict(one["verdict"]["outcome"], tuple(one["verdict"]["reasons"])),
-                "findings": tuple(Finding(**finding) for finding in one["findings"]),
-                "changes": tuple(Change(**change) for change in one["changes"]),
-            }
-        )
-        for one in data
-    )
 
 
 def _arms(

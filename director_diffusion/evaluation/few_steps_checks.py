@@ -9,7 +9,7 @@ from director_diffusion.evaluation.types import METRIC_NAMES
 from director_diffusion.storage import CheckOutcome
 
 if TYPE_CHECKING:
-    from director_diffusion.evaluation.few_steps import FewSteps
+    from director_diffusion.evaluation.few_steps_types import FewSteps
 
 VERDICT = Check("students_verdict", "Every student keeps what the plan's margins ask.", blocking=False)
 CHECKS = (VERDICT,)

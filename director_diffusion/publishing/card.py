@@ -6,12 +6,13 @@ Belongs here: which files the repository holds beside its pictures, and writing 
 import csv
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from director_diffusion.errors import PublishError
+from director_diffusion.evaluation.few_steps_types import FEW_STEPS_FILE
 from director_diffusion.publishing.files import files_of, write_pictures
 from director_diffusion.publishing.inputs import LOKR_WEIGHTS, WEIGHTS, CardInputs
 from director_diffusion.publishing.licences import Terms, terms_of
@@ -31,8 +32,9 @@ def write_model_card(card: CardInputs, out: Path) -> Path:
     """Write the repository into `out`/repo and return that folder.  Equal inputs give equal bytes.
 
     Holds README.md, the weights, images/, scores.csv, evaluation.json, provenance.json and NOTICE; for bases that
-    ComfyUI loads, the adapter in its names too; never a still.  Raises PublishError where the base's licence is not
-    known, where there is nothing to show, or where the metadata does not survive being read back.
+    ComfyUI loads, the adapter in its names too; of few-step students those that passed; never a still.  Raises
+    PublishError where the base's licence is not known, where there is nothing to show, or where the metadata does not
+    survive being read back.
     """
     terms = terms_of(card.base)
     if not card.pictures or not card.grids:
@@ -41,6 +43,7 @@ def write_model_card(card: CardInputs, out: Path) -> Path:
     repo.mkdir(parents=True, exist_ok=True)
     reduced = _write_weights(card, repo, files.comfyui)
     write_pictures(card, files, repo)
+    _write_students(card, repo)
     _write_scores(repo / "scores.csv", card)
     evaluation = card.evaluation
     _write_json(repo / "evaluation.json", {"verdict": asdict(evaluation.verdict), **evaluation.told()})
@@ -72,6 +75,15 @@ def _write_weights(card: CardInputs, repo: Path, comfyui: str) -> "ExportReport 
     return export_adapter(card.adapter, repo / WEIGHTS, "lora", family, rank=LOKR_AS_LORA_RANK)
 
 
+def _write_students(card: CardInputs, repo: Path) -> None:
+    """Those that passed, and what is said of all."""
+    if card.students is None:
+        return
+    for student in card.students.going_out:
+        shutil.copyfile(student.weights, repo / student.file)
+    _write_json(repo / FEW_STEPS_FILE, [asdict(student.judged) for student in card.students.shown])
+
+
 def _write_scores(path: Path, card: CardInputs) -> None:
     """A row for each picture, a column for each metric."""
     rows: dict[tuple[str, int, int], dict[str, Any]] = {}
@@ -92,7 +104,7 @@ def _write_scores(path: Path, card: CardInputs) -> None:
         writer.writerows(rows.values())
 
 
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+def _write_json(path: Path, data: Mapping[str, Any] | Sequence[Any]) -> None:
     path.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -44,6 +44,7 @@ def files_of(card: CardInputs) -> Files:
 
 def write_pictures(card: CardInputs, files: Files, repo: Path) -> None:
     from director_diffusion.evaluation.plots import confusion_plot, effects_plot
+    from director_diffusion.publishing.text_students import FEW_STEPS_IMAGE
     from director_diffusion.training.plots import curve_plot
 
     training = card.training
@@ -51,6 +52,8 @@ def write_pictures(card: CardInputs, files: Files, repo: Path) -> None:
     pictures |= {file: shown(one.image) for file, one in zip(files.samples, card.pictures, strict=True)}
     pictures[files.effects] = effects_plot(card.evaluation)
     pictures[files.curve] = curve_plot(training.curve, training.step, training.by)
+    if card.students is not None:
+        pictures[FEW_STEPS_IMAGE] = card.students.grid
     if files.confusion:
         pictures[files.confusion] = confusion_plot(card.director.slug, card.evaluation.confusion)
     for name, picture in pictures.items():

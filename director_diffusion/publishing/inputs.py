@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -24,6 +25,9 @@ from director_diffusion.stills.rows import Split, Still
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.training.rows import CURVE_FILE, RESULT_FILE, CurvePoint
 from director_diffusion.training.rows import WEIGHTS as WEIGHTS
+
+if TYPE_CHECKING:
+    from director_diffusion.publishing.students import Students
 
 LOKR_WEIGHTS = "lokr.safetensors"  # a LoKr as it was trained
 ROWS = 6  # prompts of a grid
@@ -119,6 +123,7 @@ class CardInputs:
     folds: tuple[
         FoldCounts, ...
     ] = ()  # that style was judged by; none where stills were held out of the adapter itself
+    students: "Students | None" = None  # None: the recipe asks for none
 
 
 def as_learned(stills: Iterable[Still], adapter: Artifact) -> list[Still]:

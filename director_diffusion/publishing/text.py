@@ -14,6 +14,7 @@ from director_diffusion.publishing.sign_offs import SHOWN
 from director_diffusion.publishing.text_evaluation import evaluation_section
 from director_diffusion.publishing.text_findings import in_short, verdict_section
 from director_diffusion.publishing.text_making import making_section
+from director_diffusion.publishing.text_students import students_section
 from director_diffusion.publishing.text_use import use_section
 from director_diffusion.specs import HubSource
 
@@ -33,6 +34,7 @@ def card_text(card: CardInputs, terms: Terms, files: "Files", reduced: "ExportRe
         _signed_off(card),
         verdict_section(card),
         evaluation_section(card, files),
+        students_section(card),
         making_section(card, files, reduced),
         _limits(card),
         _licence(card, terms),

@@ -211,3 +211,18 @@ def test_the_adapter_of_all_waits_for_all_and_follows_content(definitions: dg.De
         assert drawn == {("mini_lora/joint_samples", slug) for slug in ("nolan", *slugs)}
         assert automation.after("mini_lora/joint_samples", "v2") == of_nolan("mini_lora/joint_evaluation")
         assert ("mini_lora/joint_overview", None) not in automation.after("mini_lora/joint_evaluation", "v2")
+
+
+def test_students_follow_their_adapter_and_the_card_waits_for_them(tmp_path: Path) -> None:
+    places = {"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path), "DIRECTOR_PROJECT": "turbo"}
+    recipe = "mini_lora_turbo"
+    with dg.instance_for_test() as instance:
+        automation = Automation(build_definitions(read_surroundings(places)), instance)
+        assert automation.after("mini/prompt_embeddings", "v2") == of_nolan(f"{recipe}/adapter"), "not the students yet"
+        made = automation.after(f"{recipe}/adapter", "v2")
+        assert made == of_nolan(*(f"{recipe}/{name}" for name in ("turbo_adapter", "samples", "published_before")))
+        assert automation.after(f"{recipe}/turbo_adapter", "v2") == of_nolan(f"{recipe}/turbo_samples")
+        assert automation.after(f"{recipe}/turbo_samples", "v2") == of_nolan(f"{recipe}/turbo_evaluation")
+        assert automation.after(f"{recipe}/turbo_evaluation", "v2") == of_nolan(f"{recipe}/model_card")
+        assert automation.requested() == set()
+        assert automation.after(f"{recipe}/release_evaluation", "v2") >= of_nolan(f"{recipe}/model_card")

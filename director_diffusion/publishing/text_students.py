@@ -1,0 +1,67 @@
+"""What a card says of few-step students: what each keeps, and how those that go out are used."""
+
+from director_diffusion.captions.prompt import join_prompt
+from director_diffusion.distillation.rows import steps_of
+from director_diffusion.evaluation.few_steps_types import Change
+from director_diffusion.evaluation.types import style_metric
+from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
+from director_diffusion.publishing.markdown import table
+from director_diffusion.publishing.students import ShownStudent
+
+FEW_STEPS_IMAGE = "images/few-steps.png"
+
+
+def students_section(card: CardInputs) -> str:
+    """ "" where the adapter has no students."""
+    if card.students is None:
+        return ""
+    rows = [_row(card, student) for student in card.students.shown]
+    return f"""## In few steps
+
+![Base, base asked by name, adapter, and its students, side by side]({FEW_STEPS_IMAGE})
+
+Students of this adapter draw in a few steps and take no guidance of their own cost. Each is judged for itself
+against the adapter in {card.plan.sampling.steps} steps, from the same prompts and noise; only those that pass are in
+this repository.
+
+{table(["student", "verdict", "style effect kept", "style", "prompt fidelity", "file"], rows)}
+
+Style and prompt fidelity are the student's mean less the adapter's ({card.plan.confidence:.0%} interval); the style
+effect is that over the base asked for the style by name. `few_steps.json` has every metric.{_use(card)}"""
+
+
+def _row(card: CardInputs, student: ShownStudent) -> list[str]:
+    one = student.judged
+    kept = one.kept.get("base_in_style")
+    return [
+        steps_of(one.count),
+        one.verdict.outcome,
+        "–" if kept is None else f"{kept:.0%}",
+        _estimate(one.change(style_metric(card.plan))),
+        _estimate(one.change("prompt")),
+        f"`{student.file}`" if student.goes_out else "withheld",
+    ]
+
+
+def _estimate(change: Change) -> str:
+    return f"{change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
+
+
+def _use(card: CardInputs) -> str:
+    if card.students is None or not card.students.going_out or card.base.hub_library is None:
+        return ""
+    student, base = card.students.going_out[-1], card.base.drawn_with
+    asked = card.plan.sampling.guidance
+    told = f"guidance_scale={base.guidance.sample if asked is None else asked:g}"
+    guidance = told if base.guidance.kind == "embedded" else "true_cfg_scale=1.0"
+    prompt = join_prompt(card.director.trigger, card.plan.prompts[0].text)
+    return f"""
+
+A student is worn on top of the adapter, with the stock scheduler:
+
+```python
+pipe.load_lora_weights("{card.repo_id}", weight_name="{WEIGHTS}", adapter_name="style")
+pipe.load_lora_weights("{card.repo_id}", weight_name="{student.file}", adapter_name="turbo")
+pipe.set_adapters(["style", "turbo"])
+image = pipe("{prompt}", num_inference_steps={student.judged.count}, {guidance}).images[0]
+```"""
