@@ -145,7 +145,7 @@ class EvaluationPlan(Spec):
         if not director.prompts:
             return self
         novel = tuple(prompt for prompt in self.prompts if prompt.novel)
-        return EvaluationPlan.model_validate({**self.model_dump(), "prompts": (*director.prompts, *novel)})
+        return EvaluationPlan.model_validate({**dict(self), "prompts": (*director.prompts, *novel)})
 
     def judging(self, tier: Tier = "release") -> dict[str, Any]:
         """The part that decides a tier's scores and verdict: neither the previews nor what the plan is called."""

@@ -127,7 +127,7 @@ def test_the_best_checkpoint_becomes_the_adapter(train: Train, tmp_path: Path, m
     from director_diffusion.training import loop
 
     losses = iter([9.0, 3.0, 4.0, 5.0, 6.0])
-    monkeypatch.setattr(loop, "held_out_loss", lambda trainee, batches: next(losses))
+    monkeypatch.setattr(loop, "held_out_loss", lambda *_: next(losses))
     result = train()
     assert (result.chosen_step, result.held_out_loss, result.base_held_out_loss) == (2, 3.0, 9.0)
     finished = FinishedSteps(Store(str(tmp_path / "run" / "store")), result.training)

@@ -63,6 +63,15 @@ class DagsterPages:
         self.page.get_by_label("zoom_out").first.click()
         self.page.wait_for_timeout(SETTLING_MS)
 
+    def pull(self, across: float, down: float) -> None:
+        """Pull a graph by shares of the window's sides: down shows what lies above."""
+        x, y = WINDOW["width"] / 2, WINDOW["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + across * WINDOW["width"], y + down * WINDOW["height"], steps=5)
+        self.page.mouse.up()
+        self.page.wait_for_timeout(SETTLING_MS)
+
     def open_asset(self, name: str, partition: str) -> None:
         """What is known of the latest materialization of an asset's partition."""
         self.page.goto(f"{self._url}/assets/{name}?view=partitions&partition={partition}")
