@@ -12,7 +12,9 @@ STEP_COUNTS: tuple[StepCount, ...] = (1, 2, 4, 8)
 
 
 class SegmentTurbo(Spec):
-    """Of flows: a student goes through each segment of its teacher's trajectory in one step (Yan et al. 2024, PeRFlow).
+    """Of flows: a student goes through each segment of its teacher's trajectory in one step.
+
+    Segments as in PeRFlow (Yan et al. 2024), but on whole trajectories of the teacher's, which are kept.
 
     The teacher is the base with the adapter, under the plan's guidance; a student needs none.
     """
@@ -23,6 +25,7 @@ class SegmentTurbo(Spec):
     )
     teacher_steps: PositiveInt = Field(24, description="Of a whole trajectory; each student's steps share them evenly.")
     trajectories: PositiveInt = Field(4, description="That are learned from, for each prompt, by seeds of their own.")
+    followed_at_once: PositiveInt = Field(16, description="Trajectories in a batch; as many as memory takes.")
     adapter: LoraAdapter
     optimizer: Optimizer
     schedule: Schedule = Schedule()
@@ -45,6 +48,8 @@ class SegmentTurbo(Spec):
                 f"teacher_steps {self.teacher_steps} must be several times {finest}, so that the segments of "
                 f"{', '.join(map(str, STEP_COUNTS))} steps end where the teacher's steps do"
             )
+        if self.adapter.dora:
+            raise ValueError("adapter: a student lies on top of an adapter, where DoRA's magnitudes have no meaning")
         if self.steps <= self.schedule.warmup_steps:
             raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below steps {self.steps}")
         return self
