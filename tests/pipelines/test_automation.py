@@ -102,24 +102,6 @@ def dead_process_tags(run_id: str) -> dict[str, str]:
     return tags
 
 
-def test_students_are_evaluated_again_where_there_are_some(tmp_path: Path) -> None:
-    places = {"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path), "DIRECTOR_PROJECT": "turbo"}
-    definitions, recipe = build_definitions(read_surroundings(places)), "mini_lora_turbo"
-    with dg.instance_for_test() as instance:
-        for name, slug in (("adapter", "nolan"), ("adapter", "fincher"), ("turbo_adapter", "nolan")):
-            instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey([recipe, name]), partition=slug))
-        when = datetime.datetime(2026, 11, 23, 6, tzinfo=datetime.UTC)
-        context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=when, repository_def=definitions.get_repository_def()
-        )
-        requests = definitions.resolve_schedule_def(f"weekly_reevaluate_{recipe}").evaluate_tick(context).run_requests
-    asked = {
-        request.partition_key: {key.path[-1] for key in request.asset_selection or ()} for request in requests or ()
-    }
-    assert asked["fincher"] == {"canary", "samples", "evaluation"}
-    assert asked["nolan"] == asked["fincher"] | {"turbo_samples", "turbo_evaluation"}
-
-
 def test_the_sweep_fails_dead_runs_and_leaves_the_living(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def("look_at_inputs")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -245,3 +227,21 @@ def test_students_follow_their_adapter_and_the_card_waits_for_them(tmp_path: Pat
         assert automation.requested() == set()
         assert automation.after(f"{recipe}/release_evaluation", "v2") >= of_nolan(f"{recipe}/model_card")
         assert automation.after("stills", "v2") >= of_nolan(f"{recipe}/turbo_evaluation"), "they judge"
+
+
+def test_students_are_evaluated_again_where_there_are_some(tmp_path: Path) -> None:
+    places = {"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path), "DIRECTOR_PROJECT": "turbo"}
+    definitions, recipe = build_definitions(read_surroundings(places)), "mini_lora_turbo"
+    with dg.instance_for_test() as instance:
+        for name, slug in (("adapter", "nolan"), ("adapter", "fincher"), ("turbo_adapter", "nolan")):
+            instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey([recipe, name]), partition=slug))
+        when = datetime.datetime(2026, 11, 23, 6, tzinfo=datetime.UTC)
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=when, repository_def=definitions.get_repository_def()
+        )
+        requests = definitions.resolve_schedule_def(f"weekly_reevaluate_{recipe}").evaluate_tick(context).run_requests
+    asked = {
+        request.partition_key: {key.path[-1] for key in request.asset_selection or ()} for request in requests or ()
+    }
+    assert asked["fincher"] == {"canary", "samples", "evaluation"}
+    assert asked["nolan"] == asked["fincher"] | {"turbo_samples", "turbo_evaluation"}
