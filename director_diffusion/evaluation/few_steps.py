@@ -12,9 +12,9 @@ from typing import Any
 
 from director_diffusion.errors import EvaluationError
 from director_diffusion.evaluation.claims import Evidence, Published, few_steps_claims
-from director_diffusion.evaluation.effects import Grids, tested
+from director_diffusion.evaluation.effects import Grids, difference_of, tested
 from director_diffusion.evaluation.encoders.opened import Encoders
-from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, Change, FewSteps
+from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, FewSteps
 from director_diffusion.evaluation.folds import check_unseen, folds_of, learned_stills
 from director_diffusion.evaluation.metrics.memorisation import memorisation_threshold, nearest
 from director_diffusion.evaluation.metrics.similarity import DECIMALS
@@ -81,7 +81,10 @@ def evaluate_few_steps(
             published=Published(own, len(plan.prompts)),
         )
         findings = judge(few_steps_claims(evidence, plan), plan.confidence)
-        return FewSteps(count, decide(findings), findings, _kept(own, plan), _changes(own, plan))
+        differences = tuple(
+            difference_of(metric, by_arm["adapter"], by_arm["published"], plan) for metric, by_arm in own.items()
+        )
+        return FewSteps(count, decide(findings), findings, _kept(own, plan), differences)
 
     result = tuple(judged(count) for count in counts)
     (out / FEW_STEPS_FILE).write_text(
@@ -113,18 +116,10 @@ def _pictures(arms: Mapping[str, Arm], name: ArmName, seen: Seen, plan: Evaluati
 
 
 def _kept(grids: Grids, plan: EvaluationPlan) -> dict[str, float]:
-    means = {of: float(grid.mean()) for of, grid in grids[style_metric(plan)].items()}
-    return {
-        against: round((means["adapter"] - means[against]) / had, DECIMALS)
-        for against in BESIDE[:2]
-        if (had := means["published"] - means[against]) > 0
-    }
-
-
-def _changes(grids: Grids, plan: EvaluationPlan) -> tuple[Change, ...]:
-    found = []
-    for metric, by_arm in grids.items():
-        interval = tested(by_arm["adapter"] - by_arm["published"], plan).interval(plan.confidence)
-        means = [round(float(by_arm[of].mean()), DECIMALS) for of in ("adapter", "published")]
-        found.append(Change(metric, means[0], means[1], interval.mean, interval.low, interval.high))
-    return tuple(found)
+    by_arm = grids[style_metric(plan)]
+    shares: dict[str, float] = {}
+    for against in BESIDE[:2]:
+        had = by_arm["published"] - by_arm[against]
+        if tested(had, plan).interval(plan.confidence).low > 0:
+            shares[against] = round(float((by_arm["adapter"] - by_arm[against]).mean() / had.mean()), DECIMALS)
+    return shares
