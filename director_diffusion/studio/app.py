@@ -14,6 +14,13 @@ from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.tabs import blend, compare, gallery, trial
 
 TITLE = "director-diffusion studio"
+CSS = """
+.title h1 { font-size: 1.1rem; font-weight: 600; margin: 0; }
+.drawn img { width: 100%; height: auto; object-fit: contain; }
+.overview { width: 100%; border-collapse: collapse; }
+.overview th, .overview td { padding: 0.35rem 0.75rem; text-align: left; vertical-align: top; }
+.card { max-width: 60rem; }
+"""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ def build_app(studio: Studio, tabs: Sequence[Tab] = TABS) -> gr.Blocks:
     """The page with all tabs, and its queue."""
     limits = studio.limits
     with GuardedBlocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as blocks:
+        gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="title")
         for tab in tabs:
             with gr.Tab(tab.title):
                 tab.lay_out(studio)

@@ -52,10 +52,10 @@ def overview(found: list[Entry]) -> str:
     rows = "".join(
         f"<tr><td>{_text(one.label)}</td><td>{_text(one.verdict)}</td><td>{_text(one.publication.status)}</td>"
         f"<td>{_text(one.publication.repo_id if one.publication.commit else '–')}</td>"
-        f"<td>{_text(one.publication.reason or '–')}</td></tr>"
+        f"<td>{_why(one.publication.reason)}</td></tr>"
         for one in found
     )
-    heads = "".join(f"<th>{head}</th>" for head in ("adapter", "verdict", "publication", "repository", "reason"))
+    heads = "".join(f"<th>{head}</th>" for head in ("adapter", "verdict", "publication", "repository", ""))
     return f'<table class="overview"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
 
@@ -80,6 +80,10 @@ def with_pictures(card: Artifact, text: str, address: Callable[[bytes], str]) ->
         return f"{found[1]}{address(card.read(name))}{found[3]}" if name in own else found[0]
 
     return _PICTURE.sub(addressed, text)
+
+
+def _why(reason: str) -> str:
+    return f"<details><summary>why</summary>{_text(reason)}</details>" if reason else ""
 
 
 def _text(words: str) -> str:

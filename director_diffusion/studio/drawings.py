@@ -4,7 +4,7 @@ Belongs here: from a browser's values to orders, and from pictures to words.  Im
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from director_diffusion.errors import OrderError
 from director_diffusion.studio.adapters import adapter_of
@@ -46,7 +46,8 @@ def draw_beside(
     )
     if few:
         orders.append(bounds.order(recipe, layers, prompt, seed, few, turbo=True))
-    return _drawn(studio, orders)
+    drawn = _drawn(studio, orders)
+    return drawn if few else replace(drawn, told=f"{drawn.told}\nThere is no student of this adapter.")
 
 
 def draw_blend(

@@ -12,7 +12,7 @@ from gradio import mount_gradio_app
 from gradio.route_utils import FnIndexInferError
 
 from director_diffusion.studio import shelf
-from director_diffusion.studio.app import TABS, Tab, build_app, theme
+from director_diffusion.studio.app import CSS, TABS, Tab, build_app, theme
 from director_diffusion.studio.gate import Gate
 from director_diffusion.studio.guarded import REFUSED
 from director_diffusion.studio.studio import Studio
@@ -54,6 +54,7 @@ def build_server(studio: Studio, *, users: Users | None = None, tabs: Sequence[T
         mcp_server=False,
         pwa=False,
         theme=theme(),
+        css=CSS,
     )
 
 

@@ -23,8 +23,10 @@ def lay_out(studio: Studio) -> None:
             seed = parts.seed_input()
             button = gr.Button("Draw", variant="primary")
         with gr.Column(scale=3):
-            image = gr.Image(label="Picture", interactive=False, buttons=["download", "fullscreen"])
+            image = parts.picture_output()
             told = parts.told_output()
+
+    parts.keep_choices(studio, adapters)
 
     def draw(prompt: object, seed: object, steps: object, *pairs: object) -> tuple[object, str]:
         drawn = draw_blend(studio, pairs[:most], pairs[most:], prompt, seed, steps)

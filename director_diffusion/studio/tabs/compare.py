@@ -25,6 +25,8 @@ def lay_out(studio: Studio) -> None:
             speed = gr.ImageSlider(label="Adapter | turbo", interactive=False)
             told = parts.told_output()
 
+    parts.keep_choices(studio, [adapter])
+
     def draw(*given: object) -> tuple[object, object, str]:
         drawn = draw_beside(studio, *given)
         base, full, *few = map(parts.picture, drawn.addresses)

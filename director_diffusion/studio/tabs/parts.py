@@ -12,20 +12,20 @@ from director_diffusion.studio.adapters import choices
 from director_diffusion.studio.orders import SEED_MOST
 from director_diffusion.studio.studio import Studio
 
-STEPS = 12
-
 
 def adapter_input(studio: Studio, label: str = "Director") -> gr.Dropdown:
-    """One of the adapters that there are whenever the page is opened."""
-    found = gr.Dropdown(choices(studio), label=label, value=None, filterable=True)
-    gr.on(
-        None,
-        lambda: gr.update(choices=choices(studio)),
-        outputs=found,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    return found
+    """One of the adapters, which `keep_choices` lists."""
+    return gr.Dropdown(choices(studio), label=label, value=None)
+
+
+def keep_choices(studio: Studio, inputs: Sequence[gr.Dropdown]) -> None:
+    """Offer the adapters that there are whenever the page is opened."""
+
+    def look() -> list[object]:
+        found = choices(studio)
+        return [gr.update(choices=found) for _ in inputs]
+
+    gr.on(None, look, outputs=list(inputs), show_progress="hidden", api_visibility="private")
 
 
 def prompt_input(studio: Studio) -> gr.Textbox:
@@ -42,12 +42,19 @@ def seed_input() -> gr.Number:
 
 
 def steps_input(studio: Studio) -> gr.Slider:
-    return gr.Slider(1, studio.limits.steps, value=STEPS, step=1, label="Steps")
+    """The evaluation plan's number to begin with."""
+    (plan,) = studio.plans.values()
+    most = studio.limits.steps
+    return gr.Slider(1, most, value=min(plan.sampling.steps, most), step=1, label="Steps")
 
 
 def strength_input(studio: Studio, label: str, value: float = 1.0) -> gr.Slider:
     most = studio.limits.strength
     return gr.Slider(-most, most, value=value, step=0.05, label=label)
+
+
+def picture_output() -> gr.Image:
+    return gr.Image(label="Picture", interactive=False, buttons=["download", "fullscreen"], elem_classes="drawn")
 
 
 def told_output() -> gr.Textbox:

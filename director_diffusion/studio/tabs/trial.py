@@ -20,8 +20,10 @@ def lay_out(studio: Studio) -> None:
             seed = parts.seed_input()
             button = gr.Button("Draw", variant="primary")
         with gr.Column(scale=3):
-            image = gr.Image(label="Picture", interactive=False, buttons=["download", "fullscreen"])
+            image = parts.picture_output()
             told = parts.told_output()
+
+    parts.keep_choices(studio, [adapter])
 
     def draw(*given: object) -> tuple[object, str]:
         drawn = draw_one(studio, *given)
