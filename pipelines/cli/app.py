@@ -11,10 +11,12 @@ from pathlib import Path
 
 from director_diffusion.errors import SpecError
 from pipelines.cli.in_process import quiet_libraries
+from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.surroundings import limit_threads, read_surroundings
 
 LEAST_PASSWORD = 10  # characters
 CONNECTIONS = 1024  # a page holds a few
+PARTING_S = 3  # for open pages, when the server ends
 
 
 def app_command(*, host: str, port: int, users: str | None) -> int:
@@ -25,6 +27,7 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
             "lets others than this machine in, and needs --users",
             "Make a file: director app-user NAME --users FILE",
         )
+    take_sigterm_as_ctrl_c()  # else what lies in the temporary folder outlives the server
     quiet_libraries()
     surroundings = read_surroundings()
     limit_threads(surroundings)
@@ -47,6 +50,7 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
             log_level="warning",
             access_log=False,
             limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=PARTING_S,
             server_header=False,
         )
         server = uvicorn.Server(config)
