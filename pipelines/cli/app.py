@@ -14,6 +14,12 @@ from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.surroundings import limit_threads, read_surroundings
 
+GRADIO = {
+    "GRADIO_ANALYTICS_ENABLED": "False",  # nothing goes out
+    # For a page that is shut, gradio would make a table of all calls after each: with thousands of them it gets slow.
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9),
+}
 LEAST_PASSWORD = 10  # characters
 CONNECTIONS = 1024  # a page holds a few
 PARTING_S = 3  # for open pages, when the server ends
@@ -32,8 +38,7 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
     surroundings = read_surroundings()
     limit_threads(surroundings)
     with tempfile.TemporaryDirectory(prefix="director-studio-") as cache:
-        os.environ["GRADIO_TEMP_DIR"] = cache  # what gradio keeps in files goes with the server
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ.update(GRADIO, GRADIO_TEMP_DIR=cache)  # what gradio keeps in files goes with the server
         import uvicorn
 
         from director_diffusion.studio.server import build_server
@@ -54,11 +59,12 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
             server_header=False,
         )
         server = uvicorn.Server(config)
-        sockets = [config.bind_socket()]
-        print(f"The studio is on http://{_shown(host)}:{sockets[0].getsockname()[1]}", flush=True)
+        socket = config.bind_socket()
+        socket.listen(config.backlog)  # whoever comes from now on is answered
+        print(f"The studio is on http://{_shown(host)}:{socket.getsockname()[1]}", flush=True)
         threading.Thread(target=studio.desk.warm_up, daemon=True).start()
         with suppress(KeyboardInterrupt):
-            server.run(sockets)
+            server.run([socket])
     return 0
 
 

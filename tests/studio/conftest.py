@@ -21,6 +21,7 @@ from director_diffusion.studio.server import build_server
 from director_diffusion.studio.studio import Studio
 from director_diffusion.training.rows import WEIGHTS
 from pipelines.build import build_studio
+from pipelines.cli.app import GRADIO
 from pipelines.surroundings import read_surroundings
 from tests.lineages import Lineage, sample
 from tests.small_configs import change, small_configs, surroundings_of
@@ -73,7 +74,8 @@ def _weights(base: Path, seed: int) -> bytes:
 def address(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the studio is served."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        for name, value in {**GRADIO, "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio"))}.items():
+            patch.setenv(name, value)
         yield from served(build_server(studio))
 
 
