@@ -3,8 +3,8 @@
     python -m benchmarks.studio_load --store STORE [--clients 50] [--seconds 120] [--json]
 
 Starts `director app` over a copy of STORE, which `director run` has filled, and lets every client do one thing after
-another (`ACTIONS`) in a session of its own.  A full queue is no error: the client waits a second.  Memory is the server's
-resident set, from the first third of the time, in which it loads what it needs, to the end.
+another (`ACTIONS`) in a session of its own.  A full queue is no error: the client waits a second.  Memory is the
+server's resident set after the first third of the time, in which it loads what it needs.
 """
 
 import argparse
@@ -56,18 +56,16 @@ class Client:
     calls: dict[str, int]
     adapters: list[str]
     rng: random.Random
-    sessions: int = 0
+    session: str  # one page's
 
     async def call(self, name: str, *data: object) -> list[Any]:
         """What a call shows.  Raises QueueFullError, and RuntimeError for any other refusal."""
-        self.sessions += 1
-        session = f"{id(self)}-{self.sessions}"
-        body = {"data": data, "fn_index": self.calls[name], "session_hash": session}
+        body = {"data": data, "fn_index": self.calls[name], "session_hash": self.session}
         joined = await self.http.post("/gradio_api/queue/join", json=body)
         if joined.status_code == 503:
             raise QueueFullError
         joined.raise_for_status()
-        async with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+        async with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
             async for line in stream.aiter_lines():
                 message = json.loads(line[5:]) if line.startswith("data:") else {}
                 if message.get("msg") == "process_completed":
@@ -126,6 +124,7 @@ async def load(address: str, server: psutil.Process, clients: int, seconds: floa
             calls,
             adapters,
             random.Random(number),
+            f"page-{number}",
         )
         for number in range(clients)
     ]
@@ -173,6 +172,7 @@ def report(seen: Seen, seconds: float, said: str, left: list[str]) -> dict[str, 
         "errors": sorted(set(seen.errors))[:8],
         "resident_mib": [round(size / 2**20) for _, size in seen.memory[:: max(1, len(seen.memory) // 12)]],
         "log": said.splitlines()[-8:],
+        "left": left,
         "bars": [
             at_most("errors other than a full queue", len(seen.errors), 0),
             at_least("pictures drawn", len(seen.seconds.get("draw", [])), 1),
