@@ -42,7 +42,7 @@ from director_diffusion.specs.projects import (
 )
 from director_diffusion.specs.prompts import Prompt
 from director_diffusion.specs.recipes import HeldOut, Joint, Objective, Prior, Recipe, Timesteps
-from director_diffusion.specs.turbo import STEP_COUNTS, SegmentTurbo, StepCount, Turbo
+from director_diffusion.specs.turbo import STEP_COUNTS, ConsistencyTurbo, SegmentTurbo, StepCount, Turbo
 
 __all__ = [
     "FLOWS",
@@ -55,6 +55,7 @@ __all__ = [
     "Base",
     "CaptionRules",
     "Captioner",
+    "ConsistencyTurbo",
     "Deployment",
     "Director",
     "Embedder",
