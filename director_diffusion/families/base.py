@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from director_diffusion.families.usage import Example
 from director_diffusion.processes import Process
+from director_diffusion.specs import FewStepScheduler
 
 Conditions = Mapping[str, Tensor]
 """What a denoiser is given beside the noisy latents: the encoders' outputs for one prompt (no batch dimension) or a
@@ -75,9 +76,20 @@ class Painter(Protocol):
         """Remove all adapters wholly."""
 
     def draw(
-        self, prompts: Sequence[str], seeds: Sequence[int], *, width: int, height: int, steps: int, guidance: float
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        width: int,
+        height: int,
+        steps: int,
+        guidance: float,
+        scheduler: FewStepScheduler | None = None,
     ) -> list[Image.Image]:
-        """One image per prompt and seed; each seed's noise is the same whatever else is in the batch."""
+        """One image per prompt and seed; each seed's noise is the same whatever else is in the batch.
+
+        `scheduler` draws in place of the base's own.
+        """
 
 
 @dataclass(frozen=True)

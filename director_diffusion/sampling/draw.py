@@ -165,7 +165,7 @@ def image_cache(
             "drawing": DRAWING_VERSION,
             "base": base_fingerprint,
             "adapter": adapter_version,
-            "sampler": vars(sampler),
+            "sampler": sampler.told,
             "guidance": base.guidance.kind,
             "max_prompt_tokens": base.max_prompt_tokens,
             "dtype": base.dtype,

@@ -42,7 +42,14 @@ from director_diffusion.specs.projects import (
 )
 from director_diffusion.specs.prompts import Prompt
 from director_diffusion.specs.recipes import HeldOut, Joint, Objective, Prior, Recipe, Timesteps
-from director_diffusion.specs.turbo import STEP_COUNTS, ConsistencyTurbo, SegmentTurbo, StepCount, Turbo
+from director_diffusion.specs.turbo import (
+    STEP_COUNTS,
+    ConsistencyTurbo,
+    FewStepScheduler,
+    SegmentTurbo,
+    StepCount,
+    Turbo,
+)
 
 __all__ = [
     "FLOWS",
@@ -61,6 +68,7 @@ __all__ = [
     "Embedder",
     "EndpointHub",
     "EvaluationPlan",
+    "FewStepScheduler",
     "FolderHub",
     "FolderSource",
     "Guidance",

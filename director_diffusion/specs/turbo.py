@@ -10,6 +10,9 @@ from director_diffusion.specs.learning import LoraAdapter, Optimizer, Schedule
 StepCount = Literal[1, 2, 4, 8]
 STEP_COUNTS: tuple[StepCount, ...] = (1, 2, 4, 8)
 
+FewStepScheduler = Literal["lcm", "euler", "ddim"]
+"""Schedulers of diffusers by which few-step weights of UNets are drawn, at trailing timesteps."""
+
 
 class _Turbo(Spec):
     """What students of either kind take.  The teacher is the base with the adapter, under the plan's guidance."""
