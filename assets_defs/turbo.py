@@ -21,7 +21,7 @@ from assets_defs.common import (
     same_making,
 )
 from director_diffusion.distillation.checks import CHECKS as STUDENTS_CHECKS
-from director_diffusion.distillation.rows import steps_of, weights_file
+from director_diffusion.distillation.rows import TURBO_VERSION, steps_of, weights_file
 from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.evaluation.few_steps_checks import CHECKS as FEW_STEPS_CHECKS
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
@@ -93,7 +93,8 @@ def _adapter_asset(
         group=recipe.slug,
         version="1",
         spec={
-            "base": {"model_id": taught_on.model_id, **drawing_spec(taught_on)},
+            "version": TURBO_VERSION,
+            "base": drawing_spec(taught_on),
             "turbo": turbo,
             "precision": recipe.precision,
             "guidance": guidance,

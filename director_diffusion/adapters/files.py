@@ -21,6 +21,7 @@ import torch
 from diffusers import ModelMixin
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -155,7 +156,7 @@ def kind_of(path: Path) -> Kind:
 def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -> None:
     """Load a file: LoRA with diffusers' own loader of single models, LoKr as it loads LoRA, in the denoiser's dtype.
 
-    A LoRA that takes its place beside others has a `name`.
+    LoKr goes below LoRA, whose layers keep their names so.  A LoRA that takes its place beside others has a `name`.
     """
     if kind_of(path) == "lora":
         with _opened(path) as file:
@@ -169,21 +170,25 @@ def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -
     adapted = dict(linears(denoiser))
     for module in file.modules:
         a, b = file.weights[f"{module}.lokr_w1"], file.weights[f"{module}.lokr_w2"]
-        base = adapted[module]
+        above = adapted[module]
+        base = above.base_layer if isinstance(above, LoraLayer) else above
         dtype = base.weight.dtype if base.weight.is_floating_point() else a.dtype  # 4 bits are no floating point
         layer = KroneckerLinear(base, ((a.shape[0], a.shape[1]), (b.shape[0], b.shape[1])), dtype=dtype)
         with torch.no_grad():
             layer.lokr_w1.copy_(a)
             layer.lokr_w2.copy_(b)
-        replace_module(denoiser, module, layer.requires_grad_(False).train(base.training))
+        layer.requires_grad_(False).train(base.training)
+        if isinstance(above, LoraLayer):
+            above.base_layer = layer
+        else:
+            replace_module(denoiser, module, layer)
 
 
 def load_stack(denoiser: ModelMixin, paths: Sequence[Path]) -> None:
-    """Load several files one on top of the other: ΔW adds up.  LoKr goes around what LoRA has adapted."""
+    """Load several files one on top of the other: ΔW adds up.  LoKr lies below LoRA."""
     kinds = {path: kind_of(path) for path in paths}
     names = {path: f"layer_{place}" for place, path in enumerate(paths) if kinds[path] == "lora"}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # the layers below
+    with beside_others():
         for path, name in names.items():
             load_adapter(denoiser, path, name=name)
     if len(names) > 1:
@@ -193,13 +198,24 @@ def load_stack(denoiser: ModelMixin, paths: Sequence[Path]) -> None:
             load_adapter(denoiser, path)
 
 
+@contextmanager
+def beside_others() -> Iterator[None]:
+    """Without peft's warning that a model has an adapter already."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")
+        yield
+
+
 def remove_adapter(denoiser: ModelMixin) -> None:
     """Take any adapter out wholly: the modules are those from before."""
     if getattr(denoiser, "peft_config", None):
         denoiser.unload_lora()
-    for name, module in list(denoiser.named_modules()):
-        if isinstance(module, KroneckerLinear):
-            replace_module(denoiser, name, module.base_layer)
+    for name, layer in linears(denoiser):
+        base: nn.Module = layer
+        while isinstance(base, KroneckerLinear):  # several may lie one on top of the other
+            base = base.base_layer
+        if base is not layer:
+            replace_module(denoiser, name, base)
 
 
 def check_fit(path: Path, denoiser: nn.Module, role: str) -> None:

@@ -20,6 +20,7 @@ class _Turbo(Spec):
     step_counts: tuple[StepCount, ...] = Field(
         (4,), min_length=1, description="Students: one for each number of steps."
     )
+    followed_at_once: PositiveInt = Field(16, description="Trajectories in a batch; as many as memory takes.")
     adapter: LoraAdapter
     optimizer: Optimizer
     schedule: Schedule = Schedule()
@@ -33,15 +34,18 @@ class _Turbo(Spec):
     def _courses_fit(self) -> Self:
         if len(set(self.step_counts)) < len(self.step_counts):
             raise ValueError("step_counts: two are the same")
+        if self.adapter.dora:
+            raise ValueError("adapter: a student lies on top of an adapter, where DoRA's magnitudes have no meaning")
         if self.steps <= self.schedule.warmup_steps:
             raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below steps {self.steps}")
         return self
 
 
 class SegmentTurbo(_Turbo):
-    """Of flows: a student goes through each segment of its teacher's trajectory in one step (Yan et al. 2024, PeRFlow).
+    """Of flows: a student goes through each segment of its teacher's trajectory in one step.
 
-    Each number of steps has a student with weights of its own; it needs no guidance.
+    Segments as in PeRFlow (Yan et al. 2024), but on whole trajectories of the teacher's, which are kept.  Each number of
+    steps has a student with weights of its own; it needs no guidance.
     """
 
     kind: Literal["segments"] = "segments"

@@ -14,12 +14,14 @@ from director_diffusion.adapters.files import (
     check_fit,
     kind_of,
     load_adapter,
+    load_stack,
     read_adapter,
     read_weights,
     remove_adapter,
     save_adapter,
 )
-from director_diffusion.adapters.injection import adapter_weights
+from director_diffusion.adapters.injection import adapter_weights, linears
+from director_diffusion.adapters.merging import delta
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import Adapter, LoraAdapter
 from tests.adapters.adapted import KINDS, SPECS, adapt, block_linears, predict, save, tiny_unet, unet_pipeline
@@ -68,6 +70,28 @@ def test_loaded_it_is_the_very_adapter_and_removed_it_is_gone(flux: Load, tmp_pa
     assert getattr(fresh, "peft_config", None) is None
     load_adapter(fresh, path)  # and it can be worn again
     torch.testing.assert_close(predict(fresh), predict(trained), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kinds", [("lora", "lora"), ("lokr", "lokr"), ("lokr", "lora", "lokr")], ids="+".join)
+def test_a_stack_adds_up_and_goes_at_once(flux: Load, tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    paths, fresh = [], flux()
+    base, modules, asked = predict(fresh), list(fresh.named_modules()), block_linears(fresh)
+    weights = {name: module.weight for name, module in linears(fresh)}
+    added = {name: torch.zeros_like(weights[name]) for name in asked}
+    for place, kind in enumerate(kinds):
+        paths.append(save(adapt(flux(), SPECS[kind], seed=place), SPECS[kind], tmp_path / f"{place}.safetensors"))
+        for name in asked:
+            added[name] += delta(read_adapter(paths[-1]), name, None)
+    merged = flux()
+    with torch.no_grad():
+        for name, module in linears(merged):
+            if name in added:
+                module.weight += added[name]
+    load_stack(fresh, paths)
+    torch.testing.assert_close(predict(fresh), predict(merged), rtol=1e-3, atol=1e-3)
+    remove_adapter(fresh)
+    assert torch.equal(predict(fresh), base)
+    assert list(fresh.named_modules()) == modules
 
 
 @pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
