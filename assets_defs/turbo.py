@@ -24,10 +24,12 @@ from director_diffusion.distillation.checks import CHECKS as STUDENTS_CHECKS
 from director_diffusion.distillation.rows import TURBO_VERSION, steps_of, weights_file
 from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.evaluation.few_steps_checks import CHECKS as FEW_STEPS_CHECKS
+from director_diffusion.latents.rows import FILE as LATENTS_FILE
+from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.sampling.rows import FILE, TURBO_ARMS, Arm, Sample
-from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, SegmentTurbo
+from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Project, Recipe, Turbo
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned, learned_of, write_learned
 from director_diffusion.storage import Artifact
@@ -81,10 +83,11 @@ def turbo_assets(
 
 
 def _adapter_asset(
-    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: SegmentTurbo, plan: EvaluationPlan
+    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: Turbo, plan: EvaluationPlan
 ) -> dg.AssetsDefinition:
     taught_on = base.drawn_with  # students draw with what draws the adapter's own pictures
     guidance = taught_on.guidance.sample if plan.sampling.guidance is None else plan.sampling.guidance
+    of_stills = ("latents",) if isinstance(turbo, ConsistencyTurbo) else ()  # what segments start from is noise
 
     @stage(
         partitions=partitions,
@@ -102,14 +105,16 @@ def _adapter_asset(
         fingerprints=lambda resources: {"base": resources.models.fingerprint(taught_on.source)},
         reads={
             "adapter": of_recipe(recipe, "adapter"),
-            "prompt_embeddings": of_base(base, "prompt_embeddings"),
+            **{name: of_base(base, name) for name in ("prompt_embeddings", *of_stills)},
         },
         checks=STUDENTS_CHECKS,
         after=models_of(taught_on.source),
         pool=GPU,
         kinds={"pytorch", "peft", "safetensors"},
     )
-    def turbo_adapter(run: StageRun, adapter: Artifact, prompt_embeddings: Artifact, director: Artifact) -> StageResult:
+    def turbo_adapter(
+        run: StageRun, adapter: Artifact, prompt_embeddings: Artifact, director: Artifact, **further: Artifact
+    ) -> StageResult:
         """Weights that draw as the adapter does in a few steps, worn on top of it: a file for each number of steps."""
         from director_diffusion.distillation.checks import judge_students
         from director_diffusion.distillation.header import header_of_student
@@ -125,6 +130,7 @@ def _adapter_asset(
         job = StudentJob(
             director=run.director,
             prompts=tuple(prompt_embeddings.table(PROMPTS_FILE, PromptRow)),
+            latents=tuple(row for source in further.values() for row in source.table(LATENTS_FILE, LatentRow)),
             base=taught_on,
             recipe=recipe,
             guidance=guidance,
@@ -162,7 +168,7 @@ def _adapter_asset(
 
 
 def _samples_asset(
-    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: SegmentTurbo, plan: EvaluationPlan
+    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: Turbo, plan: EvaluationPlan
 ) -> dg.AssetsDefinition:
     drawn_with, seeds = base.drawn_with, plan.seeds_of("release")
 

@@ -1,14 +1,16 @@
 """Latent consistency, in the paper's letters (Luo et al. 2023, "Latent Consistency Models").
 
 Belongs here: pure functions of states x_t and timesteps t of a diffusion, and `Solver`, which steps along the augmented
-probability-flow ODE.  Who is asked for predictions is `consistency_lesson`'s matter.
+probability-flow ODE.  Who is asked for predictions is `consistent`'s matter.
 
 A consistency function takes every state of a trajectory to the trajectory's end: f(x_t, t) = x_0 for all t.  t_n are
 the solver's timesteps, k the base's timesteps between two of them, ᾱ = α² and 1 - ᾱ = σ² of the paper.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
+from diffusers import LCMScheduler
 from torch import Tensor
 
 from director_diffusion.processes import Diffusion, levels
@@ -107,6 +109,12 @@ class Solver(Diffusion):
         """f(x_t, t) (Luo et al. 2023, section 4.1) by a prediction at x_t (B, ...) and t (B,)."""
         c_skip, c_out = (per_sample(scaling, x_t) for scaling in boundary_scalings(t))
         return c_skip * x_t + c_out * predicted_x0(predicted, x_t, self._of(t), self.prediction)
+
+    def drawn_at(self, count: int) -> list[int]:
+        """The timesteps at which diffusers' LCMScheduler asks a student that draws in so many steps."""
+        scheduler = LCMScheduler(num_train_timesteps=len(self.alpha_bar))
+        scheduler.set_timesteps(count)
+        return cast("list[int]", scheduler.timesteps.tolist())
 
 
 def solver_of(diffusion: Diffusion, steps: int) -> Solver:

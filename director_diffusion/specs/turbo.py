@@ -44,8 +44,8 @@ class _Turbo(Spec):
 class SegmentTurbo(_Turbo):
     """Of flows: a student goes through each segment of its teacher's trajectory in one step.
 
-    Segments as in PeRFlow (Yan et al. 2024), but on whole trajectories of the teacher's, which are kept.  Each number of
-    steps has a student with weights of its own; it needs no guidance.
+    Segments as in PeRFlow (Yan et al. 2024), but on whole trajectories of the teacher's, which are kept.  Each number
+    of steps has a student with weights of its own; it needs no guidance.
     """
 
     kind: Literal["segments"] = "segments"
