@@ -105,8 +105,9 @@ def _adapter_asset(
         fingerprints=lambda resources: {"base": resources.models.fingerprint(taught_on.source)},
         reads={
             "adapter": of_recipe(recipe, "adapter"),
-            **{name: of_base(base, name) for name in ("prompt_embeddings", *of_stills)},
+            "prompt_embeddings": of_base(base, "prompt_embeddings"),
         },
+        further={name: of_base(base, name) for name in of_stills},
         checks=STUDENTS_CHECKS,
         after=models_of(taught_on.source),
         pool=GPU,

@@ -49,7 +49,7 @@ class Trainee:
         return errors * self.process.weights(batch.t, self.objective)
 
     def step_losses(self, batch: Batch, as_average: AsAverage) -> Tensor:
-        """What an optimizer step descends, of each sample, (B,): the objective, where a kind of training has no other."""
+        """What an optimizer step descends, of each sample, (B,): the objective, unless a training has another."""
         return self.losses(batch)
 
     @torch.no_grad()

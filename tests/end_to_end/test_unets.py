@@ -1,14 +1,27 @@
 """SDXL and SD 1.5: the whole graph on tiny checkpoints of their real classes, which the graph itself trains."""
 
+import json
+
 import pytest
 from safetensors import safe_open
 
+from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, few_steps_from
 from director_diffusion.publishing.publish import Publication
+from director_diffusion.sampling.rows import Sample
 from director_diffusion.training.rows import WEIGHTS
 from tests.small_configs import change, read
 from tests.tiny_project import TinyProject
 
 RECIPES = ("mini_sdxl_lora", "mini_sd15_lora", "mini_lokr")
+TURBO = {
+    "kind": "consistency",
+    "step_counts": [4],
+    "adapter": {"kind": "lora", "rank": 2, "alpha": 2},
+    "optimizer": {"kind": "adamw", "lr": 1.0e-4},
+    "steps": 2,
+    "batch_size": 2,
+    "checkpoint_every": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +47,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
             batch_size=2,
             schedule={"warmup_steps": 1},
         )
+    change(project.configs, "recipes/mini_sd15_lora", turbo=TURBO)
     change(project.configs, "projects/demo", recipes=list(RECIPES), bases=[])
     for base in ("mini_sdxl", "mini_sd15"):
         outcome = project.director("build-base", base)
@@ -56,6 +70,19 @@ def test_the_whole_graph_runs(built: TinyProject, recipe: str) -> None:
     card = built.latest(f"{recipe}/model_card", "nolan").local_folder / "repo"
     assert (card / WEIGHTS).exists()
     assert (card / "lokr.safetensors").exists() == (recipe == "mini_lokr")
+
+
+def test_a_consistent_student_is_taught_drawn_and_judged(built: TinyProject) -> None:
+    taught = built.latest("mini_sd15_lora/turbo_adapter", "nolan")
+    assert {"mini_sd15/latents", "mini_sd15/prompt_embeddings"} <= taught.manifest.inputs.keys()
+    assert {check.name: check.passed for check in taught.manifest.checks}["students_reload"]
+    drawn = built.latest("mini_sd15_lora/turbo_samples", "nolan").table("samples.parquet", Sample)
+    released = built.latest("mini_sd15_lora/release_samples", "nolan").table("samples.parquet", Sample)
+    assert [row for row in drawn if row.arm in BESIDE] == released, "the very same pictures"
+    assert {row.arm for row in drawn} == {*BESIDE, "turbo_4"}
+    assert len({row.sha256 for row in drawn}) == len(drawn)
+    judged = built.latest("mini_sd15_lora/turbo_evaluation", "nolan").path(FEW_STEPS_FILE)
+    assert [one.count for one in few_steps_from(json.loads(judged.read_text()))] == [4]
 
 
 def test_sdxl_is_told_the_true_sizes(built: TinyProject) -> None:
