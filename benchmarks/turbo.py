@@ -2,8 +2,8 @@
 
     python -m benchmarks.turbo [--folder FOLDER] [--directors nolan …] [--json]
 
-Makes the project `turbo` in `FOLDER`, with pictures of 20 steps, as far as it is not there yet (an hour of two cores);
-then draws with the adapter and its students in turns.  Exit code 1 where a bar is missed.
+Makes the project `turbo` in `FOLDER`, with pictures of 20 steps, as far as it is not there yet (hours of one core); then
+draws with the adapter and its students in turns.  Exit code 1 where a bar is missed.
 """
 
 import argparse
@@ -42,12 +42,13 @@ PICTURES, TURNS = 16, 5
 def configs_of(folder: Path) -> Path:
     """The shipped configs with pictures of 20 steps, the shipped models beside them."""
     configs = folder / "configs"
-    if not configs.exists():
-        shutil.copytree(ROOT / "configs", configs)
+    if not (folder / "models").exists():
         (folder / "models").symlink_to(ROOT / "models")
-        plan = yaml.safe_load((configs / "evaluations/mini.yaml").read_text())
-        plan["sampling"]["steps"] = FULL_STEPS
-        (configs / "evaluations/mini.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    shutil.rmtree(configs, ignore_errors=True)  # of an earlier call, when they may have been others
+    shutil.copytree(ROOT / "configs", configs)
+    plan = yaml.safe_load((configs / "evaluations/mini.yaml").read_text())
+    plan["sampling"]["steps"] = FULL_STEPS
+    (configs / "evaluations/mini.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
     return configs
 
 
