@@ -28,8 +28,8 @@ from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
-from director_diffusion.sampling.rows import FILE, TURBO_ARMS, Arm, Sample
-from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Project, Recipe, Turbo
+from director_diffusion.sampling.rows import FILE, STOCK_ARMS, TURBO_ARMS, Arm, Sample
+from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Project, Recipe, StockWeights, Turbo
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned, learned_of, write_learned
 from director_diffusion.storage import Artifact
@@ -40,6 +40,7 @@ from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
     from director_diffusion.sampling.draw import Worn
+    from resources.models import ModelsResource
 
 TURBO_ADAPTER, TURBO_SAMPLES, TURBO_EVALUATION = "turbo_adapter", "turbo_samples", "turbo_evaluation"
 TURBO_STAGES = (TURBO_ADAPTER, TURBO_SAMPLES, TURBO_EVALUATION)
@@ -172,6 +173,7 @@ def _samples_asset(
     partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: Turbo, plan: EvaluationPlan
 ) -> dg.AssetsDefinition:
     drawn_with, seeds = base.drawn_with, plan.seeds_of("release")
+    stock = turbo.baseline if isinstance(turbo, ConsistencyTurbo) else None
 
     @stage(
         partitions=partitions,
@@ -184,8 +186,12 @@ def _samples_asset(
             "prompts": plan.prompts,
             "seeds": seeds,
             "step counts": turbo.step_counts,
+            **({} if stock is None else {"stock": stock}),
         },
-        fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
+        fingerprints=lambda resources: {
+            "base": resources.models.fingerprint(drawn_with.source),
+            **({} if stock is None else {"stock": resources.models.fingerprint(stock.only_weights)}),
+        },
         reads={"adapter": of_recipe(recipe, "adapter"), "turbo_adapter": of_recipe(recipe, TURBO_ADAPTER)},
         after=models_of(drawn_with.source),
         pool=GPU,
@@ -205,6 +211,8 @@ def _samples_asset(
         adapters: dict[Arm, Worn] = {"adapter": full}
         for count in turbo.step_counts:
             adapters[TURBO_ARMS[count]] = _worn(turbo_adapter, weights_file(count), on=full)
+            if stock is not None:
+                adapters[STOCK_ARMS[count]] = _stock(models, stock, on=full)
         rows = draw_samples(
             asked.model_copy(update={"folds": 1}),  # what folds stand for is the adapter's own matter
             drawn_with,
@@ -278,6 +286,17 @@ def _evaluation_asset(
         return run.result(facts=facts_of(result), pictures={"students": table_of(result)}, checks=judge(result))
 
     return turbo_evaluation
+
+
+def _stock(models: "ModelsResource", stock: StockWeights, *, on: "Worn") -> "Worn":
+    from director_diffusion.errors import ModelError
+    from director_diffusion.hashing import hash_file
+    from director_diffusion.sampling.draw import Worn
+
+    path = models.folder(stock.only_weights) / stock.weights
+    if not path.is_file():
+        raise ModelError(str(path), "is not there", "Mend `turbo.baseline` in the recipe.")
+    return Worn(path, hash_file(path), on, stock.scheduler)
 
 
 def _worn(artifact: Artifact, file: str, *, on: "Worn | None" = None) -> "Worn":

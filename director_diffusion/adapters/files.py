@@ -208,14 +208,11 @@ def beside_others() -> Iterator[None]:
 
 def remove_adapter(denoiser: ModelMixin) -> None:
     """Take any adapter out wholly: the modules are those from before."""
+    for name, module in reversed(list(denoiser.named_modules())):  # of several on one linear, the lowest first
+        if isinstance(module, KroneckerLinear):
+            replace_module(denoiser, name, module.base_layer)
     if getattr(denoiser, "peft_config", None):
-        denoiser.unload_lora()
-    for name, layer in linears(denoiser):
-        base: nn.Module = layer
-        while isinstance(base, KroneckerLinear):  # several may lie one on top of the other
-            base = base.base_layer
-        if base is not layer:
-            replace_module(denoiser, name, base)
+        denoiser.unload_lora()  # which would take LoKr for LoRA
 
 
 def check_fit(path: Path, denoiser: nn.Module, role: str) -> None:

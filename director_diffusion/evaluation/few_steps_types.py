@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from director_diffusion.evaluation.types import Finding, Metric, Verdict
 from director_diffusion.sampling.rows import Arm as ArmName
@@ -27,13 +27,14 @@ class Change:
 
 @dataclass(frozen=True)
 class FewSteps:
-    """What is said of the student that draws in `count` steps."""
+    """What is said of what draws in `count` steps."""
 
     count: StepCount
     verdict: Verdict
     findings: tuple[Finding, ...]
     kept: Mapping[str, float]  # share of the adapter's effect on style, by base arm; absent where it has none
     changes: tuple[Change, ...]
+    of: Literal["student", "stock"] = "student"  # of the adapter, or others' weights on top of it
 
     def change(self, metric: Metric) -> Change:
         return next(one for one in self.changes if one.metric == metric)

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from director_diffusion.adapters.files import check_fit, load_stack, remove_adapter
+from director_diffusion.adapters.stock import load_stock
 from director_diffusion.errors import EvaluationError
 from director_diffusion.families.base import Conditions
 from director_diffusion.specs import FewStepScheduler
@@ -39,12 +40,16 @@ class PipelinePainter(ABC):
     def _denoiser(self) -> Any:
         return getattr(self._pipeline, self.role)
 
-    def attach(self, *adapters: Path) -> None:
+    def attach(self, *adapters: Path, stock: Path | None = None) -> None:
         """Load adapter files in place of any others.  Raises ModelError unless all of them fits this base."""
         self.detach()
         for adapter in adapters:
             check_fit(adapter, self._denoiser, self.role)
+        if stock is not None:
+            load_stock(self._pipeline, stock, self.role)
         load_stack(self._denoiser, adapters)
+        if stock is not None:
+            self._denoiser.set_adapters(list(self._denoiser.peft_config))
 
     def detach(self) -> None:
         """Remove all adapters wholly."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from director_diffusion.latents.buckets import nearest
-from director_diffusion.sampling.rows import TURBO_ARMS, Arm
+from director_diffusion.sampling.rows import FEW_STEP_ARMS, Arm
 from director_diffusion.specs import FLOWS, Base, EvaluationPlan, FewStepScheduler, StepCount
 
 
@@ -34,7 +34,7 @@ def plan_sampler(plan: EvaluationPlan, base: Base) -> Sampler:
 def arm_sampler(arm: Arm, plan: EvaluationPlan, base: Base) -> Sampler:
     """The plan's; of a few-step student its own number of steps, without guidance that would cost as much again."""
     sampler = plan_sampler(plan, base)
-    count = next((count for count, turbo in TURBO_ARMS.items() if turbo == arm), None)
+    count = FEW_STEP_ARMS.get(arm)
     return sampler if count is None else few_steps(sampler, base, count)
 
 

@@ -48,6 +48,7 @@ from director_diffusion.specs.turbo import (
     FewStepScheduler,
     SegmentTurbo,
     StepCount,
+    StockWeights,
     Turbo,
 )
 
@@ -98,6 +99,7 @@ __all__ = [
     "Source",
     "StepCount",
     "StillsRules",
+    "StockWeights",
     "StyleProjection",
     "Targets",
     "Tier",

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from director_diffusion.spec_base import PositiveInt, Spec
+from director_diffusion.spec_base import PositiveInt, Spec, Text
+from director_diffusion.specs.bases import FolderSource, HubSource
 from director_diffusion.specs.learning import LoraAdapter, Optimizer, Schedule
 
 StepCount = Literal[1, 2, 4, 8]
@@ -67,6 +68,22 @@ class SegmentTurbo(_Turbo):
         return self
 
 
+class StockWeights(Spec):
+    """Others' few-step LoRA of the base, stacked on the adapter in a student's place: the baseline to beat."""
+
+    source: Annotated[HubSource | FolderSource, Field(discriminator="kind")]
+    weights: Text = Field(
+        "pytorch_lora_weights.safetensors", description="The file in it, in any layout that diffusers reads."
+    )
+    scheduler: FewStepScheduler = Field("lcm", description="That it was made for; it draws without guidance.")
+
+    @property
+    def only_weights(self) -> HubSource | FolderSource:
+        """The source, of a repository nothing but the file."""
+        only = {"weights": self.weights} if isinstance(self.source, HubSource) else {}
+        return self.source.model_copy(update=only)
+
+
 class ConsistencyTurbo(_Turbo):
     """Of sdxl and sd15: a student goes from any state to its trajectory's end (Luo et al. 2023, LCM-LoRA).
 
@@ -85,6 +102,9 @@ class ConsistencyTurbo(_Turbo):
     )
     huber_c: Annotated[float, Field(gt=0, le=1)] | None = Field(
         0.001, description="Of the pseudo-Huber loss (Song and Dhariwal 2024). None: plain L2."
+    )
+    baseline: StockWeights | None = Field(  # no student is to know of it
+        None, exclude=True, description="Drawn and judged beside the students. None: nothing is."
     )
 
 
