@@ -8,7 +8,9 @@ from safetensors import safe_open
 from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, few_steps_from
 from director_diffusion.publishing.publish import Publication
 from director_diffusion.sampling.rows import Sample
+from director_diffusion.specs import LoraAdapter
 from director_diffusion.training.rows import WEIGHTS
+from tests.adapters.adapted import random_adapter
 from tests.small_configs import change, read
 from tests.tiny_project import TinyProject
 
@@ -47,11 +49,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
             batch_size=2,
             schedule={"warmup_steps": 1},
         )
-    change(project.configs, "recipes/mini_sd15_lora", turbo=TURBO)
     change(project.configs, "projects/demo", recipes=list(RECIPES), bases=[])
     for base in ("mini_sdxl", "mini_sd15"):
         outcome = project.director("build-base", base)
         assert outcome.code == 0, outcome.err
+    stock = project.folder / "stock" / "lcm.safetensors"
+    stock.parent.mkdir()
+    unet = project.latest("mini_sd15/base_model", None).local_folder / "base"
+    random_adapter(stock, LoraAdapter(kind="lora", rank=2, alpha=2), 0, family_name="sd15", base=unet)
+    baseline = {"source": {"kind": "folder", "folder": str(stock.parent)}, "weights": stock.name}
+    change(project.configs, "recipes/mini_sd15_lora", turbo={**TURBO, "baseline": baseline})
     outcome = project.run("nolan")
     assert outcome.code == 0, outcome.err
     return project
@@ -79,10 +86,15 @@ def test_a_consistent_student_is_taught_drawn_and_judged(built: TinyProject) -> 
     drawn = built.latest("mini_sd15_lora/turbo_samples", "nolan").table("samples.parquet", Sample)
     released = built.latest("mini_sd15_lora/release_samples", "nolan").table("samples.parquet", Sample)
     assert [row for row in drawn if row.arm in BESIDE] == released, "the very same pictures"
-    assert {row.arm for row in drawn} == {*BESIDE, "turbo_4"}
+    assert {row.arm for row in drawn} == {*BESIDE, "turbo_4", "stock_4"}
     assert len({row.sha256 for row in drawn}) == len(drawn)
-    judged = built.latest("mini_sd15_lora/turbo_evaluation", "nolan").path(FEW_STEPS_FILE)
-    assert [one.count for one in few_steps_from(json.loads(judged.read_text()))] == [4]
+    evaluation = built.latest("mini_sd15_lora/turbo_evaluation", "nolan")
+    judged = few_steps_from(json.loads(evaluation.path(FEW_STEPS_FILE).read_text()))
+    assert [(one.of, one.count) for one in judged] == [("student", 4), ("stock", 4)]
+    told = {entry.label for entry in evaluation.manifest.metadata}
+    assert {"4 steps: verdict", "stock weights, 4 steps: verdict"} <= told
+    card = built.latest("mini_sd15_lora/model_card", "nolan").local_folder / "repo"
+    assert [one.of for one in few_steps_from(json.loads((card / FEW_STEPS_FILE).read_text()))] == ["student"]
 
 
 def test_sdxl_is_told_the_true_sizes(built: TinyProject) -> None:
