@@ -188,16 +188,18 @@ def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None, s
 def load_stack(denoiser: ModelMixin, paths: Sequence[Path], strengths: Sequence[float] | None = None) -> None:
     """Load several files one on top of the other: ΔW adds up, each times its strength (as `scaled_weights` has it).
 
-    LoKr lies below LoRA.
+    LoKr lies below LoRA.  What the denoiser wears already stays on.
     """
+    worn = dict.fromkeys(getattr(denoiser, "peft_config", {}), 1.0)
     strength = dict(zip(paths, strengths or [1.0] * len(paths), strict=True))
     kinds = {path: kind_of(path) for path in paths}
     names = {path: f"layer_{place}" for place, path in enumerate(paths) if kinds[path] == "lora"}
     with beside_others():
         for path, name in names.items():
             load_adapter(denoiser, path, name=name)
-    if len(names) > 1 or any(strength[path] != 1 for path in names):
-        denoiser.set_adapters(list(names.values()), [strength[path] for path in names])
+    worn |= {name: strength[path] for path, name in names.items()}
+    if len(worn) > 1 or any(one != 1 for one in worn.values()):
+        denoiser.set_adapters(list(worn), list(worn.values()))
     for path in paths:
         if path not in names:
             load_adapter(denoiser, path, strength=strength[path])
@@ -213,14 +215,11 @@ def beside_others() -> Iterator[None]:
 
 def remove_adapter(denoiser: ModelMixin) -> None:
     """Take any adapter out wholly: the modules are those from before."""
+    for name, module in reversed(list(denoiser.named_modules())):  # of several on one linear, the lowest first
+        if isinstance(module, KroneckerLinear):
+            replace_module(denoiser, name, module.base_layer)
     if getattr(denoiser, "peft_config", None):
-        denoiser.unload_lora()
-    for name, layer in linears(denoiser):
-        base: nn.Module = layer
-        while isinstance(base, KroneckerLinear):  # several may lie one on top of the other
-            base = base.base_layer
-        if base is not layer:
-            replace_module(denoiser, name, base)
+        denoiser.unload_lora()  # which would take LoKr for LoRA
 
 
 def check_fit(path: Path, denoiser: nn.Module, role: str) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 from director_diffusion.distillation.rows import TURBO_VERSION
 from director_diffusion.errors import TrainingError
 from director_diffusion.hashing import hash_data, hash_file, short
+from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import PromptRow
-from director_diffusion.specs import Base, Objective, Recipe, Schedule, SegmentTurbo, StepCount
+from director_diffusion.specs import Base, Objective, Recipe, Schedule, Turbo
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.training.identity import Identity
 
@@ -34,9 +35,10 @@ class StudentJob:
     store: Store
     work: Path  # survives a kill
     device: str
+    latents: tuple[LatentRow, ...] = ()  # of stills, which consistent students learn on
 
     @property
-    def turbo(self) -> SegmentTurbo:
+    def turbo(self) -> Turbo:
         assert self.recipe.turbo is not None
         return self.recipe.turbo
 
@@ -110,19 +112,15 @@ class Lesson:
     directors: Mapping[str, str] = field(default_factory=dict)
 
 
-def lesson_of(
-    job: StudentJob, count: StepCount, steps: int, schedule: Schedule, *, starts: list[str], after: str
-) -> Lesson:
-    """A course of `steps` optimizer steps; `after` names the training and step that it goes on from, or is ""."""
+def lesson_of(job: StudentJob, steps: int, schedule: Schedule, parts: Mapping[str, Any]) -> Lesson:
+    """A course of `steps` optimizer steps; `parts` say what else it depends on than teacher and recipe."""
     recipe = job.recipe_of(steps, schedule)
     identity = Identity(
         {
             "taught by": job.taught_by,
-            "students' steps": count,
             # Blocks that are computed again give the same numbers.
             "recipe": recipe.model_dump(mode="json", exclude={"slug", "activation_gib"}),
-            "starts": starts,
-            "after": after,
+            **parts,
         }
     )
     return Lesson(recipe, identity, job.store, job.work)

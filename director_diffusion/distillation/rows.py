@@ -42,8 +42,9 @@ class Student:
     count: StepCount
     training: str  # the identity of its last course
     chosen_step: int
-    # Mean squared errors of velocities, on its teacher's ways and, where it went to a second course, on its own: from
-    # prompts that it did not learn, or from other noise where it learned all.
+    # Mean squared errors on its teacher's ways, from prompts that it did not learn, or from other noise where it
+    # learned all.  Of segments those of velocities, and on its own ways too where it went to a second course; of a
+    # consistent student those of the ways' ends.
     held_out_loss: float
     untaught_loss: float  # of the adapter itself, asked for the same without guidance
     reload: Reload

@@ -10,10 +10,13 @@ from pathlib import Path
 
 from director_diffusion.adapters.files import remove_adapter, save_adapter
 from director_diffusion.adapters.injection import adapter_weights, set_adapter_weights
+from director_diffusion.distillation.classroom import Taught
+from director_diffusion.distillation.consistency_school import ConsistencySchool
 from director_diffusion.distillation.job import StudentJob
 from director_diffusion.distillation.rows import CURVE_FILE, RESULT_FILE, Lap, Student, weights_file
-from director_diffusion.distillation.school import School, Taught
+from director_diffusion.distillation.school import School
 from director_diffusion.progress import Progress
+from director_diffusion.specs import ConsistencyTurbo
 from director_diffusion.tables import write_table
 from director_diffusion.training.acceleration import accelerated
 from director_diffusion.training.memory import explain_out_of_memory
@@ -33,7 +36,8 @@ def distil(
     """
     recipe = job.recipe_of(job.turbo.steps, job.turbo.schedule)
     with accelerated(recipe, job.device) as accelerator, explain_out_of_memory(recipe):
-        school = School(job, accelerator, progress, stop)
+        kind = ConsistencySchool if isinstance(job.turbo, ConsistencyTurbo) else School
+        school = kind(job, accelerator, progress, stop)
         taught = [school.teach(count) for count in job.turbo.step_counts]
         for one in taught:
             _write(job, school, one, out / weights_file(one.count), metadata)
@@ -66,7 +70,9 @@ def distil(
     return students
 
 
-def _write(job: StudentJob, school: School, taught: Taught, path: Path, metadata: Mapping[str, str]) -> None:
+def _write(
+    job: StudentJob, school: School | ConsistencySchool, taught: Taught, path: Path, metadata: Mapping[str, str]
+) -> None:
     denoiser = school.trainee.denoiser
     set_adapter_weights(denoiser, taught.finished.weights)
     save_adapter(

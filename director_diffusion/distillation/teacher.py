@@ -23,7 +23,7 @@ class FollowingStopped(Stopped):
 
 @dataclass(frozen=True)
 class Guide:
-    """How a flow is asked for its velocity: with embedded guidance, or classifier-free (Ho and Salimans 2022)."""
+    """How a base is asked what it predicts: with embedded guidance, or classifier-free (Ho and Salimans 2022)."""
 
     family: Family
     guidance: float
@@ -37,12 +37,12 @@ class Guide:
         return replace(self, classifier_free=False)
 
     @torch.no_grad()
-    def velocity(self, denoiser: nn.Module, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """(B, C, h, w), float32, at states x of that shape and sigmas t (B,)."""
+    def predict(self, denoiser: nn.Module, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """(B, C, h, w), float32, at states x of that shape and times t (B,): of a flow its sigmas."""
         if not self.classifier_free or self.guidance == 1:
             return self.family.predict(denoiser, x, t, conditions, self.guidance)
-        against = {name: self.empty[name].to(x.device).expand_as(given) for name, given in conditions.items()}
-        both = {name: torch.cat([given, against[name]]) for name, given in conditions.items()}
+        against = {name: empty.to(x.device).expand_as(conditions[name]) for name, empty in self.empty.items()}
+        both = {name: torch.cat([given, against.get(name, given)]) for name, given in conditions.items()}
         asked = self.family.predict(denoiser, torch.cat([x, x]), torch.cat([t, t]), both, self.guidance)
         towards, from_ = asked.chunk(2)
         return from_ + self.guidance * (towards - from_)
@@ -57,7 +57,7 @@ class Guide:
             if self.stop():
                 raise FollowingStopped
             t = torch.full((len(x),), a, device=x.device)
-            states.append(states[-1] + (b - a) * self.velocity(denoiser, states[-1], t, conditions))
+            states.append(states[-1] + (b - a) * self.predict(denoiser, states[-1], t, conditions))
         return states
 
 

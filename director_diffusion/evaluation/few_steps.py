@@ -23,9 +23,9 @@ from director_diffusion.evaluation.types import style_metric
 from director_diffusion.evaluation.verdict import decide, judge
 from director_diffusion.progress import Progress
 from director_diffusion.sampling.prompts import noise_seed
-from director_diffusion.sampling.rows import FILE, TURBO_ARMS, Sample
+from director_diffusion.sampling.rows import FEW_STEP_ARMS, FILE, STOCK_ARMS, Sample
 from director_diffusion.sampling.rows import Arm as ArmName
-from director_diffusion.specs import Director, EvaluationPlan, StepCount
+from director_diffusion.specs import Director, EvaluationPlan
 from director_diffusion.stills.learned import Learned
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage import Store
@@ -45,7 +45,7 @@ def evaluate_few_steps(
     out: Path,
     progress: Progress,
 ) -> tuple[FewSteps, ...]:
-    """Judge every student among the samples; writes `few_steps.json` and the samples' table to `out`.
+    """Judge students among the samples, and stock weights; writes `few_steps.json` and the samples' table to `out`.
 
     Style is closeness to the held-out stills; where a plan's folds leave none that the adapter has not learned, to all
     that judge: what both have learned tells neither from the other.
@@ -57,15 +57,14 @@ def evaluate_few_steps(
         check_unseen(folds, learned, director)
     train = learned_stills(still_set, learned["adapter"], director)
     judging = list(dict.fromkeys(still for fold in folds for still in fold.held_out))
-    counts = [count for count, name in TURBO_ARMS.items() if any(one.arm == name for one in samples)]
-    arms = _arms(samples, plan, seeds, [*BESIDE, *(TURBO_ARMS[count] for count in counts)], director)
+    names = [name for name in FEW_STEP_ARMS if any(one.arm == name for one in samples)]
+    arms = _arms(samples, plan, seeds, [*BESIDE, *names], director)
     seen = see(list(samples), list(dict.fromkeys([*judging, *train])), still_set, encoders, store, progress)
     grids: Grids = {**picture_grids(arms, seen), **closeness_grids(arms, seen, judging)}
     likeness = getattr(seen, plan.memorised_by)
     threshold = memorisation_threshold(stills_of(likeness, train))
 
-    def judged(count: StepCount) -> FewSteps:
-        name = TURBO_ARMS[count]
+    def judged(name: ArmName) -> FewSteps:
         own = {
             metric: {"adapter": by_arm[name], "published": by_arm["adapter"], **{of: by_arm[of] for of in BESIDE[:2]}}
             for metric, by_arm in grids.items()
@@ -84,9 +83,16 @@ def evaluate_few_steps(
         differences = tuple(
             difference_of(metric, by_arm["adapter"], by_arm["published"], plan) for metric, by_arm in own.items()
         )
-        return FewSteps(count, decide(findings), findings, _kept(own, plan), differences)
+        return FewSteps(
+            FEW_STEP_ARMS[name],
+            decide(findings),
+            findings,
+            _kept(own, plan),
+            differences,
+            "stock" if name in STOCK_ARMS.values() else "student",
+        )
 
-    result = tuple(judged(count) for count in counts)
+    result = tuple(judged(name) for name in names)
     (out / FEW_STEPS_FILE).write_text(
         json.dumps([asdict(one) for one in result], indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         encoding="utf-8",

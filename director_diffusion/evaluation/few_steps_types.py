@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from director_diffusion.evaluation.difference import Difference
 from director_diffusion.evaluation.types import Finding, Metric, Verdict
@@ -16,13 +16,14 @@ BESIDE: tuple[ArmName, ...] = ("base", "base_in_style", "adapter")
 
 @dataclass(frozen=True)
 class FewSteps:
-    """What is said of the student that draws in `count` steps."""
+    """What is said of what draws in `count` steps."""
 
     count: StepCount
     verdict: Verdict
     findings: tuple[Finding, ...]
     kept: Mapping[str, float]  # share of the adapter's effect on style, by base arm; none of one that is not shown
     differences: tuple[Difference, ...]  # to the adapter in all its steps
+    of: Literal["student", "stock"] = "student"  # of the adapter, or others' weights on top of it
 
     def difference(self, metric: Metric) -> Difference:
         return next(one for one in self.differences if one.metric == metric)

@@ -5,7 +5,7 @@ model draws is its family's matter (`families.base.Painter`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, get_args
 
@@ -19,9 +19,9 @@ from director_diffusion.packages import DRAWING, package_versions
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt, arms_asked, noise_seed
-from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FILE, TURBO_ARMS, Arm, Sample
+from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FEW_STEP_ARMS, FILE, Arm, Sample
 from director_diffusion.sampling.samplers import Sampler, arm_sampler
-from director_diffusion.specs import Base, Director, EvaluationPlan
+from director_diffusion.specs import Base, Director, EvaluationPlan, FewStepScheduler
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
 from director_diffusion.training.header import check_trigger
@@ -34,6 +34,7 @@ class Worn:
     path: Path
     version: str
     on: "Worn | None" = None  # it lies on top of this one
+    stock: FewStepScheduler | None = None  # of others' few-step weights: what they are drawn by
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -122,9 +123,11 @@ def draw_samples(
     with progress.task("Drawing samples", len(asked) * len(plan.prompts) * len(seeds)) as task:
         for arm in asked:
             worn, sampler = adapters.get(arm), arm_sampler(arm, plan, base)
+            if worn is not None and worn.stock is not None:
+                sampler = replace(sampler, scheduler=worn.stock)
             version = worn.versions if worn is not None else ""
             images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by, fresh=fresh)
-            painter.use(worn.paths if worn is not None else ())
+            painter.use(worn)
             for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
                 some = asked[arm][place :: len(seeds)]
                 draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug)
@@ -165,7 +168,7 @@ def image_cache(
             "drawing": DRAWING_VERSION,
             "base": base_fingerprint,
             "adapter": adapter_version,
-            "sampler": vars(sampler),
+            "sampler": sampler.told,
             "guidance": base.guidance.kind,
             "max_prompt_tokens": base.max_prompt_tokens,
             "dtype": base.dtype,
@@ -190,20 +193,30 @@ class _LazyPainter:
     def __init__(self, base: Base, folder: Path, device: str, check: Callable[[], None]):
         self._base, self._folder, self._device, self._check = base, folder, device, check
         self._painter: Painter | None = None
-        self._wanted: tuple[Path, ...] = ()
-        self._attached: tuple[Path, ...] = ()
+        self._wanted: Worn | None = None
+        self._attached: Worn | None = None
 
-    def use(self, adapters: tuple[Path, ...]) -> None:
-        self._wanted = adapters
+    def use(self, worn: Worn | None) -> None:
+        self._wanted = worn
 
     def get(self) -> Painter:
         if self._painter is None:
             self._check()
             self._painter = painter_of(self._base, self._folder, device=self._device)
         if self._attached != self._wanted:
-            self._painter.attach(*self._wanted)
+            _attach(self._painter, self._wanted)
             self._attached = self._wanted
         return self._painter
+
+
+def _attach(painter: Painter, worn: Worn | None) -> None:
+    """Put on what is worn, or nothing."""
+    if worn is None:
+        painter.detach()
+    elif worn.stock is None:
+        painter.attach(*worn.paths)
+    else:
+        painter.attach(*worn.paths[:-1], stock=worn.path)
 
 
 def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Director) -> list[_Wanted]:
@@ -224,7 +237,7 @@ def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Dire
 
 def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, Worn]) -> None:
     asked = {arm for arm in arms_asked(plan) if arm not in BASES}
-    if asked != adapters.keys() - set(TURBO_ARMS.values()):
+    if asked != adapters.keys() - FEW_STEP_ARMS.keys():
         raise EvaluationError(
             f"plan {plan.slug}",
             f"asks for adapters of {', '.join(sorted(asked))}, and there are some of {', '.join(sorted(adapters))}",

@@ -42,10 +42,12 @@ def adapt(denoiser: nn.Module, spec: Adapter, targets: list[str] | None = None, 
     return denoiser
 
 
-def random_adapter(path: Path, spec: Adapter, seed: int) -> Path:
-    """A file of an adapter of the mini base, on the layers that the spec names."""
-    family = get_family("flux")
-    denoiser = family.load_denoiser(MINI / "base", device="cpu", dtype=torch.float32)
+def random_adapter(
+    path: Path, spec: Adapter, seed: int, *, family_name: str = "flux", base: Path = MINI / "base"
+) -> Path:
+    """A file of an adapter of a base, the mini one unless told, on the layers that the spec names."""
+    family = get_family(family_name)
+    denoiser = family.load_denoiser(base, device="cpu", dtype=torch.float32)
     targets = family.target_modules(denoiser, spec.targets)
     weights = adapter_weights(adapt(denoiser, spec, targets, seed))
     save_adapter(path, weights, spec, targets, role=family.role, metadata={"trigger": "nolan style"})

@@ -16,7 +16,7 @@ from director_diffusion.publishing.card import write_model_card
 from director_diffusion.publishing.inputs import CardInputs
 from director_diffusion.publishing.students import ShownStudent, Students
 from director_diffusion.publishing.text_students import students_section
-from director_diffusion.specs import Guidance, StepCount
+from director_diffusion.specs import AdamW, ConsistencyTurbo, Guidance, LoraAdapter, StepCount
 from tests.publishing.publishing_inputs import card_inputs, finding, with_base
 
 
@@ -61,6 +61,18 @@ def test_the_example_wears_a_student_that_passed_on_the_adapter(card: CardInputs
     assert "num_inference_steps=4, true_cfg_scale=1.0" in example
     embedded = with_base(card, guidance=Guidance(kind="embedded", train=1.0, sample=3.5))
     assert "num_inference_steps=4, guidance_scale=3.5" in students_section(embedded)
+
+
+def test_of_a_unet_the_example_draws_by_the_lcm_scheduler(card: CardInputs) -> None:
+    turbo = ConsistencyTurbo(
+        kind="consistency", adapter=LoraAdapter(kind="lora", rank=2, alpha=2), optimizer=AdamW(lr=1e-4), steps=2,
+        checkpoint_every=2,
+    )  # fmt: skip
+    text = students_section(replace(card, recipe=card.recipe.model_copy(update={"turbo": turbo})))
+    example = text.split("```python\n")[1].split("```")[0]
+    compile(example, "card", "exec")
+    assert 'LCMScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")' in example
+    assert "num_inference_steps=4, guidance_scale=0)" in example
 
 
 def test_where_none_passed_there_is_nothing_to_use(card: CardInputs) -> None:
