@@ -81,7 +81,9 @@ def address(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def served(app: Any) -> Iterator[str]:
     """The address of an app while it is served from a thread of this process."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=1
+    )
     server, socket = uvicorn.Server(config), config.bind_socket()
     thread = threading.Thread(target=server.run, args=([socket],), daemon=True)
     thread.start()
@@ -89,7 +91,7 @@ def served(app: Any) -> Iterator[str]:
         assert thread.is_alive()
         time.sleep(0.01)
     yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    server.should_exit = server.force_exit = True
+    server.should_exit = True
     thread.join(10)
 
 
