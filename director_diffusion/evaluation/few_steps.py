@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from director_diffusion.errors import EvaluationError
-from director_diffusion.evaluation.claims import Evidence, Published, few_steps_claims
-from director_diffusion.evaluation.effects import Grids, tested
+from director_diffusion.evaluation.claims import BASES, Evidence, Published, few_steps_claims
+from director_diffusion.evaluation.effects import Grids, paired_effects, tested
 from director_diffusion.evaluation.encoders.opened import Encoders
 from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, Change, FewSteps
 from director_diffusion.evaluation.folds import check_unseen, folds_of, learned_stills
 from director_diffusion.evaluation.metrics.memorisation import memorisation_threshold, nearest
 from director_diffusion.evaluation.metrics.similarity import DECIMALS
 from director_diffusion.evaluation.seen import Arm, Seen, closeness_grids, picture_grids, see, stills_of
-from director_diffusion.evaluation.types import style_metric
+from director_diffusion.evaluation.types import Effect, Metric, style_metric
 from director_diffusion.evaluation.verdict import decide, judge
 from director_diffusion.progress import Progress
 from director_diffusion.sampling.prompts import noise_seed
@@ -81,7 +81,7 @@ def evaluate_few_steps(
             published=Published(own, len(plan.prompts)),
         )
         findings = judge(few_steps_claims(evidence, plan), plan.confidence)
-        return FewSteps(count, decide(findings), findings, _kept(own, plan), _changes(own, plan))
+        return FewSteps(count, decide(findings), findings, _kept(own, plan), _changes(own, plan), _effects(own, plan))
 
     result = tuple(judged(count) for count in counts)
     (out / FEW_STEPS_FILE).write_text(
@@ -119,6 +119,11 @@ def _kept(grids: Grids, plan: EvaluationPlan) -> dict[str, float]:
         for against in BESIDE[:2]
         if (had := means["published"] - means[against]) > 0
     }
+
+
+def _effects(grids: Grids, plan: EvaluationPlan) -> tuple[Effect, ...]:
+    told: tuple[Metric, ...] = (style_metric(plan), "prompt")
+    return paired_effects({name: grids[name] for name in told}, BASES, [False] * len(plan.prompts), {}, plan)
 
 
 def _changes(grids: Grids, plan: EvaluationPlan) -> tuple[Change, ...]:

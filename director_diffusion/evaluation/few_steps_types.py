@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from director_diffusion.evaluation.types import Finding, Metric, Verdict
+from director_diffusion.evaluation.types import Effect, Finding, Metric, Verdict, effects_from
 from director_diffusion.sampling.rows import Arm as ArmName
 from director_diffusion.specs import StepCount
 
@@ -34,6 +34,7 @@ class FewSteps:
     findings: tuple[Finding, ...]
     kept: Mapping[str, float]  # share of the adapter's effect on style, by base arm; absent where it has none
     changes: tuple[Change, ...]
+    effects: tuple[Effect, ...]  # its own on style and on prompt fidelity, against the base arms
 
     def change(self, metric: Metric) -> Change:
         return next(one for one in self.changes if one.metric == metric)
@@ -48,6 +49,7 @@ def few_steps_from(data: Sequence[Mapping[str, Any]]) -> tuple[FewSteps, ...]:
                 "verdict": Verdict(one["verdict"]["outcome"], tuple(one["verdict"]["reasons"])),
                 "findings": tuple(Finding(**finding) for finding in one["findings"]),
                 "changes": tuple(Change(**change) for change in one["changes"]),
+                "effects": effects_from(one),
             }
         )
         for one in data

@@ -21,6 +21,11 @@ TURBO_ARMS: Mapping[StepCount, Arm] = {1: "turbo_1", 2: "turbo_2", 4: "turbo_4",
 """Few-step students of the adapter, by the steps that they draw in."""
 
 
+def pace_label(arm: Arm) -> str:
+    """What the fact is called that tells how fast an arm's pictures were drawn, where some were."""
+    return f"images a second, {arm}"
+
+
 @dataclass(frozen=True)
 class Sample:
     """One drawn image.  Samples of one prompt and seed start from the same noise in every arm."""

@@ -24,7 +24,7 @@ def student(folder: Path, count: StepCount, outcome: Outcome) -> ShownStudent:
     save_file({"transformer.x.lora_A.weight": np.full((2, 2), count, np.float32)}, weights)
     changes = (Change("encoder", 0.4, 0.5, -0.1, -0.2, 0.0), Change("prompt", 0.6, 0.62, -0.02, -0.03, -0.01))
     judged = FewSteps(
-        count, Verdict(outcome, ("why",)), (finding("style_kept", outcome),), {"base_in_style": 0.97}, changes
+        count, Verdict(outcome, ("why",)), (finding("style_kept", outcome),), {"base_in_style": 0.97}, changes, ()
     )
     return ShownStudent(weights, judged)
 
