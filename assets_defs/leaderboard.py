@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from assets_defs.common import of_recipe
 from director_diffusion.leaderboard.chains import JOINT, OWN, TURBO, VOTES, assets_of
 from director_diffusion.specs import Recipe
 from director_diffusion.storage import Artifact

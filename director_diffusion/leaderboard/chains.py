@@ -1,4 +1,4 @@
-"""Chains: which assets of a recipe say something of an adapter, and of which other they must be made to say it of this one.
+"""Chains: which assets of a recipe say something of an adapter, and of what they must be made to say it of this one.
 
 Belongs here: names, and that question.  Imports nothing heavy.
 """

@@ -89,10 +89,11 @@ def test_votes_are_counted_beside_the_evaluation_and_change_nothing_else(project
     assert {"standings", "preliminary", "adapter closer to the director than base"} <= labels
 
 
-def test_what_people_say_feeds_nothing() -> None:
+def test_what_people_say_feeds_nothing_but_the_leaderboard() -> None:
     graph = build_definitions(read_surroundings({})).resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["leaderboard"])).child_keys == set()
     node = graph.get(dg.AssetKey(["mini_lora", "votes"]))
-    assert node.child_keys == set()
+    assert node.child_keys == {dg.AssetKey(["leaderboard"])}
     assert node.parent_keys == {dg.AssetKey(["mini_lora", "evaluation"])}
 
 
