@@ -5,25 +5,26 @@ Belongs here: titles, words and numbers of each column, and what a column sorts 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from director_diffusion.distillation.rows import steps_of
-from director_diffusion.leaderboard.rows import Entrant, Entry, Span
+from director_diffusion.leaderboard.rows import RANKS, Entrant, Entry, Span
 from director_diffusion.sampling.rows import TURBO_ARMS
 
 NOTHING = "–"
 ENTRANTS: Mapping[Entrant, str] = {
     "adapter": "adapter",
     "joint_adapter": "adapter of all directors",
-    **{arm: f"turbo, {steps_of(count)}" for count, arm in TURBO_ARMS.items()},  # type: ignore[dict-item]
+    **{arm: f"turbo, {steps_of(count)}" for count, arm in TURBO_ARMS.items()},
 }
 HOW_TO_READ = (
     "Adapters that passed come first, then undecided, failed and unjudged ones; among each by the lower end of the "
     "style effect's interval. The style effect is what an adapter adds to the closeness to the director's held-out "
-    "stills over its own base asked for the style by name, prompt fidelity what it adds or takes beside that base: both "
-    "compare an adapter with its base, so those of a base that knows a director well are smaller. Votes are shares for "
-    "the adapter against the base asked by name, ½ is chance; preliminary: too few votes or voters. A student's size "
-    "and training come on top of its adapter's. Seconds and images a second are those of the machine that worked."
+    "stills over its own base asked for the style by name; prompt fidelity is what it adds or takes beside that base. "
+    "Both compare an adapter with its base, so those of a base that knows a director well are smaller. Votes are "
+    "shares for the adapter against the base asked by name; half is chance, preliminary means too few votes or voters. A "
+    "student's size and training come on top of its adapter's. Seconds and images a second are those of the machine "
+    "that worked."
 )
 
 
@@ -34,7 +35,7 @@ class Column:
     name: str
     title: str
     text: Callable[[Entry], str]
-    value: Callable[[Entry], float | str | None]
+    value: Callable[[Entry], Any]  # a number or words
     greatest_first: bool = True
 
 
@@ -51,7 +52,7 @@ def _share(
     def text(entry: Entry) -> str:
         if (span := entry.span(name)) is None:
             return NOTHING if entry.votes is None else "no votes"
-        told = "{:.0%} [{:.0%}, {:.0%}] of {}".format(*span, entry.votes)
+        told = "{:.0%} [{:.0%}, {:.0%}]".format(*span) + f" of {entry.votes}"
         return f"{told}, preliminary" if entry.preliminary else told
 
     return text, lambda entry: _low(entry.span(name))
@@ -83,7 +84,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("director", "director", lambda one: one.director, lambda one: one.director, greatest_first=False),
     Column("recipe", "recipe", lambda one: one.recipe, lambda one: one.recipe, greatest_first=False),
     Column("entrant", "adapter", lambda one: ENTRANTS[one.entrant], lambda one: one.entrant, greatest_first=False),
-    Column("verdict", "verdict", _verdict, lambda one: one.verdict, greatest_first=True),
+    Column("verdict", "verdict", _verdict, lambda one: RANKS[one.verdict], greatest_first=False),
     Column("style", "style effect", *_effect("style")),
     Column("prompt", "prompt fidelity", *_effect("prompt")),
     Column("voted_style", "votes: closer to the director", *_share("voted_style")),
@@ -99,7 +100,7 @@ def sorted_by(entries: Sequence[Entry], column: str) -> list[Entry]:
     wanted = next(one for one in COLUMNS if one.name == column)
     known = [entry for entry in entries if wanted.value(entry) is not None]
     rest = [entry for entry in entries if wanted.value(entry) is None]
-    return sorted(known, key=wanted.value, reverse=wanted.greatest_first) + rest  # type: ignore[type-var]
+    return sorted(known, key=wanted.value, reverse=wanted.greatest_first) + rest
 
 
 def table_of(entries: Sequence[Entry]) -> str:

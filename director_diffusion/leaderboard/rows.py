@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from director_diffusion.evaluation.types import Outcome
+from director_diffusion.sampling.rows import Arm
 from director_diffusion.specs import Tier
 from director_diffusion.tables import write_table
 
-Entrant = Literal["adapter", "joint_adapter", "turbo_1", "turbo_2", "turbo_4", "turbo_8"]
+Entrant = Literal[Arm, "joint_adapter"]  # of the arms, those that wear one
 Span = tuple[float, float, float]  # a value with the lower and the upper end of its interval
 
 TABLE_FILE, FILE = "leaderboard.parquet", "leaderboard.json"
-_RANKS: Mapping[Outcome | None, int] = {"pass": 0, "undecided": 1, "fail": 2, None: 3}
+RANKS: Mapping[Outcome | None, int] = {"pass": 0, "undecided": 1, "fail": 2, None: 3}
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def ranked(entries: Iterable[Entry]) -> list[Entry]:
 
     def order(entry: Entry) -> tuple[int, float, str, str, str]:
         low = -entry.style_low if entry.style_low is not None else float("inf")
-        return _RANKS[entry.verdict], low, entry.director, entry.recipe, entry.entrant
+        return RANKS[entry.verdict], low, entry.director, entry.recipe, entry.entrant
 
     return sorted(entries, key=order)
 

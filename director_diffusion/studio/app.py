@@ -11,7 +11,8 @@ from fastapi import APIRouter
 
 from director_diffusion.studio.guarded import GuardedBlocks
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.tabs import gallery
+from director_diffusion.studio.tabs import gallery, leaderboard, vote
+from director_diffusion.studio.vote.routes import add_routes as add_voting_routes
 
 TITLE = "director-diffusion studio"
 
@@ -25,7 +26,11 @@ class Tab:
     add_routes: Callable[[APIRouter, Studio], None] | None = None  # for bytes that it serves itself
 
 
-TABS: tuple[Tab, ...] = (Tab(gallery.TITLE, gallery.lay_out),)
+TABS: tuple[Tab, ...] = (
+    Tab(gallery.TITLE, gallery.lay_out),
+    Tab(vote.TITLE, vote.lay_out, add_voting_routes),
+    Tab(leaderboard.TITLE, leaderboard.lay_out),
+)
 
 
 def build_app(studio: Studio) -> gr.Blocks:

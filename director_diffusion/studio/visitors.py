@@ -10,6 +10,7 @@ from director_diffusion.studio.studio import Studio
 
 if TYPE_CHECKING:
     import gradio as gr
+    from fastapi import Request
 
 COOKIE = "director_pass"  # HttpOnly, SameSite=Lax: set by `server` with the first page
 COOKIE_S = 365 * 24 * 3600
@@ -26,6 +27,16 @@ def voter_of(studio: Studio, request: "gr.Request") -> str:
     if studio.booth is None:
         raise VoteError("voting", "has no ledger here", "Set `votes` in the deployment's file.")
     return studio.booth.voter_of(request.request.cookies.get(COOKIE))
+
+
+def voter_behind(studio: Studio, request: "Request") -> str:
+    """The same, of a request to one of the studio's own routes."""
+    name = request.scope.get("user")
+    if isinstance(name, str):
+        return name
+    if studio.booth is None:
+        raise VoteError("voting", "has no ledger here", "Set `votes` in the deployment's file.")
+    return studio.booth.voter_of(request.cookies.get(COOKIE))
 
 
 def user_of(request: "gr.Request") -> str | None:

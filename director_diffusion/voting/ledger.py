@@ -9,8 +9,9 @@ SQLite wants a local disk: it cannot keep several machines apart on a network sh
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,8 @@ class Ledger:
     def __init__(self, url: str):
         self._url = _parsed(url)
         self.where = self._url.render_as_string(hide_password=True)
+        # Writers that meet make SQLite sleep and look again; those of one process wait in line instead.
+        self._turn = threading.Lock() if self._file is not None else nullcontext()
         with self._explained():
             self._engine = _engine(self._url)
             if self._file is None:
@@ -130,7 +133,7 @@ class Ledger:
         """Write a vote down for good.  Raises AlreadyVotedError where this voter has voted on this pair."""
         with self._explained():
             try:
-                with self._engine.begin() as connection:
+                with self._turn, self._engine.begin() as connection:
                     connection.execute(insert(_VOTES).values(**asdict(vote)))
             except IntegrityError:
                 if vote.pair not in self.pairs_voted_on(vote.voter):
