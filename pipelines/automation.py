@@ -69,8 +69,8 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         return inputs_changed(but=[dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in earlier])
 
     def at_rest(spec: dg.AssetSpec) -> dg.AutomationCondition:
-        """What is said of adapters changed, and nothing more is coming: one run for all directors, not one for each.
-        Nothing is waited for that is missing, since the leaderboard tells of it."""
+        """What is said of adapters changed, and nothing more is being made: one run for several directors, not one for
+        each.  Nothing is waited for that is missing, since the leaderboard tells of it."""
         said = dg.AssetSelection.assets(*(dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in ENDS))
         changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).allow(said)
         quiet = settled() & ~dg.AutomationCondition.in_progress()

@@ -15,8 +15,8 @@ JOINT: tuple[Chain, ...] = (("joint_evaluation", "joint_samples", "joint_adapter
 TURBO: tuple[Chain, ...] = (("turbo_evaluation", "turbo_samples", "turbo_adapter", "adapter"),)
 VOTES: Chain = ("votes", "evaluation", "samples", "adapter")
 
-ENDS = tuple(chain[0] for chain in (*OWN, *JOINT, *TURBO, VOTES))
-"""What says something; the others tell of what."""
+ENDS = tuple(chain[0] for chain in (OWN[0], *JOINT, *TURBO, VOTES))
+"""What is said last; what comes before, a draft among it, is followed by one of these."""
 
 
 def assets_of(*chains: Chain) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ ENTRANTS: Mapping[Entrant, str] = {
 HOW_TO_READ = (
     "Adapters that passed come first, then undecided, failed and unjudged ones; among each by the lower end of the "
     "style effect's interval. The style effect is what an adapter adds to the closeness to the director's held-out "
-    "stills over its own base asked for the style by name; prompt fidelity is what it adds or takes beside that base. "
-    "Both compare an adapter with its base, so those of a base that knows a director well are smaller. Votes are "
-    "shares for the adapter against the base asked by name; half is chance, preliminary means too few votes or voters. A "
-    "student's size and training come on top of its adapter's. Seconds and images a second are those of the machine "
-    "that worked."
+    "stills over its own base asked for the style by name; prompt fidelity is what it adds or takes beside that "
+    "base. Both compare an adapter with its base, so those of a base that knows a director well are smaller. Votes "
+    "are shares for the adapter against the base asked by name; half is chance, preliminary means too few votes or "
+    "voters. A student's size and training come on top of its adapter's. Seconds and images a second are those of "
+    "the machine that worked."
 )
 
 

@@ -6,8 +6,8 @@ from director_diffusion.studio.studio import Studio
 
 TITLE = "Vote"
 NO_LEDGER = (
-    "There is nowhere to write votes down: this deployment's store is no folder, and it names no database. Set `votes:` "
-    "in the deployment's file, then start the studio again."
+    "There is nowhere to write votes down: this deployment's store is no folder, and it names no database. Set "
+    "`votes:` in the deployment's file, then start the studio again."
 )
 FRAME = (
     '<iframe src="vote/" title="Vote" loading="lazy" '
