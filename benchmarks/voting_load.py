@@ -35,7 +35,7 @@ class Voted:
 
 def vote(url: str, stop: Callable[[], bool], *, think_s: float = 0.0, votes: int | None = None) -> Voted:
     """Vote at the studio `url` until `stop`, or so many times, or until no pair is left; with a pass of one's own."""
-    seen, browser = Voted(), requests.Session()
+    seen, browser, kept = Voted(), requests.Session(), set[str]()  # stills in the browser's cache
     browser.get(f"{url}/vote/", timeout=TIMEOUT_S).raise_for_status()
 
     def timed(what: str, method: str, path: str, sent: dict[str, str] | None = None) -> requests.Response:
@@ -50,8 +50,11 @@ def vote(url: str, stop: Callable[[], bool], *, think_s: float = 0.0, votes: int
         ballot = timed("next", "POST", "next", {}).json()
         if "token" not in ballot:
             break
-        for name in (ballot["a"], ballot["b"], *ballot["stills"]):
+        for name in (ballot["a"], ballot["b"]):
             timed("picture", "GET", f"picture/{name}")
+        for name in set(ballot["stills"]) - kept:
+            kept.add(name)
+            timed("picture", "GET", f"still/{name}")
         time.sleep(think_s)
         if timed("cast", "POST", "cast", {"token": ballot["token"], **ANSWERS}).status_code == 200:
             seen.cast.append(ballot["token"])

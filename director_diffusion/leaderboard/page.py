@@ -12,8 +12,8 @@ from director_diffusion.leaderboard.rows import Entry
 OUTCOME_COLOURS = {"pass": "#2e7d32", "undecided": "#8a6d00", "fail": "#b3261e"}
 STYLE = (
     "<style>.leaderboard td, .leaderboard th { padding: 4px 8px; text-align: left; vertical-align: top; "
-    "font-variant-numeric: tabular-nums } .leaderboard td { white-space: nowrap } .leaderboard summary { cursor: pointer } "
-    ".leaderboard ul { white-space: normal; max-width: 36em }</style>"
+    "font-variant-numeric: tabular-nums } .leaderboard td { white-space: nowrap } "
+    ".leaderboard summary { cursor: pointer } .leaderboard ul { white-space: normal; max-width: 36em }</style>"
 )
 
 

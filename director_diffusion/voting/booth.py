@@ -8,7 +8,7 @@ Everything that leaves it is shown (two pictures, words, stills), or is a mark m
 - A ballot's token is a mark of voter and pair.  Nobody can make one, use another voter's, or read an arm or side in it.
 - The sides are another mark's first bit: without the key they are a fair coin, and a reload does not turn them.
 - A picture's name is random, and a mark of the picture under it: of two names nobody can tell whether they are one
-  picture's.
+  picture's.  A still, of which there is no arm to tell, has one name for each voter.
 
 Voters are written down under a pseudonym, a mark too: with the ledger alone nobody can tell who voted, nor by trying
 names.  A picture is served as its pixels, encoded anew; its file's name, time and metadata stay behind.
@@ -39,7 +39,8 @@ STILLS_SHOWN = 4
 STILL_WIDTH = 768  # pixels at most: a look at the style needs no more
 TALLY_S = 1.0  # for so long counts of votes may be behind: they only order what is offered
 REMEMBERED = 20_000  # of what was handed out
-KEPT_BYTES = 64 * 2**20  # of encoded pictures, in memory
+QUICK = 1  # of PNG's levels: half the time for a seventh more bytes
+KEPT_BYTES = 256 * 2**20  # of encoded pictures, in memory
 _NONCE = 12  # bytes: of so many random names no two are the same
 
 
@@ -165,7 +166,7 @@ class Booth:
             prompt=pair.prompt,
             a=self._name("sample", a.sha256),
             b=self._name("sample", b.sha256),
-            stills=tuple(self._name("still", still.still) for still in stills[:STILLS_SHOWN]),
+            stills=tuple(self._name("still", still.still, known_to=voter) for still in stills[:STILLS_SHOWN]),
             left=left,
         )
 
@@ -191,8 +192,10 @@ class Booth:
         turned = self._marks.mark("sides", voter, pair.identity)[0] & 1
         return (other, one) if turned else (one, other)
 
-    def _name(self, kind: str, which: str) -> str:
-        nonce = secrets.token_hex(_NONCE)
+    def _name(self, kind: str, which: str, *, known_to: str = "") -> str:
+        """A name for once; of what a voter sees again and again, one for that voter, so that a browser can keep it."""
+        own = self._marks.mark("nonce", known_to, kind, which)[:_NONCE] if known_to else secrets.token_bytes(_NONCE)
+        nonce = own.hex()
         name = f"{nonce}{_text(self._marks.mark('picture', nonce, kind, which))}"
         self._pictures.add(name, (kind, which))
         return name
@@ -214,7 +217,7 @@ class Booth:
             if key in self._encoded:
                 self._encoded.move_to_end(key)
                 return self._encoded[key]
-        data = png_bytes(picture())
+        data = png_bytes(picture(), QUICK)
         with self._lock:
             self._encoded[key] = data
             while len(self._encoded) > 1 and sum(map(len, self._encoded.values())) > KEPT_BYTES:

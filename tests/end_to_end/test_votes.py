@@ -10,7 +10,7 @@ import pytest
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.sampling.images import open_picture, png_bytes
 from director_diffusion.tables import read_table
-from director_diffusion.voting.booth import Booth
+from director_diffusion.voting.booth import QUICK, Booth
 from director_diffusion.voting.exhibition import Exhibition
 from director_diffusion.voting.standings import JudgedVote
 from pipelines.build import build_booth, build_definitions
@@ -50,7 +50,7 @@ def vote_on_everything(project: TinyProject, booth: Booth, voter: str) -> int:
 
 
 def booth_pixels(project: TinyProject, reference: str) -> bytes:
-    return png_bytes(open_picture(project.store, reference))
+    return png_bytes(open_picture(project.store, reference), QUICK)
 
 
 def test_nobody_has_voted_and_everything_is_made(made: TinyProject) -> None:

@@ -7,12 +7,13 @@ are the same whichever arm drew a picture.
     GET  /vote/choices          directors and recipes on show, and the questions
     POST /vote/next             {director?, recipe?}        -> a ballot, or {"left": 0}
     POST /vote/cast             {token, style, prompt}      -> {"cast": true}
-    GET  /vote/picture/<name>   PNG
+    GET  /vote/picture/<name>   PNG, for once
+    GET  /vote/still/<name>     PNG, which the browser keeps: a voter sees the same stills again and again
 """
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from functools import wraps
 from importlib.resources import files
@@ -22,14 +23,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from director_diffusion.errors import AlreadyVotedError, LedgerError, StoreError, VoteError
+from director_diffusion.errors import AlreadyVotedError, DirectorError, VoteError
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.visitors import COOKIE, COOKIE_S, voter_behind
 from director_diffusion.voting.booth import Booth
 from director_diffusion.voting.questions import ANSWERS, QUESTIONS
 
 MAX_BYTES = 4096  # of a request's body: a token and two answers are a tenth of it
-UNREACHABLE = "The ledger of votes cannot be reached. Nothing that was told as cast is lost. Try again in a moment."
+UNREACHABLE = "The ledger or the store cannot be reached. Nothing that was told as cast is lost. Try again in a moment."
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -37,6 +38,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'",
 }
+KEPT = "private, max-age=86400, immutable"
 _PAGE = files("director_diffusion.studio.vote") / "page"
 _KINDS = {"index.html": "text/html", "booth.js": "text/javascript", "booth.css": "text/css"}
 
@@ -97,11 +99,20 @@ def add_routes(router: APIRouter, studio: Studio) -> None:
     @router.get("/vote/picture/{name}")
     @_told
     async def picture(name: str) -> Response:
-        try:
-            data = await run_in_threadpool(booth.picture, name)
-        except VoteError as error:
-            return _answer({"error": str(error)}, 404)
-        return Response(data, media_type="image/png", headers=HEADERS)
+        return await _png(booth, name, HEADERS)
+
+    @router.get("/vote/still/{name}")
+    @_told
+    async def still(name: str) -> Response:
+        return await _png(booth, name, {**HEADERS, "Cache-Control": KEPT})
+
+
+async def _png(booth: Booth, name: str, headers: Mapping[str, str]) -> Response:
+    try:
+        data = await run_in_threadpool(booth.picture, name)
+    except VoteError as error:
+        return _answer({"error": str(error)}, 404)
+    return Response(data, media_type="image/png", headers=headers)
 
 
 def _admitted(booth: Booth, request: Request, response: Response) -> Response:
@@ -139,7 +150,7 @@ def _told(handler: Handler) -> Handler:
             return _answer({"error": str(error)}, 409)
         except VoteError as error:
             return _answer({"error": str(error)}, 400)
-        except (LedgerError, StoreError) as error:
+        except DirectorError as error:
             log.error("%s: %s", error.thing, error.problem)
             return _answer({"error": UNREACHABLE}, 503)
 

@@ -26,11 +26,11 @@ function tell(words) {
   at("told").hidden = !words;
 }
 
-function shown(image, name) {
+function shown(image, path) {
   return new Promise((resolve, reject) => {
     image.onload = () => resolve();
     image.onerror = () => reject(new Error("gone"));
-    image.src = `picture/${name}`;
+    image.src = path;
   });
 }
 
@@ -50,8 +50,8 @@ async function show(ballot) {
     return image;
   });
   at("row").replaceChildren(...stills);
-  const pictures = [shown(at("a"), ballot.a), shown(at("b"), ballot.b)];
-  pictures.push(...stills.map((image, place) => shown(image, ballot.stills[place])));
+  const pictures = [shown(at("a"), `picture/${ballot.a}`), shown(at("b"), `picture/${ballot.b}`)];
+  pictures.push(...stills.map((image, place) => shown(image, `still/${ballot.stills[place]}`)));
   try {
     await Promise.all(pictures);
   } catch {
