@@ -8,10 +8,21 @@ from typing import Any
 
 import gradio as gr
 
-from director_diffusion.errors import DirectorError, LedgerError
+from director_diffusion.errors import (
+    LedgerError,
+    ModelError,
+    OrderError,
+    SpecError,
+    StoreError,
+    TransientError,
+    VoteError,
+)
 
 log = logging.getLogger(__name__)
 
+SHOWN = (OrderError, VoteError)  # their words are for whoever asked
+LOGGED = (LedgerError, ModelError, SpecError, StoreError, TransientError)
+"""Their words are for who runs the server: they name files and stores, and nothing that anybody typed here."""
 UNEXPECTED = "Something failed in the studio. Who runs it finds the time and place in its log."
 REFUSED = "This was not understood: a value is missing, or of another kind than the page sends."
 
@@ -25,9 +36,11 @@ class GuardedBlocks(gr.Blocks):
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """As gradio's; what a component does not take is told in one sentence that does not repeat it."""
+        if _holds_file(args[1]):
+            raise _told("Files are not taken here.")
         try:
             return await super().preprocess_data(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 — components raise whatever their libraries do
+        except Exception as error:
             raise _told(REFUSED) from error
 
     async def process_api(self, *args: Any, **kwargs: Any) -> Any:
@@ -41,22 +54,38 @@ class GuardedBlocks(gr.Blocks):
 def told(error: Exception) -> gr.Error:
     """An error as a visitor reads it.
 
-    One that a person can mend is told in its own words, except of the ledger, which are for who runs the server; of any
-    other nothing but its kind and place go into the log: its words may hold what a visitor typed.
+    What is refused is told in its own words.  Of anything else the visitor learns nothing, and the log its kind and
+    place, with its words only where they cannot hold what a visitor typed.
     """
     if isinstance(error, gr.Error):
         return _told(str(error.message))
-    if isinstance(error, DirectorError) and not isinstance(error, LedgerError):
+    if isinstance(error, SHOWN):
         return _told(str(error))
-    log.error("%s at %s", type(error).__name__, _place(error))
+    words = f": {error}" if isinstance(error, LOGGED) else ""
+    log.error("%s at %s%s", type(error).__name__, place_of(error), words)
     return _told(UNEXPECTED)
+
+
+def _holds_file(value: object) -> bool:
+    """Whether there is something among what was sent that gradio takes for a file: from a URL it would fetch it."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if "path" in one and "meta" in one:
+                return True
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return False
 
 
 def _told(message: str) -> gr.Error:
     return gr.Error(message, duration=None, print_exception=False)
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """File and line that it was raised at."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -25,7 +25,7 @@ from starlette.concurrency import run_in_threadpool
 
 from director_diffusion.errors import AlreadyVotedError, DirectorError, VoteError
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.visitors import COOKIE, COOKIE_S, voter_behind
+from director_diffusion.studio.visitors import new_pass, voter_behind
 from director_diffusion.voting.booth import Booth
 from director_diffusion.voting.questions import ANSWERS, QUESTIONS
 
@@ -55,7 +55,10 @@ def add_routes(router: APIRouter, studio: Studio) -> None:
 
     @router.get("/vote/")
     async def page(request: Request) -> Response:
-        return _admitted(booth, request, _file("index.html"))
+        response = _file("index.html")
+        if (cookie := new_pass(studio, request.scope)) is not None:
+            response.headers["set-cookie"] = cookie
+        return response
 
     @router.get("/vote/booth.js")
     async def script() -> Response:
@@ -113,22 +116,6 @@ async def _png(booth: Booth, name: str, headers: Mapping[str, str]) -> Response:
     except VoteError as error:
         return _answer({"error": str(error)}, 404)
     return Response(data, media_type="image/png", headers=headers)
-
-
-def _admitted(booth: Booth, request: Request, response: Response) -> Response:
-    """With a pass, where the visitor has none of this booth's."""
-    try:
-        booth.voter_of(request.cookies.get(COOKIE))
-    except VoteError:
-        response.set_cookie(
-            COOKIE,
-            booth.admit(),
-            max_age=COOKIE_S,
-            httponly=True,
-            samesite="lax",
-            secure=request.url.scheme == "https",
-        )
-    return response
 
 
 def _file(name: str) -> Response:
