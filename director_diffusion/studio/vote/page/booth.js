@@ -60,29 +60,34 @@ async function show(ballot) {
   }
 }
 
+function wait(yes) {
+  busy = yes;
+  at("vote").disabled = yes;
+}
+
 async function next() {
-  const wanted = {};
-  for (const name of ["director", "recipe"]) if (at(name).value) wanted[name] = at(name).value;
-  const ballot = await ask("next", wanted);
-  if (ballot.error) { token = null; tell(ballot.error); return; }
-  await show(ballot);
+  wait(true);  // until both pictures are there: nobody votes on what is not seen
+  try {
+    const wanted = {};
+    for (const name of ["director", "recipe"]) if (at(name).value) wanted[name] = at(name).value;
+    const ballot = await ask("next", wanted);
+    if (ballot.error) { token = null; tell(ballot.error); return; }
+    await show(ballot);
+  } finally {
+    wait(false);
+  }
 }
 
 async function cast() {
   const answers = Object.fromEntries(new FormData(at("answers")));
   if (busy || !token) return;
   if (Object.keys(questions).some((name) => !(name in answers))) { tell("Answer both questions first."); return; }
-  busy = true;
-  at("vote").disabled = true;
-  try {
-    const answer = await ask("cast", { token, ...answers });
-    tell(answer.error);
-    if (answer.status >= 500 || answer.status === 0) return;  // nothing was told as cast: the answers stay for another try
-    await next();
-  } finally {
-    busy = false;
-    at("vote").disabled = false;
-  }
+  wait(true);
+  const answer = await ask("cast", { token, ...answers });
+  wait(false);
+  tell(answer.error);
+  if (answer.status === 0 || answer.status >= 500) return;  // nothing was told as cast: the answers stay for another try
+  await next();
 }
 
 function mark(name) {
@@ -95,7 +100,7 @@ function marked() {
 }
 
 function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+  if (busy || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
   const names = Object.keys(questions), key = event.key.toLowerCase();
   if (key === "enter") {
     event.preventDefault();
