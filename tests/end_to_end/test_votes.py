@@ -8,7 +8,9 @@ import dagster as dg
 import pytest
 
 from director_diffusion.evaluation.types import Evaluation
+from director_diffusion.leaderboard.rows import FILE, Entry, leaderboard_from
 from director_diffusion.sampling.images import open_picture, png_bytes
+from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.tables import read_table
 from director_diffusion.voting.booth import QUICK, Booth
 from director_diffusion.voting.exhibition import Exhibition
@@ -53,6 +55,25 @@ def booth_pixels(project: TinyProject, reference: str) -> bytes:
     return png_bytes(open_picture(project.store, reference), QUICK)
 
 
+def ranked(project: TinyProject) -> list[Entry]:
+    return leaderboard_from(latest_artifact(project.store, ("leaderboard",), None).json(FILE))
+
+
+def test_director_run_ends_with_the_leaderboard_which_tells_what_is_missing(made: TinyProject) -> None:
+    entries = {(one.director, one.entrant): one for one in ranked(made)}
+    nolan = entries["nolan", "adapter"]
+    told = made.latest("mini_lora/release_evaluation", "nolan").json("verdict.json")
+    assert (nolan.verdict, nolan.tier, nolan.votes, nolan.preliminary) == (told["outcome"], "release", 0, True)
+    assert nolan.notes == ()
+    assert (nolan.training_steps, nolan.voted_style) == (6, None)
+    assert (nolan.training_seconds or 0) > 0
+    assert (nolan.images_per_second or 0) > 0
+    weights = made.latest("mini_lora/adapter", "nolan").path("pytorch_lora_weights.safetensors")
+    assert nolan.size_bytes == weights.stat().st_size
+    absent = [one for one in entries.values() if one.director != "nolan"]
+    assert all(one.verdict is None and one.notes for one in absent)
+
+
 def test_nobody_has_voted_and_everything_is_made(made: TinyProject) -> None:
     found = standings(made)
     assert (found["votes"], found["preliminary"]) == (0, True)
@@ -83,6 +104,9 @@ def test_votes_are_counted_beside_the_evaluation_and_change_nothing_else(project
     }
     assert {one["metric"] for one in found["agreements"]} <= metrics  # type: ignore[attr-defined]
     assert {one["question"] for one in found["agreements"]} == {"style"}, "of ties no metric is asked"  # type: ignore[attr-defined]
+    (nolan,) = (one for one in ranked(project) if one.director == "nolan")
+    assert (nolan.votes, nolan.preliminary) == (3 * len(pairs), 3 * len(pairs) < 100)
+    assert nolan.voted_style == 1.0
     text = (project.latest(VOTES, "nolan").path("standings.json")).read_text()
     assert "voter0" not in text
     labels = {entry.label for entry in project.latest(VOTES, "nolan").manifest.metadata}
