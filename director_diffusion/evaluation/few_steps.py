@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from director_diffusion.errors import EvaluationError
-from director_diffusion.evaluation.claims import Evidence, Published, few_steps_claims
-from director_diffusion.evaluation.effects import Grids, difference_of, tested
+from director_diffusion.evaluation.claims import BASES, Evidence, Published, few_steps_claims
+from director_diffusion.evaluation.effects import Grids, difference_of, paired_effects, tested
 from director_diffusion.evaluation.encoders.opened import Encoders
 from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, FewSteps
 from director_diffusion.evaluation.folds import check_unseen, folds_of, learned_stills
 from director_diffusion.evaluation.metrics.memorisation import memorisation_threshold, nearest
 from director_diffusion.evaluation.metrics.similarity import DECIMALS
 from director_diffusion.evaluation.seen import Arm, Seen, closeness_grids, picture_grids, see, stills_of
-from director_diffusion.evaluation.types import style_metric
+from director_diffusion.evaluation.types import Effect, Metric, style_metric
 from director_diffusion.evaluation.verdict import decide, judge
 from director_diffusion.progress import Progress
 from director_diffusion.sampling.prompts import noise_seed
@@ -89,6 +89,7 @@ def evaluate_few_steps(
             findings,
             _kept(own, plan),
             differences,
+            _effects(own, plan),
             "stock" if name in STOCK_ARMS.values() else "student",
         )
 
@@ -129,3 +130,8 @@ def _kept(grids: Grids, plan: EvaluationPlan) -> dict[str, float]:
         if tested(had, plan).interval(plan.confidence).low > 0:
             shares[against] = round(float((by_arm["adapter"] - by_arm[against]).mean() / had.mean()), DECIMALS)
     return shares
+
+
+def _effects(grids: Grids, plan: EvaluationPlan) -> tuple[Effect, ...]:
+    told: tuple[Metric, ...] = (style_metric(plan), "prompt")
+    return paired_effects({name: grids[name] for name in told}, BASES, [False] * len(plan.prompts), {}, plan)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from director_diffusion.evaluation.difference import Difference
-from director_diffusion.evaluation.types import Finding, Metric, Verdict
+from director_diffusion.evaluation.types import Effect, Finding, Metric, Verdict, effects_from
 from director_diffusion.sampling.rows import Arm as ArmName
 from director_diffusion.specs import StepCount
 
@@ -23,6 +23,7 @@ class FewSteps:
     findings: tuple[Finding, ...]
     kept: Mapping[str, float]  # share of the adapter's effect on style, by base arm; none of one that is not shown
     differences: tuple[Difference, ...]  # to the adapter in all its steps
+    effects: tuple[Effect, ...]  # its own on style and on prompt fidelity, against the base arms
     of: Literal["student", "stock"] = "student"  # of the adapter, or others' weights on top of it
 
     def difference(self, metric: Metric) -> Difference:
@@ -38,6 +39,7 @@ def few_steps_from(data: Sequence[Mapping[str, Any]]) -> tuple[FewSteps, ...]:
                 "verdict": Verdict(one["verdict"]["outcome"], tuple(one["verdict"]["reasons"])),
                 "findings": tuple(Finding(**finding) for finding in one["findings"]),
                 "differences": tuple(Difference(**difference) for difference in one["differences"]),
+                "effects": effects_from(one),
             }
         )
         for one in data

@@ -29,7 +29,7 @@ def student(folder: Path, count: StepCount, outcome: Outcome) -> ShownStudent:
         Difference("prompt", 0.6, 0.62, -0.02, -0.03, -0.01, *how),
     )
     judged = FewSteps(
-        count, Verdict(outcome, ("why",)), (finding("style_kept", outcome),), {"base_in_style": 0.97}, differences
+        count, Verdict(outcome, ("why",)), (finding("style_kept", outcome),), {"base_in_style": 0.97}, differences, ()
     )
     return ShownStudent(weights, judged)
 
