@@ -5,7 +5,7 @@ device.  What a plan asks for is drawn by `draw`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -35,8 +35,8 @@ class Drawn:
 
 def draw_ways(
     ways: Sequence[Way], seeds: Sequence[int], base: Base, folder: Path, *, device: str, progress: Progress
-) -> list[Drawn]:
-    """Draw every way's prompts from every seed, one picture at a time.
+) -> Iterator[Drawn]:
+    """Draw every way's prompts from every seed, one picture at a time; each way is given when it is drawn.
 
     `base` is what draws, and `folder` holds it.  Raises EvaluationError, before anything is loaded, for a prompt that
     the base would cut off; ModelError for adapters that do not fit it.
@@ -51,7 +51,6 @@ def draw_ways(
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    drawn = []
     with progress.task("drawing", sum(len(way.prompts) * len(seeds) for way in ways)) as task:
         for way in ways:
             started = clock()
@@ -67,5 +66,4 @@ def draw_ways(
                     seconds.append(clock() - started)
                     task.advance()
                 rows.append(row)
-            drawn.append(Drawn(way, rows, warm_up_s, tuple(seconds)))
-    return drawn
+            yield Drawn(way, rows, warm_up_s, tuple(seconds))

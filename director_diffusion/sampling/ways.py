@@ -10,11 +10,12 @@ from pathlib import Path
 
 from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.distillation.rows import steps_of, weights_file
-from director_diffusion.errors import EvaluationError, StoreError
+from director_diffusion.errors import EvaluationError
 from director_diffusion.sampling.samplers import Sampler, few_steps
 from director_diffusion.specs import STEP_COUNTS, Base, Director
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import partition_folder, usable_artifact
+from director_diffusion.storage.artifact import usable_artifact, usable_artifacts
+from director_diffusion.training.header import check_trigger
 from director_diffusion.training.rows import WEIGHTS
 
 
@@ -37,6 +38,7 @@ class Worn:
     trigger: str  # "" where nobody tells one
     adapters: tuple[Path, ...]
     students: Mapping[int, Path]  # by the steps that they draw in
+    notes: tuple[str, ...] = ()  # on what is not worn, and why
     owner: object = None  # keeps a remote store's files on this machine while they are used
 
 
@@ -46,6 +48,7 @@ class Kept:
 
     adapter: Artifact
     turbo: Artifact | None
+    notes: tuple[str, ...] = ()
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -59,29 +62,29 @@ class Kept:
         return tuple(count for count in STEP_COUNTS if weights_file(count) in names)
 
     def worn(self, base: Base, director: Director) -> Worn:
-        """Their files.  `base` is what they were trained on."""
+        """Their files.  `base` is what they were trained on.
+
+        Raises EvaluationError where the director has another trigger than the adapter knows.
+        """
+        check_trigger(self.adapter.path(WEIGHTS), director)
         students: dict[int, Path] = {}
         if self.turbo is not None:
             students = {
                 count: self.turbo.path(weights_file(count)) for count in STEP_COUNTS if count in self.step_counts
             }
-        return Worn(base, director.trigger, (self.adapter.path(WEIGHTS),), students, owner=self)
+        return Worn(base, director.trigger, (self.adapter.path(WEIGHTS),), students, self.notes, owner=self)
 
 
 def kept_of(store: Store, recipe: str, director: str) -> Kept:
-    """What readers see of a director.
+    """What readers see of a director; students of an earlier adapter are left out.
 
-    Raises StoreError where there is no adapter that may be used, or the students are of an earlier one.
+    Raises StoreError where there is no adapter that may be used.
     """
-    adapter, turbo = usable_artifact(store, (recipe, "adapter"), director), None
-    if store.exists(f"{partition_folder((recipe, 'turbo_adapter'), director)}/latest.json"):
-        turbo = usable_artifact(store, (recipe, "turbo_adapter"), director)
-        if turbo.manifest.inputs.get(f"{recipe}/adapter") != adapter.version:
-            raise StoreError(
-                f"{recipe}/turbo_adapter of {director}",
-                "was taught by another adapter than there is now",
-                f"Materialize {recipe}/turbo_adapter again.",
-            )
+    adapter, name = usable_artifact(store, (recipe, "adapter"), director), (recipe, "turbo_adapter")
+    turbo = usable_artifacts(store, name, [director]).get(director)
+    if turbo is not None and turbo.manifest.inputs.get(f"{recipe}/adapter") != adapter.version:
+        again = f"materialize {'/'.join(name)} again"
+        return Kept(adapter, None, (f"students were taught by an earlier adapter, and are left out: {again}",))
     return Kept(adapter, turbo)
 
 

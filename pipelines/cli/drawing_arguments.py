@@ -6,8 +6,9 @@ Belongs here: their words.  Each command's own module is imported when it is cal
 import argparse
 from typing import Any
 
-from pipelines.cli.words import whole
+from pipelines.cli.words import number, whole
 
+GUIDANCE = number(0, 100)
 SEEDS = whole(0, 2**62)
 MOST_PICTURES = 64
 
@@ -32,7 +33,7 @@ def add_drawing_commands(commands: "argparse._SubParsersAction[Any]") -> None:
     sample.add_argument("--seed", type=SEEDS, default=0, help="of the first picture; the next take the next seeds")
     sample.add_argument("--num-images", type=whole(1, MOST_PICTURES), default=1, metavar="N", help="of each prompt")
     sample.add_argument("--compare-base", action="store_true", help="the base too, in 30 steps by its own guidance")
-    sample.add_argument("--guidance", type=float, help="of what is no few-step student (default: the base's own)")
+    sample.add_argument("--guidance", type=GUIDANCE, help="of what is no few-step student (default: the base's own)")
     sample.add_argument("--outdir", required=True, metavar="FOLDER", help="where pictures and grids are put")
     sample.set_defaults(command=_sample)
 
@@ -44,7 +45,7 @@ def add_drawing_commands(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     base.add_argument("--seed", type=SEEDS, default=0, help="of the first; the next are drawn from the next seeds")
     base.add_argument("--steps", type=whole(1, 1000), default=20, help="sampling steps (default: %(default)s)")
-    base.add_argument("--guidance", type=float, help="default: the base's own")
+    base.add_argument("--guidance", type=GUIDANCE, help="default: the base's own")
     base.add_argument("--shape", choices=("wide", "square", "tall"), default="wide", help="shape of the images")
     base.add_argument(
         "--folder",

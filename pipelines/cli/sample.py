@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from director_diffusion.sampling.timed import Drawn
 
 BASE_STEPS = 30
+SIDE_BY_SIDE = "side_by_side.png"
 CELL = 256  # pixels, width of a picture in a grid
 
 
@@ -49,7 +50,8 @@ def sample_command(
     """Draw, write, and print a table of times.
 
     For each of `steps` a student that draws in so many is worn where there is one, under no guidance of its own cost;
-    else the adapter alone.  Raises SpecError for words that do not go together, and for files that are there already.
+    else the adapter alone.  Pictures are written as each way is drawn.  Raises SpecError for words that do not go
+    together, and for files that are there already.
     """
     if bool(adapters) == bool(director):
         raise SpecError("--adapter", "or --director is needed, and not both", "Say what is to be drawn with.")
@@ -67,13 +69,15 @@ def sample_command(
         else nullcontext(worn_of(surroundings, director or "", recipe))
     )
     with found as worn, terminal.bars:
-        from director_diffusion.sampling.timed import draw_ways
+        from director_diffusion.sampling.timed import Drawn, draw_ways
 
         drawn_with, seeds = worn.base.drawn_with, list(range(seed, seed + count))
         ways = _ways(surroundings, worn, drawn_with, prompts, list(dict.fromkeys(steps)), guidance, compare_base)
         names = _names(ways, prompts, seeds)
-        folder = _made(outdir, [name for way in names for row in way for name in row])
-        drawn = draw_ways(
+        grids = [*map(_grid_name, ways), *([SIDE_BY_SIDE] if len(ways) > 1 else [])]
+        folder = _made(outdir, [*(name for way in names for row in way for name in row), *grids])
+        drawn: list[Drawn] = []
+        coming = draw_ways(
             ways,
             seeds,
             drawn_with,
@@ -81,13 +85,16 @@ def sample_command(
             device=surroundings.deployment.device,
             progress=ScreenProgress(terminal).plain(worn.base.slug),
         )
-        for one, rows in zip(drawn, names, strict=True):
+        for one, rows in zip(coming, names, strict=True):
+            drawn.append(one)
             for images, row in zip(one.images, rows, strict=True):
                 for image, name in zip(images, row, strict=True):
                     _write(image, folder / name)
         for name, grid in _grids(drawn, prompts, seeds).items():
             _write(grid, folder / name)
     _print_times(drawn)
+    for note in worn.notes:
+        print(f"Note: {note}.")
     print(f"{folder}: {len(ways) * len(prompts) * count} pictures of {len(prompts)} prompts")
     return 0
 
@@ -101,6 +108,8 @@ def _ways(
     guidance: float | None,
     compare_base: bool,
 ) -> list[Way]:
+    if guidance is not None and guidance < 1 and base.guidance.kind == "classifier_free":
+        raise SpecError("--guidance", "is below 1, where classifier-free guidance is not drawn", "Give 1 or more.")
     plan = surroundings.catalog.evaluations[surroundings.project.evaluation]
     own = plan_sampler(plan, base)
     full = own if guidance is None else replace(own, guidance=guidance)
@@ -128,18 +137,21 @@ def _stem(way: Way) -> str:
     return f"{'' if way.adapters else 'base_'}steps{way.sampler.steps:02d}"
 
 
+def _grid_name(way: Way) -> str:
+    return f"grid_{_stem(way)}.png"
+
+
 def _grids(drawn: "Sequence[Drawn]", prompts: Sequence[str], seeds: Sequence[int]) -> "dict[str, Image]":
     """One of each way, prompts as rows and seeds as columns; and all ways side by side where there are several."""
     from director_diffusion.sampling.grids import labelled_grid
 
     titles = [f"seed {seed}" for seed in seeds]
     grids = {
-        f"grid_{_stem(one.way)}.png": labelled_grid(one.images, rows=list(prompts), columns=titles, width=CELL)
-        for one in drawn
+        _grid_name(one.way): labelled_grid(one.images, rows=list(prompts), columns=titles, width=CELL) for one in drawn
     }
     if len(drawn) > 1:
         places = [(row, column) for row in range(len(prompts)) for column in range(len(seeds))]
-        grids["side_by_side.png"] = labelled_grid(
+        grids[SIDE_BY_SIDE] = labelled_grid(
             [[one.images[row][column] for one in drawn] for row, column in places],
             rows=[f"{prompts[row]}  ({titles[column]})" for row, column in places],
             columns=[one.way.title for one in drawn],

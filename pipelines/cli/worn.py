@@ -6,10 +6,14 @@ Belongs here: finding their files by the words of the command, and what they say
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from director_diffusion.distillation.rows import weights_file
-from director_diffusion.errors import SpecError
+from director_diffusion.distillation.rows import steps_of, weights_file
+from director_diffusion.errors import ModelError, SpecError
+from director_diffusion.hashing import hash_file
+from director_diffusion.publishing.inputs import LOKR_WEIGHTS
 from director_diffusion.sampling.ways import Worn, kept_of
 from director_diffusion.specs import STEP_COUNTS
 from director_diffusion.training.header import read_header
@@ -20,13 +24,12 @@ from pipelines.surroundings import Surroundings
 from resources.store import StoreResource
 
 STUDENTS = tuple(weights_file(count) for count in STEP_COUNTS)
-FILES = (WEIGHTS, *STUDENTS)
 
 
 def worn_of(surroundings: Surroundings, director: str, recipe: str | None) -> Worn:
     """A director's adapter in the store, with the students that it taught.
 
-    Raises StoreError where there is no adapter that may be used, or the students are of an earlier one.
+    Raises StoreError where there is no adapter that may be used, EvaluationError where it knows another trigger.
     """
     recipe = choose_recipe(surroundings, director, recipe)
     catalog = surroundings.catalog
@@ -38,17 +41,14 @@ def worn_of(surroundings: Surroundings, director: str, recipe: str | None) -> Wo
 def worn_by_name(surroundings: Surroundings, given: Sequence[str], base: str | None) -> Iterator[Worn]:
     """Files, folders and published repositories.
 
-    Raises SpecError where no file tells a base that there is, and `base` does not either.
+    Raises SpecError where no file tells a base that there is, and `base` does not either, and for students without the
+    adapter that taught them; ModelError for files that do not say what this project's do.
     """
     with ExitStack() as open_folders:
-        files = [file for name in given for file in _files(surroundings, name, open_folders)]
-        headers = {file: read_header(file) for file in files}
-        students = {
-            int(header["sampling_steps"]): file for file, header in headers.items() if "sampling_steps" in header
-        }
-        adapters = tuple(file for file in files if file not in students.values())
-        triggers = [header["trigger"] for header in headers.values() if header.get("trigger")]
-        slug = base or next((_base_slug(header) for header in headers.values() if _base_slug(header)), "")
+        files = [_Given(file) for name in given for file in _files(surroundings, name, open_folders)]
+        adapters = [one for one in files if one.draws_in is None]
+        triggers = [one.header["trigger"] for one in files if one.header.get("trigger")]
+        slug = base or next((one.base for one in adapters if one.base), "")
         bases = surroundings.catalog.bases
         if slug not in bases:
             raise SpecError(
@@ -56,19 +56,92 @@ def worn_by_name(surroundings: Surroundings, given: Sequence[str], base: str | N
                 "is no base" if slug else "is needed: the adapter's file does not tell its base",
                 f"Choose of {', '.join(bases)}.",
             )
-        yield Worn(bases[slug], triggers[0] if triggers else "", adapters, students)
+        yield Worn(
+            bases[slug],
+            triggers[0] if triggers else "",
+            tuple(one.path for one in adapters),
+            _students(files, adapters),
+            tuple(
+                f"{one.path.name} knows {' | '.join(one.triggers)}: write one of them"
+                for one in adapters
+                if one.triggers
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A file, and what it says of itself.  Raises ModelError for a header that this project did not write."""
+
+    path: Path
+
+    @cached_property
+    def header(self) -> Mapping[str, str]:
+        return read_header(self.path)
+
+    @property
+    def draws_in(self) -> int | None:
+        """The steps of a student; None of what is none."""
+        told = self.header.get("sampling_steps")
+        if told is None:
+            return None
+        known = {str(count): count for count in STEP_COUNTS}
+        if told not in known:
+            raise self._odd("sampling_steps", f"{told!r}, and there are students of {', '.join(known)}")
+        return known[told]
+
+    @property
+    def base(self) -> str:
+        """The slug of the base that it was trained on, or ""."""
+        return str(self._parsed("recipe_spec").get("base", ""))
+
+    @property
+    def triggers(self) -> list[str]:
+        """Of an adapter of several directors."""
+        return sorted(map(str, self._parsed("triggers").values()))
+
+    def _parsed(self, name: str) -> dict[str, object]:
+        try:
+            found = json.loads(self.header.get(name, "{}"))
+        except ValueError as error:
+            raise self._odd(name, "no JSON") from error
+        if not isinstance(found, dict):
+            raise self._odd(name, "no mapping")
+        return found
+
+    def _odd(self, name: str, problem: str) -> ModelError:
+        return ModelError(str(self.path), f"has {name} in its header that is {problem}", "Give a file as it was made.")
+
+
+def _students(files: Sequence[_Given], adapters: Sequence[_Given]) -> dict[int, Path]:
+    found: dict[int, Path] = {}
+    known = {hash_file(one.path) for one in adapters}
+    for one in files:
+        if one.draws_in is None:
+            continue
+        if one.header.get("worn_on", "") not in known:
+            raise SpecError(
+                str(one.path),
+                "is a student that is worn on the adapter that taught it, which is not among what is given",
+                "Give that adapter's file with it.",
+            )
+        if one.draws_in in found:
+            raise SpecError(
+                str(one.path), f"draws in {steps_of(one.draws_in)}, as {found[one.draws_in]} does", "Give one of them."
+            )
+        found[one.draws_in] = one.path
+    return found
 
 
 def _files(surroundings: Surroundings, name: str, open_folders: ExitStack) -> list[Path]:
     path = Path(name).expanduser()
     if path.is_file():
         return [path]
-    folder = path if path.is_dir() else open_folders.enter_context(downloaded(surroundings, name, FILES))
-    found = [folder / file for file in FILES if (folder / file).is_file()]
+    wanted = (WEIGHTS, LOKR_WEIGHTS, *STUDENTS)
+    folder = path if path.is_dir() else open_folders.enter_context(downloaded(surroundings, name, wanted))
+    found = {file: folder / file for file in wanted if (folder / file).is_file()}
+    if LOKR_WEIGHTS in found:
+        found.pop(WEIGHTS, None)  # the same once more, of lower rank, for programs that read no LoKr
     if not found:
         raise SpecError(name, f"holds no adapter ({WEIGHTS})", "Give a file, or a folder or repository with one.")
-    return found
-
-
-def _base_slug(header: Mapping[str, str]) -> str:
-    return str(json.loads(header.get("recipe_spec", "{}")).get("base", ""))
+    return list(found.values())

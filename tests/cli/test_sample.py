@@ -63,7 +63,7 @@ def test_pictures_grids_and_times(project: TinyProject, tmp_path: Path) -> None:
         assert title in outcome.out
     again = project.director("sample", *words, "--outdir", str(tmp_path / "out"))
     assert again.code == 1
-    assert "holds steps02_00_seed42.png already, of 4 such" in again.err
+    assert "holds steps02_00_seed42.png already, of 7 such" in again.err
 
 
 def test_files_draw_as_the_director_they_are_of(project: TinyProject, tmp_path: Path) -> None:
@@ -119,6 +119,7 @@ def test_several_prompts_are_told_apart_in_names(project: TinyProject, tmp_path:
         (("--adapter", "stranger.safetensors", "--base", "other"), "other: is no base"),
         (("--adapter", "stranger.safetensors", "--base", "mini"), "does not fit this base"),
         (("--adapter", "text.safetensors"), "cannot be read as an adapter"),
+        (("--director", "nolan", "--guidance", "0.5"), "--guidance: is below 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(
@@ -138,9 +139,44 @@ def test_students_of_an_earlier_adapter_are_not_worn_on_this_one(project: TinyPr
     copy = project.copy(tmp_path / "project")
     change(copy.configs, "recipes/mini_lora", seed=1)
     assert copy.run("nolan", "--until", "adapter").code == 0
+    words = ("--director", "nolan", *PROMPT, "--steps", "2", "--outdir", str(tmp_path / "out"))
+    outcome = copy.director("sample", *words)
+    assert outcome.code == 0, outcome.err
+    assert "(student)" not in outcome.out
+    assert "students were taught by an earlier adapter, and are left out" in outcome.out
+    student = str(files(project)[1])
+    outcome = copy.director(
+        "sample", "--adapter", str(files(copy)[0]), student, *PROMPT, "--outdir", str(tmp_path / "o")
+    )
+    assert outcome.code == 1
+    assert "is worn on the adapter that taught it, which is not among what is given" in " ".join(outcome.err.split())
+
+
+def test_an_adapter_with_another_trigger_than_the_director_has_is_refused(project: TinyProject, tmp_path: Path) -> None:
+    copy = project.copy(tmp_path / "project")
+    change(copy.configs, "directors/nolan", trigger="quite another style")
     outcome = copy.director("sample", "--director", "nolan", *PROMPT, "--outdir", str(tmp_path / "out"))
     assert outcome.code == 1
-    assert "was taught by another adapter than there is now" in outcome.err
+    assert "was trained with the trigger" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ({"sampling_steps": "four"}, "sampling_steps in its header that is 'four'"),
+        ({"recipe_spec": "no json"}, "recipe_spec in its header that is no JSON"),
+        ({"recipe_spec": "[]"}, "recipe_spec in its header that is no mapping"),
+        ({"sampling_steps": "2"}, "is a student that is worn on the adapter that taught it"),
+    ],
+)
+def test_what_a_strangers_header_says_is_not_believed(
+    project: TinyProject, tmp_path: Path, header: dict[str, str], said: str
+) -> None:
+    save_file({"a.lora.down": np.zeros((2, 2), np.float32)}, tmp_path / "a.safetensors", metadata=header)
+    words = ("--adapter", str(tmp_path / "a.safetensors"), *PROMPT, "--outdir", str(tmp_path / "out"))
+    outcome = project.director("sample", *words, *(["--base", "mini"] if "sampling_steps" in header else []))
+    assert outcome.code == 1
+    assert said in " ".join(outcome.err.split())
 
 
 def test_a_prompt_that_would_be_cut_off_is_refused(project: TinyProject, tmp_path: Path) -> None:
