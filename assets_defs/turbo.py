@@ -28,7 +28,7 @@ from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
-from director_diffusion.sampling.rows import FILE, STOCK_ARMS, TURBO_ARMS, Arm, Sample
+from director_diffusion.sampling.rows import FILE, STOCK_ARMS, TURBO_ARMS, Arm, Sample, pace_label
 from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Project, Recipe, StockWeights, Turbo
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned, learned_of, write_learned
@@ -213,7 +213,7 @@ def _samples_asset(
             adapters[TURBO_ARMS[count]] = _worn(turbo_adapter, weights_file(count), on=full)
             if stock is not None:
                 adapters[STOCK_ARMS[count]] = _stock(models, stock, on=full)
-        rows = draw_samples(
+        rows, paces = draw_samples(
             asked.model_copy(update={"folds": 1}),  # what folds stand for is the adapter's own matter
             drawn_with,
             person,
@@ -229,7 +229,12 @@ def _samples_asset(
         )
         write_learned(run.out, dict.fromkeys(adapters, learned_of(adapter)))
         return run.result(
-            facts={"images": len(rows), "prompts": len(asked.prompts), "seeds": len(seeds)},
+            facts={
+                "images": len(rows),
+                "prompts": len(asked.prompts),
+                "seeds": len(seeds),
+                **{pace_label(arm): round(pace, 3) for arm, pace in paces.items()},
+            },
             pictures={"comparison": comparison_grid(rows, run.store)},
             references=sorted({row.reference for row in rows}),
         )
@@ -247,7 +252,7 @@ def _evaluation_asset(
         prefix=recipe.slug,
         name=TURBO_EVALUATION,
         group=recipe.slug,
-        version="1",
+        version="2",
         spec={
             "versions": VERSIONS,
             "plan": plan.judging(),

@@ -2,8 +2,8 @@
 
     python -m benchmarks.turbo [--folder FOLDER] [--directors nolan …] [--json]
 
-Makes the project `turbo` in `FOLDER`, with pictures of 20 steps, as far as it is not there yet (hours of one core); then
-draws with the adapter and its students in turns.  Exit code 1 where a bar is missed.
+Makes the project `turbo` in `FOLDER`, with pictures of 20 steps, as far as it is not there yet (hours of one core);
+then draws with the adapter and its students in turns.  Exit code 1 where a bar is missed.
 """
 
 import argparse
@@ -112,14 +112,14 @@ def summary(students: tuple[FewSteps, ...]) -> Mapping[str, Any]:
         steps_of(one.count): {
             "verdict": one.verdict.outcome,
             "kept": dict(one.kept),
-            "prompt": [round(value, 4) for value in (one.change("prompt").mean, *_ends(one))],
+            "prompt": [round(value, 4) for value in (one.difference("prompt").mean, *_ends(one))],
         }
         for one in students
     }
 
 
 def _ends(one: FewSteps) -> tuple[float, float]:
-    return one.change("prompt").low, one.change("prompt").high
+    return one.difference("prompt").low, one.difference("prompt").high
 
 
 def main() -> int:

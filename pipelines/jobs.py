@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets_defs.canary import CANARY
 from assets_defs.joint import JOINT, JOINT_OVERVIEW
+from assets_defs.leaderboard import LEADERBOARD
 from assets_defs.training import JOINT_ADAPTER
 from assets_defs.turbo import TURBO_EVALUATION, TURBO_SAMPLES
 from assets_defs.votes import VOTES
@@ -17,6 +18,7 @@ from director_diffusion.specs import Base, Project, Recipe
 BUILD_BASE = "build_base"
 COUNT_VOTES = "count_votes"
 LOOK_AT_INPUTS = "look_at_inputs"
+RANK = "rank"
 PICK, SIGN_OFF = "pick", "sign_off"  # of a recipe, roots too
 ROOT_NAMES = ("raw_stills", "written_captions", "director")
 
@@ -64,6 +66,11 @@ def project_jobs(
             "what depends on a change becomes stale.",
         ),
         _Job(COUNT_VOTES, voted_on(*project.recipes), "Counts people's votes about one director."),
+        _Job(
+            RANK,
+            dg.AssetSelection.assets(LEADERBOARD),
+            "Sets all directors' adapters side by side, as they are known now.",
+        ),
     ]
     distilled = [recipe.slug for recipe in recipes if recipe.turbo is not None]
     for recipe, base in ((one.slug, one.base) for one in recipes):

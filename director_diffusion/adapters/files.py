@@ -153,10 +153,11 @@ def kind_of(path: Path) -> Kind:
     return _kind(names)
 
 
-def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -> None:
+def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None, strength: float = 1.0) -> None:
     """Load a file: LoRA with diffusers' own loader of single models, LoKr as it loads LoRA, in the denoiser's dtype.
 
-    LoKr goes below LoRA, whose layers keep their names so.  A LoRA that takes its place beside others has a `name`.
+    LoKr goes below LoRA, whose layers keep their names so.  A LoRA that takes its place beside others has a `name`, and
+    its strength is set with theirs; `strength` is a LoKr's.
     """
     if kind_of(path) == "lora":
         with _opened(path) as file:
@@ -167,9 +168,9 @@ def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -
         return
     file = read_adapter(path)
     check_fit(path, denoiser, file.role)
-    adapted = dict(linears(denoiser))
+    adapted, weights = dict(linears(denoiser)), scaled_weights(file.weights, strength)
     for module in file.modules:
-        a, b = file.weights[f"{module}.lokr_w1"], file.weights[f"{module}.lokr_w2"]
+        a, b = weights[f"{module}.lokr_w1"], weights[f"{module}.lokr_w2"]
         above = adapted[module]
         base = above.base_layer if isinstance(above, LoraLayer) else above
         dtype = base.weight.dtype if base.weight.is_floating_point() else a.dtype  # 4 bits are no floating point
@@ -184,18 +185,24 @@ def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -
             replace_module(denoiser, module, layer)
 
 
-def load_stack(denoiser: ModelMixin, paths: Sequence[Path]) -> None:
-    """Load several files one on top of the other: ΔW adds up.  LoKr lies below LoRA."""
+def load_stack(denoiser: ModelMixin, paths: Sequence[Path], strengths: Sequence[float] | None = None) -> None:
+    """Load several files one on top of the other: ΔW adds up, each times its strength (as `scaled_weights` has it).
+
+    LoKr lies below LoRA.  What the denoiser wears already stays on.
+    """
+    worn = dict.fromkeys(getattr(denoiser, "peft_config", {}), 1.0)
+    strength = dict(zip(paths, strengths or [1.0] * len(paths), strict=True))
     kinds = {path: kind_of(path) for path in paths}
     names = {path: f"layer_{place}" for place, path in enumerate(paths) if kinds[path] == "lora"}
     with beside_others():
         for path, name in names.items():
             load_adapter(denoiser, path, name=name)
-    if len(names) > 1:
-        denoiser.set_adapters(list(names.values()))
+    worn |= {name: strength[path] for path, name in names.items()}
+    if len(worn) > 1 or any(one != 1 for one in worn.values()):
+        denoiser.set_adapters(list(worn), list(worn.values()))
     for path in paths:
         if path not in names:
-            load_adapter(denoiser, path)
+            load_adapter(denoiser, path, strength=strength[path])
 
 
 @contextmanager

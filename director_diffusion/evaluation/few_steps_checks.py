@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from director_diffusion.checks import Check
 from director_diffusion.distillation.rows import steps_of
-from director_diffusion.evaluation.types import METRIC_NAMES
+from director_diffusion.evaluation.difference import rows_of
+from director_diffusion.markdown import table
 from director_diffusion.storage import CheckOutcome
 
 if TYPE_CHECKING:
@@ -30,19 +31,14 @@ def facts_of(students: "Sequence[FewSteps]") -> dict[str, int | float | str]:
         facts[f"{_title(one)}: verdict"] = one.verdict.outcome
         for against, share in one.kept.items():
             facts[f"{_title(one)}: share of the style effect against {against}"] = share
-        facts[f"{_title(one)}: prompt fidelity beside the adapter"] = one.change("prompt").mean
+        facts[f"{_title(one)}: prompt fidelity beside the adapter"] = one.difference("prompt").mean
     return facts
 
 
 def table_of(students: "Sequence[FewSteps]") -> str:
     """Markdown: a row for each student and metric."""
-    rows = [
-        f"| {_title(one)} | {METRIC_NAMES[change.metric]} | {change.student:.4f} | {change.adapter:.4f} | "
-        f"{change.mean:+.4f} [{change.low:+.4f}, {change.high:+.4f}] |"
-        for one in students
-        for change in one.changes
-    ]
-    return "\n".join(["| student | mean of | student | adapter | difference |", "|---|---|---|---|---|", *rows])
+    rows = [[_title(one), *row] for one in students for row in rows_of(one.differences)]
+    return table(["student", "mean of", "student", "adapter", "difference"], rows)
 
 
 def _title(one: "FewSteps") -> str:

@@ -69,10 +69,11 @@ class PromptEncoder(Protocol):
 class Painter(Protocol):
     """A sampling pipeline of a base, to which adapters may be attached."""
 
-    def attach(self, *adapters: Path, stock: Path | None = None) -> None:
+    def attach(self, *adapters: Path, strengths: Sequence[float] | None = None, stock: Path | None = None) -> None:
         """Load adapter files as users of diffusers would, one on top of the other, in place of any that are there.
 
-        `stock` is others' LoRA on top of these, in whatever layout diffusers reads.
+        `strengths` multiply what each of them changes.  `stock` is others' LoRA on top of these, in whatever layout
+        diffusers reads.
         """
 
     def detach(self) -> None:

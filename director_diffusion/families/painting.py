@@ -40,16 +40,14 @@ class PipelinePainter(ABC):
     def _denoiser(self) -> Any:
         return getattr(self._pipeline, self.role)
 
-    def attach(self, *adapters: Path, stock: Path | None = None) -> None:
+    def attach(self, *adapters: Path, strengths: Sequence[float] | None = None, stock: Path | None = None) -> None:
         """Load adapter files in place of any others.  Raises ModelError unless all of them fits this base."""
         self.detach()
         for adapter in adapters:
             check_fit(adapter, self._denoiser, self.role)
         if stock is not None:
             load_stock(self._pipeline, stock, self.role)
-        load_stack(self._denoiser, adapters)
-        if stock is not None:
-            self._denoiser.set_adapters(list(self._denoiser.peft_config))
+        load_stack(self._denoiser, adapters, strengths)
 
     def detach(self) -> None:
         """Remove all adapters wholly."""

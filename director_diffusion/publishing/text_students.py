@@ -2,10 +2,10 @@
 
 from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.distillation.rows import steps_of
-from director_diffusion.evaluation.few_steps_types import Change
+from director_diffusion.evaluation.difference import Difference
 from director_diffusion.evaluation.types import style_metric
+from director_diffusion.markdown import table
 from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
-from director_diffusion.publishing.markdown import table
 from director_diffusion.publishing.students import ShownStudent
 from director_diffusion.specs import ConsistencyTurbo
 
@@ -39,14 +39,14 @@ def _row(card: CardInputs, student: ShownStudent) -> list[str]:
         steps_of(one.count),
         one.verdict.outcome,
         "–" if kept is None else f"{kept:.0%}",
-        _estimate(one.change(style_metric(card.plan))),
-        _estimate(one.change("prompt")),
+        _estimate(one.difference(style_metric(card.plan))),
+        _estimate(one.difference("prompt")),
         f"`{student.file}`" if student.goes_out else "withheld",
     ]
 
 
-def _estimate(change: Change) -> str:
-    return f"{change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
+def _estimate(found: Difference) -> str:
+    return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def _use(card: CardInputs) -> str:

@@ -4,15 +4,17 @@ Belongs here: which images are asked for, how they are named in the cache, and d
 model draws is its family's matter (`families.base.Painter`).
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, get_args
+from statistics import median
+from typing import NamedTuple, Protocol, get_args
 
 import torch
 
 from director_diffusion.errors import EvaluationError
-from director_diffusion.families import get_family, longest_count
+from director_diffusion.families import longest_count, painter_of
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.packages import DRAWING, package_versions
@@ -44,6 +46,13 @@ class Worn:
     def versions(self) -> str:
         """Says the content of all files."""
         return self.version if self.on is None else f"{self.version} on {self.on.versions}"
+
+
+class Drawing(NamedTuple):
+    """What was asked for, and how fast those of it came that were drawn now."""
+
+    samples: list[Sample]
+    images_per_second: dict[Arm, float]  # median over batches, decoding among it; no arm of which all was in the cache
 
 
 class Wanted(Protocol):
@@ -90,7 +99,7 @@ def draw_samples(
     device: str,
     out: Path,
     progress: Progress,
-) -> list[Sample]:
+) -> Drawing:
     """Draw what is missing of the plan's images from `seeds`, in all arms; write and return `samples.parquet`'s rows.
 
     Rows come arm by arm, then prompt by prompt, then seed by seed.  Images are cached by model, full prompt, seed,
@@ -120,6 +129,7 @@ def draw_samples(
 
     painter = _LazyPainter(base, folder, device, check)
     samples: list[Sample] = []
+    paces: dict[Arm, list[float]] = {arm: [] for arm in arms}
     with progress.task("Drawing samples", len(asked) * len(plan.prompts) * len(seeds)) as task:
         for arm in asked:
             worn, sampler = adapters.get(arm), arm_sampler(arm, plan, base)
@@ -130,13 +140,15 @@ def draw_samples(
             painter.use(worn)
             for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
                 some = asked[arm][place :: len(seeds)]
-                draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug)
+                paces[arm] += draw_missing(
+                    some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug
+                )
             plain = images
             if fresh:
                 plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by)
             samples += [_sample(one, images, plain) for one in asked[arm]]
     write_table(out / FILE, Sample, samples)
-    return samples
+    return Drawing(samples, {arm: median(found) for arm, found in paces.items() if found})
 
 
 def drawn_by(device: str) -> str:
@@ -202,13 +214,7 @@ class _LazyPainter:
     def get(self) -> Painter:
         if self._painter is None:
             self._check()
-            self._painter = get_family(self._base.family).load_painter(
-                self._folder,
-                device=self._device,
-                dtype=getattr(torch, self._base.dtype),
-                guidance_kind=self._base.guidance.kind,
-                max_tokens=self._base.max_prompt_tokens,
-            )
+            self._painter = painter_of(self._base, self._folder, device=self._device)
         if self._attached != self._wanted:
             _attach(self._painter, self._wanted)
             self._attached = self._wanted
@@ -280,23 +286,26 @@ def draw_missing(
     task: Task,
     *,
     whose: str = "",
-) -> None:
-    """Draw the batches in which something is missing.
+) -> list[float]:
+    """Draw the batches in which something is missing.  Returns how many images a second each of them came to.
 
     Batches are cut from all that is wanted, not from what is missing: low-order bits may depend on a batch's size, so a
     run that goes on after a kill draws each image in the company it would have had.  `whose` gives them an order of
     their own: of several runs that want the same, each finds some drawn by the others when it comes to them.
     """
-    absent = set(images.missing(one.item for one in wanted))
+    absent, paces = set(images.missing(one.item for one in wanted)), []
     for start in sorted(range(0, len(wanted), batch_size), key=lambda start: hash_data([whose, start])):
         batch = wanted[start : start + batch_size]
         missing = set() if absent.isdisjoint(one.item for one in batch) else set(images.missing(_items(batch)))
         if missing:
-            drawn = painter().draw([one.full_prompt for one in batch], [one.seed for one in batch], **vars(sampler))
+            ready, started = painter(), time.perf_counter()
+            drawn = ready.draw([one.full_prompt for one in batch], [one.seed for one in batch], **vars(sampler))
+            paces.append(len(batch) / (time.perf_counter() - started))
             for one, image in zip(batch, drawn, strict=True):
                 if one.item in missing:
                     images.write(one.item, png_bytes(image))
         task.advance(len(batch))
+    return paces
 
 
 def _items(wanted: Sequence[Wanted]) -> list[str]:

@@ -27,6 +27,11 @@ FEW_STEP_ARMS: Mapping[Arm, StepCount] = {
 }
 
 
+def pace_label(arm: Arm) -> str:
+    """What the fact is called that tells how fast an arm's pictures were drawn, where some were."""
+    return f"images a second, {arm}"
+
+
 @dataclass(frozen=True)
 class Sample:
     """One drawn image.  Samples of one prompt and seed start from the same noise in every arm."""

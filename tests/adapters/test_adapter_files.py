@@ -21,10 +21,9 @@ from director_diffusion.adapters.files import (
     save_adapter,
 )
 from director_diffusion.adapters.injection import adapter_weights, linears
-from director_diffusion.adapters.merging import delta
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import Adapter, LoraAdapter
-from tests.adapters.adapted import KINDS, SPECS, adapt, block_linears, predict, save, tiny_unet, unet_pipeline
+from tests.adapters.adapted import KINDS, SPECS, adapt, block_linears, deltas, predict, save, tiny_unet, unet_pipeline
 
 Load = Callable[[], FluxTransformer2DModel]
 LORAS = {name: spec for name, spec in SPECS.items() if spec.kind == "lora"}
@@ -72,23 +71,21 @@ def test_loaded_it_is_the_very_adapter_and_removed_it_is_gone(flux: Load, tmp_pa
     torch.testing.assert_close(predict(fresh), predict(trained), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kinds", [("lora", "lora"), ("lokr", "lokr"), ("lokr", "lora", "lokr")], ids="+".join)
-def test_a_stack_adds_up_and_goes_at_once(flux: Load, tmp_path: Path, kinds: tuple[str, ...]) -> None:
-    paths, fresh = [], flux()
-    base, modules, asked = predict(fresh), list(fresh.named_modules()), block_linears(fresh)
-    weights = {name: module.weight for name, module in linears(fresh)}
-    added = {name: torch.zeros_like(weights[name]) for name in asked}
-    for place, kind in enumerate(kinds):
-        paths.append(save(adapt(flux(), SPECS[kind], seed=place), SPECS[kind], tmp_path / f"{place}.safetensors"))
-        for name in asked:
-            added[name] += delta(read_adapter(paths[-1]), name, None)
-    merged = flux()
-    with torch.no_grad():
-        for name, module in linears(merged):
-            if name in added:
-                module.weight += added[name]
-    load_stack(fresh, paths)
-    torch.testing.assert_close(predict(fresh), predict(merged), rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize("kinds", [("lora", "lora"), ("lora", "lokr"), ("lokr", "lora", "lokr")], ids="-".join)
+def test_several_at_strengths_add_up_and_come_off_whole(flux: Load, tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    strengths = (0.5, -0.25, 0.3)[: len(kinds)]
+    paths = [
+        save(adapt(flux(), SPECS[kind], seed=place), SPECS[kind], tmp_path / f"{place}.safetensors")
+        for place, kind in enumerate(kinds)
+    ]
+    fresh, together = flux(), flux()
+    base, modules, weights = predict(fresh), list(fresh.named_modules()), dict(linears(together))
+    for path, strength in zip(paths, strengths, strict=True):
+        for module, change in deltas(path).items():
+            weights[module].weight.data += strength * change
+    load_stack(fresh, paths, strengths)
+    assert (predict(together) - base).abs().max() > 0.05
+    torch.testing.assert_close(predict(fresh), predict(together), rtol=1e-4, atol=1e-4)
     remove_adapter(fresh)
     assert torch.equal(predict(fresh), base)
     assert list(fresh.named_modules()) == modules

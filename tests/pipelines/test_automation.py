@@ -156,6 +156,9 @@ class Automation:
         return self.requested()
 
 
+RANKED = ("leaderboard", None)
+
+
 def of_nolan(*names: str) -> set[tuple[str, str]]:
     return {(name, "nolan") for name in names}
 
@@ -213,6 +216,19 @@ def test_the_adapter_of_all_waits_for_all_and_follows_content(definitions: dg.De
         assert ("mini_lora/joint_overview", None) not in automation.after("mini_lora/joint_evaluation", "v2")
 
 
+def test_the_leaderboard_follows_what_is_said_of_any_director_whatever_is_missing(
+    definitions: dg.Definitions,
+) -> None:
+    with dg.instance_for_test() as instance:
+        automation = Automation(definitions, instance)
+        assert RANKED not in automation.after("mini_lora/adapter", "v2"), "its evaluation comes"
+        assert RANKED not in automation.after("mini_lora/evaluation", "v2"), "the release's comes"
+        assert RANKED in automation.after("mini_lora/release_evaluation", "v2")
+        assert RANKED not in automation.requested(), "asked once"
+        assert RANKED not in automation.after("mini_lora/release_evaluation", "v2"), "the same again"
+        assert RANKED in automation.after("mini_lora/votes", "v2", "fincher"), "though nothing else of it is there"
+
+
 def test_students_follow_their_adapter_and_the_card_waits_for_them(tmp_path: Path) -> None:
     places = {"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path), "DIRECTOR_PROJECT": "turbo"}
     recipe = "mini_lora_turbo"
@@ -223,7 +239,7 @@ def test_students_follow_their_adapter_and_the_card_waits_for_them(tmp_path: Pat
         assert made == of_nolan(*(f"{recipe}/{name}" for name in ("turbo_adapter", "samples", "published_before")))
         assert automation.after(f"{recipe}/turbo_adapter", "v2") == of_nolan(f"{recipe}/turbo_samples")
         assert automation.after(f"{recipe}/turbo_samples", "v2") == of_nolan(f"{recipe}/turbo_evaluation")
-        assert automation.after(f"{recipe}/turbo_evaluation", "v2") == of_nolan(f"{recipe}/model_card")
+        assert automation.after(f"{recipe}/turbo_evaluation", "v2") == {*of_nolan(f"{recipe}/model_card"), RANKED}
         assert automation.requested() == set()
         assert automation.after(f"{recipe}/release_evaluation", "v2") >= of_nolan(f"{recipe}/model_card")
         assert automation.after("stills", "v2") >= of_nolan(f"{recipe}/turbo_evaluation"), "they judge"

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from director_diffusion.evaluation.few_steps_types import FEW_STEPS_FILE, Change, FewSteps
+from director_diffusion.evaluation.difference import Difference
+from director_diffusion.evaluation.few_steps_types import FEW_STEPS_FILE, FewSteps
 from director_diffusion.evaluation.types import Outcome, Verdict
 from director_diffusion.publishing.card import write_model_card
 from director_diffusion.publishing.inputs import CardInputs
@@ -22,9 +23,13 @@ from tests.publishing.publishing_inputs import card_inputs, finding, with_base
 def student(folder: Path, count: StepCount, outcome: Outcome) -> ShownStudent:
     weights = folder / f"student-{count}.safetensors"
     save_file({"transformer.x.lora_A.weight": np.full((2, 2), count, np.float32)}, weights)
-    changes = (Change("encoder", 0.4, 0.5, -0.1, -0.2, 0.0), Change("prompt", 0.6, 0.62, -0.02, -0.03, -0.01))
+    how = (8, 2, 0.95, "studentised")  # prompts, seeds, confidence, kind
+    differences = (
+        Difference("encoder", 0.4, 0.5, -0.1, -0.2, 0.0, *how),
+        Difference("prompt", 0.6, 0.62, -0.02, -0.03, -0.01, *how),
+    )
     judged = FewSteps(
-        count, Verdict(outcome, ("why",)), (finding("style_kept", outcome),), {"base_in_style": 0.97}, changes
+        count, Verdict(outcome, ("why",)), (finding("style_kept", outcome),), {"base_in_style": 0.97}, differences, ()
     )
     return ShownStudent(weights, judged)
 
