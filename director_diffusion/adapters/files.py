@@ -199,14 +199,14 @@ def load_stack(denoiser: ModelMixin, paths: Sequence[Path], strengths: Sequence[
 
 def remove_adapter(denoiser: ModelMixin) -> None:
     """Take any adapter out wholly: the modules are those from before."""
-    if getattr(denoiser, "peft_config", None):
-        denoiser.unload_lora()
     for name, module in list(linears(denoiser)):
         own: nn.Module = module
-        while isinstance(own, KroneckerLinear):  # several, one around the other
+        while isinstance(own, KroneckerLinear):  # they go around one another, and around LoRA
             own = own.base_layer
         if own is not module:
             replace_module(denoiser, name, own)
+    if getattr(denoiser, "peft_config", None):
+        denoiser.unload_lora()
 
 
 def check_fit(path: Path, denoiser: nn.Module, role: str) -> None:

@@ -74,7 +74,10 @@ def test_loaded_it_is_the_very_adapter_and_removed_it_is_gone(flux: Load, tmp_pa
 @pytest.mark.parametrize("kinds", [("lora", "lora"), ("lora", "lokr"), ("lokr", "lokr")], ids="-".join)
 def test_several_at_strengths_add_up_and_come_off_whole(flux: Load, tmp_path: Path, kinds: tuple[str, str]) -> None:
     trained = [adapt(flux(), SPECS[kind], seed=seed) for seed, kind in enumerate(kinds)]
-    paths = [save(one, SPECS[kind], tmp_path / f"{n}.safetensors") for n, (one, kind) in enumerate(zip(trained, kinds, strict=False))]
+    paths = [
+        save(one, SPECS[kind], tmp_path / f"{place}.safetensors")
+        for place, (one, kind) in enumerate(zip(trained, kinds, strict=True))
+    ]
     fresh, together, strengths = flux(), flux(), (0.5, -0.25)
     base, weights = predict(fresh), dict(linears(together))
     for path, strength in zip(paths, strengths, strict=True):
