@@ -15,6 +15,7 @@ from assets_defs.evaluation import evaluation_asset
 from assets_defs.fold_adapters import fold_adapter_assets
 from assets_defs.joint import JOINT, joint_adapter_asset, joint_overview_asset
 from assets_defs.latents import latents_asset
+from assets_defs.leaderboard import leaderboard_asset
 from assets_defs.model_card import model_card_asset
 from assets_defs.pick import pick_asset
 from assets_defs.prior import prior_asset
@@ -76,4 +77,5 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
                 evaluation_asset(partitions, project, base, recipe, own_split, "draft", JOINT),
                 joint_overview_asset(partitions, recipe),
             ]
+    assets.append(leaderboard_asset(partitions, catalog.project_recipes(project)))
     return assets

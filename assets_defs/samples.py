@@ -13,7 +13,7 @@ from assets_defs.common import GPU, director_of, how_drawn, models_of, of_recipe
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
 from director_diffusion.hashing import hash_data, hash_file, short
-from director_diffusion.sampling.rows import DRAWING_FILE, Arm
+from director_diffusion.sampling.rows import DRAWING_FILE, Arm, pace_label
 from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
 from director_diffusion.stills.learned import learned_of, write_learned
 from director_diffusion.storage import Artifact
@@ -67,7 +67,7 @@ def samples_asset(
             same_making(further["judged"], of_recipe(recipe, "samples"), further["drawn"], again=again)
             if verdict_from(further["judged"].json(VERDICT_FILE)).outcome == "fail":
                 seeds = plan.seeds  # no more pictures of what is refuted already
-        rows = draw_samples(
+        rows, paces = draw_samples(
             asked,
             drawn_with,
             person,
@@ -86,7 +86,12 @@ def samples_asset(
         (run.out / DRAWING_FILE).write_text(json.dumps({"drawing": short(hash_data(drawing))}) + "\n", encoding="utf-8")
         write_learned(run.out, {arm: learned_of(one, run.director) for arm, one in adapters.items()})
         return run.result(
-            facts={"images": len(rows), "prompts": len(asked.prompts), "seeds": len(seeds)},
+            facts={
+                "images": len(rows),
+                "prompts": len(asked.prompts),
+                "seeds": len(seeds),
+                **{pace_label(arm): round(pace, 3) for arm, pace in paces.items()},
+            },
             pictures={"comparison": comparison_grid(rows, run.store)},
             references=sorted({row.reference for row in rows}),
         )

@@ -20,7 +20,7 @@ from director_diffusion.storage import Artifact
 from director_diffusion.training.checks import CHECKS, RELOADS
 from director_diffusion.training.identity import JOINT_VERSION, TRAINING_VERSION
 from director_diffusion.training.picks import FILE as PICK_FILE
-from director_diffusion.training.rows import WEIGHTS
+from director_diffusion.training.rows import RESUMED_FROM, TRAINING_SECONDS, WEIGHTS
 from resources.interrupts import interruptible
 from resources.stage import Body, stage
 from resources.stage_run import StageResult, StageRun
@@ -204,9 +204,11 @@ def _facts(result: "TrainingResult", watched: bool) -> dict[str, int | float | s
         "trainable parameters": result.trainable_parameters,
         "adapted linears": result.adapted_linears,
     }
+    if result.resumed_from:
+        facts[RESUMED_FROM] = result.resumed_from
     if result.training_seconds:
         facts |= {
-            "seconds of training": round(result.training_seconds, 1),
+            TRAINING_SECONDS: round(result.training_seconds, 1),
             "seconds of previews": round(result.preview_seconds, 1),
             "previews' share of the time": round(result.preview_seconds / result.training_seconds, 4),
         }

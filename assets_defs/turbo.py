@@ -21,13 +21,15 @@ from assets_defs.common import (
     same_making,
 )
 from director_diffusion.distillation.checks import CHECKS as STUDENTS_CHECKS
-from director_diffusion.distillation.rows import steps_of, weights_file
+from director_diffusion.distillation.rows import TURBO_VERSION, steps_of, weights_file
 from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.evaluation.few_steps_checks import CHECKS as FEW_STEPS_CHECKS
+from director_diffusion.latents.rows import FILE as LATENTS_FILE
+from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
-from director_diffusion.sampling.rows import FILE, TURBO_ARMS, Arm, Sample
-from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, SegmentTurbo
+from director_diffusion.sampling.rows import FILE, STOCK_ARMS, TURBO_ARMS, Arm, Sample, pace_label
+from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Project, Recipe, StockWeights, Turbo
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned, learned_of, write_learned
 from director_diffusion.storage import Artifact
@@ -38,6 +40,7 @@ from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
     from director_diffusion.sampling.draw import Worn
+    from resources.models import ModelsResource
 
 TURBO_ADAPTER, TURBO_SAMPLES, TURBO_EVALUATION = "turbo_adapter", "turbo_samples", "turbo_evaluation"
 TURBO_STAGES = (TURBO_ADAPTER, TURBO_SAMPLES, TURBO_EVALUATION)
@@ -81,10 +84,11 @@ def turbo_assets(
 
 
 def _adapter_asset(
-    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: SegmentTurbo, plan: EvaluationPlan
+    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: Turbo, plan: EvaluationPlan
 ) -> dg.AssetsDefinition:
     taught_on = base.drawn_with  # students draw with what draws the adapter's own pictures
     guidance = taught_on.guidance.sample if plan.sampling.guidance is None else plan.sampling.guidance
+    of_stills = ("latents",) if isinstance(turbo, ConsistencyTurbo) else ()  # what segments start from is noise
 
     @stage(
         partitions=partitions,
@@ -93,7 +97,8 @@ def _adapter_asset(
         group=recipe.slug,
         version="1",
         spec={
-            "base": {"model_id": taught_on.model_id, **drawing_spec(taught_on)},
+            "version": TURBO_VERSION,
+            "base": drawing_spec(taught_on),
             "turbo": turbo,
             "precision": recipe.precision,
             "guidance": guidance,
@@ -103,12 +108,15 @@ def _adapter_asset(
             "adapter": of_recipe(recipe, "adapter"),
             "prompt_embeddings": of_base(base, "prompt_embeddings"),
         },
+        further={name: of_base(base, name) for name in of_stills},
         checks=STUDENTS_CHECKS,
         after=models_of(taught_on.source),
         pool=GPU,
         kinds={"pytorch", "peft", "safetensors"},
     )
-    def turbo_adapter(run: StageRun, adapter: Artifact, prompt_embeddings: Artifact, director: Artifact) -> StageResult:
+    def turbo_adapter(
+        run: StageRun, adapter: Artifact, prompt_embeddings: Artifact, director: Artifact, **further: Artifact
+    ) -> StageResult:
         """Weights that draw as the adapter does in a few steps, worn on top of it: a file for each number of steps."""
         from director_diffusion.distillation.checks import judge_students
         from director_diffusion.distillation.header import header_of_student
@@ -124,6 +132,7 @@ def _adapter_asset(
         job = StudentJob(
             director=run.director,
             prompts=tuple(prompt_embeddings.table(PROMPTS_FILE, PromptRow)),
+            latents=tuple(row for source in further.values() for row in source.table(LATENTS_FILE, LatentRow)),
             base=taught_on,
             recipe=recipe,
             guidance=guidance,
@@ -161,9 +170,10 @@ def _adapter_asset(
 
 
 def _samples_asset(
-    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: SegmentTurbo, plan: EvaluationPlan
+    partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: Turbo, plan: EvaluationPlan
 ) -> dg.AssetsDefinition:
     drawn_with, seeds = base.drawn_with, plan.seeds_of("release")
+    stock = turbo.baseline if isinstance(turbo, ConsistencyTurbo) else None
 
     @stage(
         partitions=partitions,
@@ -176,8 +186,12 @@ def _samples_asset(
             "prompts": plan.prompts,
             "seeds": seeds,
             "step counts": turbo.step_counts,
+            **({} if stock is None else {"stock": stock}),
         },
-        fingerprints=lambda resources: {"base": resources.models.fingerprint(drawn_with.source)},
+        fingerprints=lambda resources: {
+            "base": resources.models.fingerprint(drawn_with.source),
+            **({} if stock is None else {"stock": resources.models.fingerprint(stock.only_weights)}),
+        },
         reads={"adapter": of_recipe(recipe, "adapter"), "turbo_adapter": of_recipe(recipe, TURBO_ADAPTER)},
         after=models_of(drawn_with.source),
         pool=GPU,
@@ -197,7 +211,9 @@ def _samples_asset(
         adapters: dict[Arm, Worn] = {"adapter": full}
         for count in turbo.step_counts:
             adapters[TURBO_ARMS[count]] = _worn(turbo_adapter, weights_file(count), on=full)
-        rows = draw_samples(
+            if stock is not None:
+                adapters[STOCK_ARMS[count]] = _stock(models, stock, on=full)
+        rows, paces = draw_samples(
             asked.model_copy(update={"folds": 1}),  # what folds stand for is the adapter's own matter
             drawn_with,
             person,
@@ -213,7 +229,12 @@ def _samples_asset(
         )
         write_learned(run.out, dict.fromkeys(adapters, learned_of(adapter)))
         return run.result(
-            facts={"images": len(rows), "prompts": len(asked.prompts), "seeds": len(seeds)},
+            facts={
+                "images": len(rows),
+                "prompts": len(asked.prompts),
+                "seeds": len(seeds),
+                **{pace_label(arm): round(pace, 3) for arm, pace in paces.items()},
+            },
             pictures={"comparison": comparison_grid(rows, run.store)},
             references=sorted({row.reference for row in rows}),
         )
@@ -231,7 +252,7 @@ def _evaluation_asset(
         prefix=recipe.slug,
         name=TURBO_EVALUATION,
         group=recipe.slug,
-        version="1",
+        version="2",
         spec={
             "versions": VERSIONS,
             "plan": plan.judging(),
@@ -270,6 +291,17 @@ def _evaluation_asset(
         return run.result(facts=facts_of(result), pictures={"students": table_of(result)}, checks=judge(result))
 
     return turbo_evaluation
+
+
+def _stock(models: "ModelsResource", stock: StockWeights, *, on: "Worn") -> "Worn":
+    from director_diffusion.errors import ModelError
+    from director_diffusion.hashing import hash_file
+    from director_diffusion.sampling.draw import Worn
+
+    path = models.folder(stock.only_weights) / stock.weights
+    if not path.is_file():
+        raise ModelError(str(path), "is not there", "Mend `turbo.baseline` in the recipe.")
+    return Worn(path, hash_file(path), on, stock.scheduler)
 
 
 def _worn(artifact: Artifact, file: str, *, on: "Worn | None" = None) -> "Worn":

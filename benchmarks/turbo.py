@@ -2,7 +2,7 @@
 
     python -m benchmarks.turbo [--folder FOLDER] [--directors nolan …] [--json]
 
-Makes the project `turbo` in `FOLDER`, with pictures of 20 steps, as far as it is not there yet (an hour of two cores);
+Makes the project `turbo` in `FOLDER`, with pictures of 20 steps, as far as it is not there yet (hours of one core);
 then draws with the adapter and its students in turns.  Exit code 1 where a bar is missed.
 """
 
@@ -42,12 +42,13 @@ PICTURES, TURNS = 16, 5
 def configs_of(folder: Path) -> Path:
     """The shipped configs with pictures of 20 steps, the shipped models beside them."""
     configs = folder / "configs"
-    if not configs.exists():
-        shutil.copytree(ROOT / "configs", configs)
+    if not (folder / "models").exists():
         (folder / "models").symlink_to(ROOT / "models")
-        plan = yaml.safe_load((configs / "evaluations/mini.yaml").read_text())
-        plan["sampling"]["steps"] = FULL_STEPS
-        (configs / "evaluations/mini.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    shutil.rmtree(configs, ignore_errors=True)  # of an earlier call, when they may have been others
+    shutil.copytree(ROOT / "configs", configs)
+    plan = yaml.safe_load((configs / "evaluations/mini.yaml").read_text())
+    plan["sampling"]["steps"] = FULL_STEPS
+    (configs / "evaluations/mini.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
     return configs
 
 
@@ -111,14 +112,14 @@ def summary(students: tuple[FewSteps, ...]) -> Mapping[str, Any]:
         steps_of(one.count): {
             "verdict": one.verdict.outcome,
             "kept": dict(one.kept),
-            "prompt": [round(value, 4) for value in (one.change("prompt").mean, *_ends(one))],
+            "prompt": [round(value, 4) for value in (one.difference("prompt").mean, *_ends(one))],
         }
         for one in students
     }
 
 
 def _ends(one: FewSteps) -> tuple[float, float]:
-    return one.change("prompt").low, one.change("prompt").high
+    return one.difference("prompt").low, one.difference("prompt").high
 
 
 def main() -> int:

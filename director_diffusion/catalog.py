@@ -88,10 +88,11 @@ def load_spec(path: Path, model: type[Model]) -> Model:
         raise SpecError(str(path), "holds no mapping of keys to values", "Start it with lines such as `name: ...`.")
     if "slug" in data:
         raise SpecError(str(path), "key slug is not allowed", "The slug is the file's name: remove the key.")
+    given = {**data, "slug": path.stem}
     try:
-        return model.model_validate({**data, "slug": path.stem})
+        return model.model_validate(given)
     except ValidationError as error:
-        raise SpecError(str(path), _explain(error, model, data), "Mend the keys named and load again.") from error
+        raise SpecError(str(path), _explain(error, model, given), "Mend the keys named and load again.") from error
 
 
 def json_schemas() -> dict[str, str]:
@@ -120,7 +121,7 @@ def _pick(specs: Mapping[str, Model], slug: str, folder: Path) -> Model:
 def _explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> str:
     lines = []
     for problem in error.errors():
-        key = _key(problem["loc"], data)
+        key = _key(problem["loc"], data, missing=problem["type"] == "missing")
         if problem["type"] == "extra_forbidden":
             allowed = ", ".join(name for name in model.model_fields if name != "slug")
             lines.append(f"key {key} is not known (at the top level, allowed are {allowed})")
@@ -133,11 +134,14 @@ def _explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, 
     return "; ".join(lines)
 
 
-def _key(location: Sequence[int | str], data: Any) -> str:
-    """A place in a file as its writer sees it: pydantic also names the `kind` of what it takes a mapping for."""
+def _key(location: Sequence[int | str], data: Any, *, missing: bool) -> str:
+    """A place in a file as its writer sees it: pydantic also names the `kind` of what it takes a mapping for.
+
+    Its last part is not there where it is `missing`.
+    """
     parts = []
-    for part in location:
-        if isinstance(data, Mapping) and part not in data and data.get("kind") == part:
+    for place, part in enumerate(location, start=1):
+        if isinstance(data, Mapping) and part not in data and not (missing and place == len(location)):
             continue
         parts.append(str(part))
         if isinstance(data, Mapping):

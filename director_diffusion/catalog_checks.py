@@ -13,11 +13,13 @@ from director_diffusion.errors import SpecError
 from director_diffusion.specs import (
     FLOWS,
     Base,
+    ConsistencyTurbo,
     Director,
     EvaluationPlan,
     Objective,
     Project,
     Recipe,
+    SegmentTurbo,
     Source,
     TrainedSource,
 )
@@ -95,11 +97,17 @@ def _check_recipe(catalog: "Catalog", recipe: Recipe) -> None:
             f"adapter.targets: {recipe.base} is a UNet (family {family}), which has no single blocks",
             "Choose attention or all_block_linears.",
         )
-    if family not in FLOWS and recipe.turbo is not None:
+    if family not in FLOWS and isinstance(recipe.turbo, SegmentTurbo):
         raise SpecError(
             file,
             f"turbo: {recipe.base} is no flow (family {family}), whose trajectories have no segments to learn",
-            "Leave `turbo` out.",
+            "Give `turbo` the kind consistency.",
+        )
+    if family in FLOWS and isinstance(recipe.turbo, ConsistencyTurbo):
+        raise SpecError(
+            file,
+            f"turbo: {recipe.base} is a flow (family {family}), which has no timesteps to be consistent at",
+            "Give `turbo` the kind segments.",
         )
     if recipe.init_from is None:
         return

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from assets_defs.leaderboard import LEADERBOARD
 from assets_defs.reference_set import REFERENCE_SET
-from assets_defs.turbo import TURBO_ADAPTER, TURBO_SAMPLES, TURBO_STAGES
+from assets_defs.turbo import TURBO_ADAPTER, TURBO_SAMPLES
+from director_diffusion.leaderboard.chains import ENDS
 from director_diffusion.training.rows import ADAPTERS
 from pipelines.jobs import PICK, ROOT_NAMES, SIGN_OFF
 
@@ -61,17 +63,27 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         return condition if TURBO_ADAPTER not in names else (condition & settled()).with_label("inputs changed")
 
     def after_the_adapter(spec: dg.AssetSpec) -> dg.AutomationCondition:
-        """Students follow their adapter, and each stage of theirs the one before: what adapters are trained on changes
-        before any of these does."""
+        """Students follow their adapter, and their pictures follow them: what adapters are trained on changes before
+        any of these does.  Their evaluation follows the stills that judge as well, as the adapter's own does."""
         earlier = (*ADAPTERS, *TRAINED_ON) if spec.key.path[-1] != TURBO_ADAPTER else TRAINED_ON
         return inputs_changed(but=[dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in earlier])
+
+    def at_rest(spec: dg.AssetSpec) -> dg.AutomationCondition:
+        """What is said of adapters changed, and nothing more is being made: one run for several directors, not one for
+        each.  Nothing is waited for that is missing, since the leaderboard tells of it."""
+        said = dg.AssetSelection.assets(*(dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in ENDS))
+        changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).allow(said)
+        quiet = settled() & ~dg.AutomationCondition.in_progress()
+        return (changed.since_last_handled() & quiet).with_label("inputs changed")
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.key.path[-1] in (*ROOT_NAMES, PICK, SIGN_OFF):
             return spec
+        if spec.key.path == [LEADERBOARD]:
+            return spec.replace_attributes(automation_condition=at_rest(spec))
         if spec.key.path[-1] in ("release_samples", "model_card"):
             return spec.replace_attributes(automation_condition=waiting_for_the_verdict(spec))
-        if spec.key.path[-1] in TURBO_STAGES:
+        if spec.key.path[-1] in (TURBO_ADAPTER, TURBO_SAMPLES):
             return spec.replace_attributes(automation_condition=after_the_adapter(spec))
         gathers = any(dep.asset_key.path == [REFERENCE_SET] for dep in spec.deps)
         return spec.replace_attributes(automation_condition=on_its_own if gathers else condition)

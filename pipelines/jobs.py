@@ -8,8 +8,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from assets_defs.canary import CANARY
 from assets_defs.joint import JOINT, JOINT_OVERVIEW
+from assets_defs.leaderboard import LEADERBOARD
 from assets_defs.training import JOINT_ADAPTER
-from assets_defs.turbo import TURBO_EVALUATION
+from assets_defs.turbo import TURBO_EVALUATION, TURBO_SAMPLES
 from assets_defs.votes import VOTES
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base, Project, Recipe
@@ -17,6 +18,7 @@ from director_diffusion.specs import Base, Project, Recipe
 BUILD_BASE = "build_base"
 COUNT_VOTES = "count_votes"
 LOOK_AT_INPUTS = "look_at_inputs"
+RANK = "rank"
 PICK, SIGN_OFF = "pick", "sign_off"  # of a recipe, roots too
 ROOT_NAMES = ("raw_stills", "written_captions", "director")
 
@@ -64,24 +66,32 @@ def project_jobs(
             "what depends on a change becomes stale.",
         ),
         _Job(COUNT_VOTES, voted_on(*project.recipes), "Counts people's votes about one director."),
+        _Job(
+            RANK,
+            dg.AssetSelection.assets(LEADERBOARD),
+            "Sets all directors' adapters side by side, as they are known now.",
+        ),
     ]
     distilled = [recipe.slug for recipe in recipes if recipe.turbo is not None]
     for recipe, base in ((one.slug, one.base) for one in recipes):
+        with_students = ", its few-step students too" if recipe in distilled else ""
         last = ["published_model", *([TURBO_EVALUATION] if recipe in distilled else [])]
         made = dg.AssetSelection.assets(*(dg.AssetKey([recipe, name]) for name in last))
-        drawn_anew = [dg.AssetKey([base, CANARY]), *(dg.AssetKey([recipe, name]) for name in ("samples", "evaluation"))]
-        judged = dg.AssetSelection.assets(*drawn_anew)
+        drawn_anew = ["samples", "evaluation", *([TURBO_SAMPLES, TURBO_EVALUATION] if recipe in distilled else [])]
+        judged = dg.AssetSelection.assets(
+            dg.AssetKey([base, CANARY]), *(dg.AssetKey([recipe, name]) for name in drawn_anew)
+        )
         wanted += [
             _Job(
                 job_name(recipe),
                 made.upstream() | voted_on(recipe),
-                f"From stills to a published {recipe} of one director"
-                f"{', its few-step students' if recipe in distilled else ''}, with what people's votes say of it.",
+                f"From stills to a published {recipe} of one director{with_students}, "
+                "with what people's votes say of it.",
             ),
             _Job(
                 reevaluation_name(recipe),
                 judged,
-                f"Samples and scores {recipe} of one director anew; trains nothing, publishes nothing.",
+                f"Samples and scores {recipe} of one director anew{with_students}; trains nothing, publishes nothing.",
             ),
         ]
     for recipe in (one.slug for one in recipes if one.joint is not None):

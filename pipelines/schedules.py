@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from assets_defs.turbo import TURBO_ADAPTER, TURBO_STAGES
 from director_diffusion.specs import Project
 from pipelines.jobs import reevaluation_name
 from resources.stage import FRESH_TAG
@@ -19,7 +20,7 @@ WEEKLY = "0 6 * * 1"  # Mondays at six, UTC
 def weekly_reevaluations(
     project: Project, jobs: Sequence[UnresolvedAssetJobDefinition], partitions: dg.StaticPartitionsDefinition
 ) -> list[dg.ScheduleDefinition]:
-    """One schedule per recipe: all directors that are trained, and only those."""
+    """One schedule per recipe: all directors that are trained, and only those; students where there are some."""
     by_name = {job.name: job for job in jobs}
     return [_weekly(recipe, by_name[reevaluation_name(recipe)], partitions) for recipe in project.recipes]
 
@@ -39,8 +40,16 @@ def _weekly(
         trained = sorted(ever & set(partitions.get_partition_keys()))  # a director may have left the project since
         if not trained:
             return dg.SkipReason(f"No director has an adapter of {recipe} yet.")
+        taught = context.instance.get_materialized_partitions(dg.AssetKey([recipe, TURBO_ADAPTER]))
+        selected = context.repository_def.get_job(job.name).asset_layer.selected_asset_keys
+        of_students = {key for key in selected if key.path[-1] in TURBO_STAGES}
         return [
-            dg.RunRequest(run_key=f"{label}-{recipe}-{slug}", partition_key=slug, tags={FRESH_TAG: label})
+            dg.RunRequest(
+                run_key=f"{label}-{recipe}-{slug}",
+                partition_key=slug,
+                tags={FRESH_TAG: label},
+                asset_selection=sorted(selected - (set() if slug in taught else of_students)),
+            )
             for slug in trained
         ]
 

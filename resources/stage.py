@@ -284,7 +284,8 @@ def _versions(artifacts: Mapping[str, Input]) -> dict[str, str]:
         if isinstance(given, Artifact):
             found["/".join(given.manifest.asset)] = given.version
         else:
-            found |= {"/".join((*one.manifest.asset, partition)): one.version for partition, one in given.items()}
+            places = ((one, one.manifest.partition) for one in given.values())
+            found |= {"/".join((*one.manifest.asset, *([at] if at else []))): one.version for one, at in places}
     return found
 
 

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import usable_artifact, usable_artifacts
+from director_diffusion.storage.artifact import UNPARTITIONED, usable_artifact, usable_artifacts
 
 GATHERED = "director/gathered"
 
@@ -32,11 +32,14 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> Artifact | dict[str, Artifact]:
         asset = tuple(context.asset_key.path)
         if (context.definition_metadata or {}).get(GATHERED):
-            return usable_artifacts(self.store.get(), asset, context.asset_partition_keys)
+            partitions = context.asset_partition_keys if context.has_asset_partitions else [UNPARTITIONED]
+            return usable_artifacts(self.store.get(), asset, partitions)
         partition = context.asset_partition_key if context.has_asset_partitions else None
         return usable_artifact(self.store.get(), asset, partition)
 
 
 def gathered_in(key: dg.AssetKey) -> dg.AssetIn:
-    """An input of all partitions of `key` at once: those that there are by now, since no run can wait for all."""
+    """An input of all partitions of `key` at once, or of its only making: those that there are by now, since no run can
+    wait for all.
+    """
     return dg.AssetIn(key=key, partition_mapping=dg.AllPartitionMapping(), metadata={GATHERED: True})

@@ -57,6 +57,9 @@ OF_JOINT = ("mini_lora/joint_samples", "mini_lora/joint_evaluation")
 JOINT = ("mini_lora/joint_adapter", "mini_lora/joint_overview")
 """That adapter, and how it does for all."""
 
+OF_ALL = ("leaderboard",)
+"""Those that are made of all directors and recipes."""
+
 OF_BASE = ("mini/canary",)
 """Those that all directors have in common."""
 

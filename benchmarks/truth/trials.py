@@ -58,7 +58,7 @@ def drawn(
             device="cpu",
             out=Path(out),
             progress=Silent(),
-        )
+        ).samples
 
 
 def judged(

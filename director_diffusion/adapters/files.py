@@ -21,6 +21,7 @@ import torch
 from diffusers import ModelMixin
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -155,7 +156,8 @@ def kind_of(path: Path) -> Kind:
 def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None, strength: float = 1.0) -> None:
     """Load a file: LoRA with diffusers' own loader of single models, LoKr as it loads LoRA, in the denoiser's dtype.
 
-    A LoRA that takes its place beside others has a `name`, and its strength is set with theirs; `strength` is a LoKr's.
+    LoKr goes below LoRA, whose layers keep their names so.  A LoRA that takes its place beside others has a `name`, and
+    its strength is set with theirs; `strength` is a LoKr's.
     """
     if kind_of(path) == "lora":
         with _opened(path) as file:
@@ -169,44 +171,55 @@ def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None, s
     adapted, weights = dict(linears(denoiser)), scaled_weights(file.weights, strength)
     for module in file.modules:
         a, b = weights[f"{module}.lokr_w1"], weights[f"{module}.lokr_w2"]
-        base = adapted[module]
+        above = adapted[module]
+        base = above.base_layer if isinstance(above, LoraLayer) else above
         dtype = base.weight.dtype if base.weight.is_floating_point() else a.dtype  # 4 bits are no floating point
         layer = KroneckerLinear(base, ((a.shape[0], a.shape[1]), (b.shape[0], b.shape[1])), dtype=dtype)
         with torch.no_grad():
             layer.lokr_w1.copy_(a)
             layer.lokr_w2.copy_(b)
-        replace_module(denoiser, module, layer.requires_grad_(False).train(base.training))
+        layer.requires_grad_(False).train(base.training)
+        if isinstance(above, LoraLayer):
+            above.base_layer = layer
+        else:
+            replace_module(denoiser, module, layer)
 
 
 def load_stack(denoiser: ModelMixin, paths: Sequence[Path], strengths: Sequence[float] | None = None) -> None:
     """Load several files one on top of the other: ΔW adds up, each times its strength (as `scaled_weights` has it).
 
-    LoKr goes around what LoRA has adapted.
+    LoKr lies below LoRA.  What the denoiser wears already stays on.
     """
+    worn = dict.fromkeys(getattr(denoiser, "peft_config", {}), 1.0)
     strength = dict(zip(paths, strengths or [1.0] * len(paths), strict=True))
     kinds = {path: kind_of(path) for path in paths}
     names = {path: f"layer_{place}" for place, path in enumerate(paths) if kinds[path] == "lora"}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # the layers below
+    with beside_others():
         for path, name in names.items():
             load_adapter(denoiser, path, name=name)
-    if len(names) > 1 or any(strength[path] != 1 for path in names):
-        denoiser.set_adapters(list(names.values()), [strength[path] for path in names])
+    worn |= {name: strength[path] for path, name in names.items()}
+    if len(worn) > 1 or any(one != 1 for one in worn.values()):
+        denoiser.set_adapters(list(worn), list(worn.values()))
     for path in paths:
         if path not in names:
             load_adapter(denoiser, path, strength=strength[path])
 
 
+@contextmanager
+def beside_others() -> Iterator[None]:
+    """Without peft's warning that a model has an adapter already."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")
+        yield
+
+
 def remove_adapter(denoiser: ModelMixin) -> None:
     """Take any adapter out wholly: the modules are those from before."""
-    for name, module in list(linears(denoiser)):
-        own: nn.Module = module
-        while isinstance(own, KroneckerLinear):  # they go around one another, and around LoRA
-            own = own.base_layer
-        if own is not module:
-            replace_module(denoiser, name, own)
+    for name, module in reversed(list(denoiser.named_modules())):  # of several on one linear, the lowest first
+        if isinstance(module, KroneckerLinear):
+            replace_module(denoiser, name, module.base_layer)
     if getattr(denoiser, "peft_config", None):
-        denoiser.unload_lora()
+        denoiser.unload_lora()  # which would take LoKr for LoRA
 
 
 def check_fit(path: Path, denoiser: nn.Module, role: str) -> None:

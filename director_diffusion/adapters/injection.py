@@ -11,6 +11,7 @@ import torch
 from diffusers import ModelMixin
 from diffusers.training_utils import cast_training_params
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from director_diffusion.adapters.low_rank import low_rank_linear
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import Adapter, LoraAdapter
 
-NAME = "default"  # peft's own name of a model's only adapter
+NAME = "default"  # peft's own name of a model's only adapter, and here of the one that learns
 
 
 def inject_adapter(denoiser: ModelMixin, spec: Adapter, targets: Sequence[str]) -> None:
@@ -39,7 +40,7 @@ def inject_adapter(denoiser: ModelMixin, spec: Adapter, targets: Sequence[str]) 
                 shapes = kronecker_shapes(linear.out_features, linear.in_features, spec.factor)
                 wrapped = KroneckerLinear(linear, shapes, dropout=spec.dropout, dtype=torch.float32)
                 replace_module(denoiser, name, wrapped)
-    carrying = {name for name, module in denoiser.named_modules() if is_adapted(module)}
+    carrying = {name for name, module in denoiser.named_modules() if _carries(module, spec)}
     if astray := carrying.symmetric_difference(targets):
         raise ModelError(
             f"targets {spec.targets!r}",
@@ -71,10 +72,10 @@ def adapter_weights(denoiser: ModelMixin) -> dict[str, Tensor]:
     LoRA: peft's names, `<module>.lora_A.weight`, `.lora_B.weight` and, of DoRA, `.lora_magnitude_vector`.  LoKr:
     `<module>.lokr_w1` and `.lokr_w2`.
     """
-    if kronecker := _kronecker_layers(denoiser):
+    if _is_lokr(denoiser):
         return {
             f"{name}.{factor}": getattr(layer, factor).data
-            for name, layer in kronecker.items()
+            for name, layer in _kronecker_layers(denoiser).items()
             for factor in ("lokr_w1", "lokr_w2")
         }
     return dict(get_peft_model_state_dict(denoiser, adapter_name=NAME))
@@ -96,9 +97,9 @@ def set_adapter_weights(denoiser: ModelMixin, weights: Mapping[str, Tensor]) -> 
             f"are not of this adapter: {len(differing)} of them differ in name or shape, as {differing[0]!r}",
             "Take them from an adapter of the same kind, size and targets.",
         )
-    if kronecker := _kronecker_layers(denoiser):
+    if _is_lokr(denoiser):
         with torch.no_grad():
-            for name, layer in kronecker.items():
+            for name, layer in _kronecker_layers(denoiser).items():
                 layer.lokr_w1.copy_(weights[f"{name}.lokr_w1"])
                 layer.lokr_w2.copy_(weights[f"{name}.lokr_w2"])
     else:
@@ -130,6 +131,18 @@ def replace_module(denoiser: nn.Module, name: str, module: nn.Module) -> None:
     """Put `module` in the place of the one called `name`."""
     parent, _, child = name.rpartition(".")
     setattr(denoiser.get_submodule(parent), child, module)
+
+
+def _carries(module: nn.Module, spec: Adapter) -> bool:
+    """Whether a layer carries the injected adapter, which is of that spec."""
+    if isinstance(spec, LoraAdapter):
+        return isinstance(module, LoraLayer) and NAME in module.lora_A
+    return isinstance(module, KroneckerLinear)
+
+
+def _is_lokr(denoiser: ModelMixin) -> bool:
+    """Whether the injected adapter is one; a LoRA that learns may lie beside one that does not."""
+    return NAME not in getattr(denoiser, "peft_config", {}) and bool(_kronecker_layers(denoiser))
 
 
 def _kronecker_layers(denoiser: nn.Module) -> dict[str, KroneckerLinear]:

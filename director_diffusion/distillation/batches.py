@@ -50,7 +50,7 @@ def _segments(start: Start, states: Tensor, ends: Tensor, sigmas: Tensor) -> lis
     name = f"{start.prompt} from {start.seed}"
     return [
         Segment(name, state, velocity, sigma, start.conditions)
-        for state, velocity, sigma in zip(states, velocities, sigmas.tolist(), strict=False)
+        for state, velocity, sigma in zip(states, velocities, sigmas[:-1].tolist(), strict=True)
     ]
 
 

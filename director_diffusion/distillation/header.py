@@ -16,6 +16,8 @@ def header_of_student(job: StudentJob, adapter: Path) -> dict[str, str]:
         **{name: own[name] for name in OF_THE_ADAPTER if name in own},
         "worn_on": job.taught_by["adapter"],
         "turbo_spec": json.dumps(job.turbo.model_dump(mode="json", exclude={"step_counts"}), sort_keys=True),
-        "guidance": f"{job.guidance:g}",
+        "teacher_guidance": f"{job.guidance:g}",
+        "taught_on_model": job.base.model_id,
+        "taught_on_content": job.base_fingerprint,
         "seed": str(job.turbo.seed),
     }

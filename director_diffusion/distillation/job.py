@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from director_diffusion.distillation.rows import TURBO_VERSION
+from director_diffusion.errors import TrainingError
 from director_diffusion.hashing import hash_data, hash_file, short
+from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import PromptRow
-from director_diffusion.specs import Base, Objective, Recipe, Schedule, SegmentTurbo, StepCount
+from director_diffusion.specs import Base, Objective, Recipe, Schedule, Turbo
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.training.identity import Identity
-
-TURBO_VERSION = "1"  # of what a student learns and from what; a change starts all anew
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,10 @@ class StudentJob:
     store: Store
     work: Path  # survives a kill
     device: str
+    latents: tuple[LatentRow, ...] = ()  # of stills, which consistent students learn on
 
     @property
-    def turbo(self) -> SegmentTurbo:
+    def turbo(self) -> Turbo:
         assert self.recipe.turbo is not None
         return self.recipe.turbo
 
@@ -49,8 +51,11 @@ class StudentJob:
             "family": self.base.family,
             "adapter": hash_file(self.adapter),
             "guidance": [self.base.guidance.kind, self.guidance],
+            "empty prompt": self.empty_prompt.reference,
             "steps": self.turbo.teacher_steps,
+            "at once": self.turbo.followed_at_once,
             "precision": self.recipe.precision,
+            "quantised": self.recipe.quantised_base,
             "by": self.drawn_by,
         }
 
@@ -64,7 +69,13 @@ class StudentJob:
 
     @property
     def empty_prompt(self) -> PromptRow:
-        return next(row for row in self.prompts if not row.still and row.split != "preview")
+        """Raises TrainingError where there is none."""
+        found = [row for row in self.prompts if not row.still and row.split != "preview"]
+        if not found:
+            raise TrainingError(
+                f"captions of {self.director}", "lack the empty prompt", "Materialize prompt_embeddings again."
+            )
+        return found[0]
 
     def recipe_of(self, steps: int, schedule: Schedule) -> Recipe:
         """The recipe of a course: the base's side of the adapter's own, and what `turbo` says."""
@@ -82,6 +93,7 @@ class StudentJob:
             ema_decay=turbo.ema_decay,
             checkpoint_every=turbo.checkpoint_every,
             precision=own.precision,
+            quantised_base=own.quantised_base,
             activation_gib=own.activation_gib,
             compiled=own.compiled,
             seed=turbo.seed,
@@ -100,19 +112,15 @@ class Lesson:
     directors: Mapping[str, str] = field(default_factory=dict)
 
 
-def lesson_of(
-    job: StudentJob, count: StepCount, steps: int, schedule: Schedule, *, starts: list[str], after: str
-) -> Lesson:
-    """A course of `steps` optimizer steps; `after` names the training and step that it goes on from, or is ""."""
+def lesson_of(job: StudentJob, steps: int, schedule: Schedule, parts: Mapping[str, Any]) -> Lesson:
+    """A course of `steps` optimizer steps; `parts` say what else it depends on than teacher and recipe."""
     recipe = job.recipe_of(steps, schedule)
     identity = Identity(
         {
             "taught by": job.taught_by,
-            "students' steps": count,
             # Blocks that are computed again give the same numbers.
             "recipe": recipe.model_dump(mode="json", exclude={"slug", "activation_gib"}),
-            "starts": starts,
-            "after": after,
+            **parts,
         }
     )
     return Lesson(recipe, identity, job.store, job.work)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from director_diffusion.specs import StepCount
 from director_diffusion.training.rows import CurvePoint, Reload
 
+TURBO_VERSION = "1"  # of what a student learns and from what; a change starts all anew
 RESULT_FILE, CURVE_FILE = "students.json", "curves.parquet"
 
 
@@ -41,7 +42,10 @@ class Student:
     count: StepCount
     training: str  # the identity of its last course
     chosen_step: int
-    held_out_loss: float  # mean squared error of the velocity on prompts that it did not learn, on its teacher's way
+    # Mean squared errors on its teacher's ways, from prompts that it did not learn, or from other noise where it
+    # learned all.  Of segments those of velocities, and on its own ways too where it went to a second course; of a
+    # consistent student those of the ways' ends.
+    held_out_loss: float
     untaught_loss: float  # of the adapter itself, asked for the same without guidance
     reload: Reload
     curve: tuple[CurvePoint, ...]  # of all its courses, one after the other

@@ -12,7 +12,7 @@ from director_diffusion.processes.base import per_sample
 def mean_velocity(x_a: Tensor, x_b: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """What a single Euler step from x_a at sigma a must go by to arrive at x_b at b: (x_b − x_a) / (b − a).
 
-    The mean of the velocity over the segment (Yan et al. 2024, eq. 7).  Shapes: states (B, ...), sigmas (B,).
+    The mean of the velocity over the segment.  Shapes: states (B, ...), sigmas (B,).
     """
     return (x_b - x_a) / per_sample(b - a, x_a)
 

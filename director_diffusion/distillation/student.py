@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from director_diffusion.adapters.files import save_adapter
+from director_diffusion.adapters.files import remove_adapter, save_adapter
 from director_diffusion.adapters.injection import adapter_weights, set_adapter_weights
+from director_diffusion.distillation.classroom import Taught
+from director_diffusion.distillation.consistency_school import ConsistencySchool
 from director_diffusion.distillation.job import StudentJob
 from director_diffusion.distillation.rows import CURVE_FILE, RESULT_FILE, Lap, Student, weights_file
-from director_diffusion.distillation.school import School, Taught, bare_trainee
+from director_diffusion.distillation.school import School
 from director_diffusion.progress import Progress
+from director_diffusion.specs import ConsistencyTurbo
 from director_diffusion.tables import write_table
 from director_diffusion.training.acceleration import accelerated
 from director_diffusion.training.memory import explain_out_of_memory
@@ -29,11 +32,12 @@ def distil(
     Called again after a kill with an equal job, it goes on: what was followed of trajectories is read, finished courses
     are not repeated, an unfinished one continues from its checkpoint, and it ends in the same bytes.  `metadata` goes
     into every header.  Raises TrainingError for lacking prompts, a loss that is not finite or explodes, or memory that
-    ran out; TrainingStopped where `stop` asked for it.
+    ran out; Stopped where `stop` asked for it.
     """
     recipe = job.recipe_of(job.turbo.steps, job.turbo.schedule)
     with accelerated(recipe, job.device) as accelerator, explain_out_of_memory(recipe):
-        school = School(job, accelerator, progress, stop)
+        kind = ConsistencySchool if isinstance(job.turbo, ConsistencyTurbo) else School
+        school = kind(job, accelerator, progress, stop)
         taught = [school.teach(count) for count in job.turbo.step_counts]
         for one in taught:
             _write(job, school, one, out / weights_file(one.count), metadata)
@@ -42,8 +46,8 @@ def distil(
         for one in taught:
             set_adapter_weights(school.trainee.denoiser, one.finished.weights)
             predicted[one.count] = predict_as_served(school.trainee, asked[one.count], recipe)
-        del school  # two bases would not fit beside each other
-        bare = bare_trainee(job, accelerator)
+        bare = school.trainee
+        remove_adapter(bare.denoiser)
         students = [
             Student(
                 count=one.count,
@@ -66,7 +70,9 @@ def distil(
     return students
 
 
-def _write(job: StudentJob, school: School, taught: Taught, path: Path, metadata: Mapping[str, str]) -> None:
+def _write(
+    job: StudentJob, school: School | ConsistencySchool, taught: Taught, path: Path, metadata: Mapping[str, str]
+) -> None:
     denoiser = school.trainee.denoiser
     set_adapter_weights(denoiser, taught.finished.weights)
     save_adapter(

@@ -23,25 +23,15 @@ from director_diffusion.specs import STEP_COUNTS
 from director_diffusion.storage import ItemCache
 from director_diffusion.tensors import read_tensors, write_item
 from director_diffusion.training.data import generator
-from director_diffusion.training.stopping import Stop, TrainingStopped, never
 
-BATCH = 16  # trajectories at once
 POINTS = max(STEP_COUNTS)  # segments of the finest student, which others' are made of
-
-
-class FollowingStopped(TrainingStopped):
-    """Trajectories were left because somebody asked; those that are whole are kept."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 0)
-        self.args = ("stopped while trajectories were followed: it goes on with those that are missing",)
 
 
 @dataclass(frozen=True)
 class Start:
     """What a trajectory starts from: a prompt, a seed's noise and a size."""
 
-    prompt: str  # the name of its embedding
+    prompt: str  # the store's name of its embedding, which says what encoded it
     conditions: Conditions
     seed: int
     cells: Cells
@@ -78,25 +68,23 @@ def complete(
     *,
     channels: int,
     device: torch.device,
+    at_once: int,
     task: Task,
-    stop: Stop = never,
 ) -> list[dict[str, Tensor]]:
     """Every start's item, in order; those that are missing are made and kept.
 
     Batches are cut from all starts of a size, not from what is missing: a run that goes on after a kill makes each in
-    the company that it would have had, so that even its last bits are the same.  Raises FollowingStopped where `stop`
-    asked for it.
+    the company that it would have had, so that even its last bits are the same.  Raises FollowingStopped where `make`
+    was asked to stop.
     """
     missing = set(cache.missing(start.item for start in starts))
     by_size: dict[Cells, list[Start]] = {}
     for start in starts:
         by_size.setdefault(start.cells, []).append(start)
     for cells, some in by_size.items():
-        for first in range(0, len(some), BATCH):
-            batch = some[first : first + BATCH]
+        for first in range(0, len(some), at_once):
+            batch = some[first : first + at_once]
             if any(start.item in missing for start in batch):
-                if stop():
-                    raise FollowingStopped
                 noise = torch.stack([start.noise(channels) for start in batch]).to(device)
                 made = make(noise, batched([start.conditions for start in batch], device), cells)
                 for start, tensors in zip(batch, made, strict=True):

@@ -14,32 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from director_diffusion.evaluation.effects import Grid, tested
+from director_diffusion.evaluation.difference import Difference, rows_of
+from director_diffusion.evaluation.effects import Grid, difference_of
 from director_diffusion.evaluation.metrics.similarity import DECIMALS
-from director_diffusion.evaluation.statistics.interval import Kind
-from director_diffusion.evaluation.types import METRIC_NAMES, Evaluation, Metric
+from director_diffusion.evaluation.types import Evaluation, Metric
+from director_diffusion.markdown import table
 from director_diffusion.sampling.rows import Arm
 from director_diffusion.specs import EvaluationPlan
 
 FILE = "beside.json"
 SAME = 1e-4  # of a score of one picture, seen twice
 BASES: tuple[Arm, ...] = ("base", "base_in_style")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One adapter's mean score minus the other's, with its two-sided interval over prompts."""
-
-    metric: Metric
-    ours: float
-    theirs: float
-    mean: float
-    low: float
-    high: float
-    n: int  # prompts
-    seeds: int
-    confidence: float
-    interval: Kind
 
 
 @dataclass(frozen=True)
@@ -79,21 +64,7 @@ def set_beside(ours: Evaluation, theirs: Evaluation, plan: EvaluationPlan, *, of
     for metric in dict.fromkeys(metric for metric, arm in mine if arm == "adapter"):
         if (metric, "adapter") in its:
             values, before = _grid(mine[metric, "adapter"]), _grid(its[metric, "adapter"], mine[metric, "adapter"])
-            interval = tested(values - before, plan).interval(plan.confidence)
-            differences.append(
-                Difference(
-                    metric=metric,
-                    ours=round(float(values.mean()), DECIMALS),
-                    theirs=round(float(before.mean()), DECIMALS),
-                    mean=interval.mean,
-                    low=interval.low,
-                    high=interval.high,
-                    n=interval.n,
-                    seeds=values.shape[1],
-                    confidence=plan.confidence,
-                    interval=interval.kind,
-                )
-            )
+            differences.append(difference_of(metric, values, before, plan))
     return Beside(of, other, "", ours.style, tuple(differences), _kept(mine, theirs, its))
 
 
@@ -116,12 +87,7 @@ def table_of_beside(beside: Beside) -> str:
     """Markdown: a row per metric."""
     if beside.why_not:
         return f"Not compared: {beside.why_not}."
-    rows = [
-        f"| {METRIC_NAMES[one.metric]} | {one.ours:.4f} | {one.theirs:.4f} | {one.mean:+.4f} "
-        f"[{one.low:+.4f}, {one.high:+.4f}] |"
-        for one in beside.differences
-    ]
-    return "\n".join([f"| mean of | {beside.of} | {beside.other} | difference |", "|---|---|---|---|", *rows])
+    return table(["mean of", beside.of, beside.other, "difference"], rows_of(beside.differences))
 
 
 _Place = tuple[int, int]  # prompt and noise

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from director_diffusion.evaluation.metrics.similarity import Rows
+from director_diffusion.evaluation.difference import Difference
+from director_diffusion.evaluation.metrics.similarity import DECIMALS, Rows
 from director_diffusion.evaluation.statistics.bootstrap import MIN_VALUES, MeanTest, mean_test
 from director_diffusion.evaluation.types import Effect, Metric, OtherArm, Part
 from director_diffusion.specs import EvaluationPlan
@@ -74,6 +75,23 @@ def difference(arms: Mapping[str, Grid], against: str) -> Grid:
 def tested(values: Grid, plan: EvaluationPlan) -> MeanTest:
     """The mean of values (prompts, seeds), by the plan's resampling."""
     return mean_test(values, resamples=plan.resamples, seed=plan.bootstrap_seed)
+
+
+def difference_of(metric: Metric, ours: Grid, theirs: Grid, plan: EvaluationPlan) -> Difference:
+    """Scores of two adapters, both (prompts, seeds), from the same prompts and noise."""
+    found = tested(ours - theirs, plan).interval(plan.confidence)
+    return Difference(
+        metric=metric,
+        ours=round(float(ours.mean()), DECIMALS),
+        theirs=round(float(theirs.mean()), DECIMALS),
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        seeds=ours.shape[1],
+        confidence=plan.confidence,
+        interval=found.kind,
+    )
 
 
 def _effect(

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from director_diffusion.errors import EvaluationError
-from director_diffusion.evaluation.claims import Evidence, Published, few_steps_claims
-from director_diffusion.evaluation.effects import Grids, tested
+from director_diffusion.evaluation.claims import BASES, Evidence, Published, few_steps_claims
+from director_diffusion.evaluation.effects import Grids, difference_of, paired_effects, tested
 from director_diffusion.evaluation.encoders.opened import Encoders
-from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, Change, FewSteps
+from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, FewSteps
 from director_diffusion.evaluation.folds import check_unseen, folds_of, learned_stills
 from director_diffusion.evaluation.metrics.memorisation import memorisation_threshold, nearest
 from director_diffusion.evaluation.metrics.similarity import DECIMALS
 from director_diffusion.evaluation.seen import Arm, Seen, closeness_grids, picture_grids, see, stills_of
-from director_diffusion.evaluation.types import style_metric
+from director_diffusion.evaluation.types import Effect, Metric, style_metric
 from director_diffusion.evaluation.verdict import decide, judge
 from director_diffusion.progress import Progress
 from director_diffusion.sampling.prompts import noise_seed
-from director_diffusion.sampling.rows import FILE, TURBO_ARMS, Sample
+from director_diffusion.sampling.rows import FEW_STEP_ARMS, FILE, STOCK_ARMS, Sample
 from director_diffusion.sampling.rows import Arm as ArmName
-from director_diffusion.specs import Director, EvaluationPlan, StepCount
+from director_diffusion.specs import Director, EvaluationPlan
 from director_diffusion.stills.learned import Learned
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage import Store
@@ -45,7 +45,7 @@ def evaluate_few_steps(
     out: Path,
     progress: Progress,
 ) -> tuple[FewSteps, ...]:
-    """Judge every student among the samples; writes `few_steps.json` and the samples' table to `out`.
+    """Judge students among the samples, and stock weights; writes `few_steps.json` and the samples' table to `out`.
 
     Style is closeness to the held-out stills; where a plan's folds leave none that the adapter has not learned, to all
     that judge: what both have learned tells neither from the other.
@@ -57,15 +57,14 @@ def evaluate_few_steps(
         check_unseen(folds, learned, director)
     train = learned_stills(still_set, learned["adapter"], director)
     judging = list(dict.fromkeys(still for fold in folds for still in fold.held_out))
-    counts = [count for count, name in TURBO_ARMS.items() if any(one.arm == name for one in samples)]
-    arms = _arms(samples, plan, seeds, [*BESIDE, *(TURBO_ARMS[count] for count in counts)], director)
+    names = [name for name in FEW_STEP_ARMS if any(one.arm == name for one in samples)]
+    arms = _arms(samples, plan, seeds, [*BESIDE, *names], director)
     seen = see(list(samples), list(dict.fromkeys([*judging, *train])), still_set, encoders, store, progress)
     grids: Grids = {**picture_grids(arms, seen), **closeness_grids(arms, seen, judging)}
     likeness = getattr(seen, plan.memorised_by)
     threshold = memorisation_threshold(stills_of(likeness, train))
 
-    def judged(count: StepCount) -> FewSteps:
-        name = TURBO_ARMS[count]
+    def judged(name: ArmName) -> FewSteps:
         own = {
             metric: {"adapter": by_arm[name], "published": by_arm["adapter"], **{of: by_arm[of] for of in BESIDE[:2]}}
             for metric, by_arm in grids.items()
@@ -81,9 +80,20 @@ def evaluate_few_steps(
             published=Published(own, len(plan.prompts)),
         )
         findings = judge(few_steps_claims(evidence, plan), plan.confidence)
-        return FewSteps(count, decide(findings), findings, _kept(own, plan), _changes(own, plan))
+        differences = tuple(
+            difference_of(metric, by_arm["adapter"], by_arm["published"], plan) for metric, by_arm in own.items()
+        )
+        return FewSteps(
+            FEW_STEP_ARMS[name],
+            decide(findings),
+            findings,
+            _kept(own, plan),
+            differences,
+            _effects(own, plan),
+            "stock" if name in STOCK_ARMS.values() else "student",
+        )
 
-    result = tuple(judged(count) for count in counts)
+    result = tuple(judged(name) for name in names)
     (out / FEW_STEPS_FILE).write_text(
         json.dumps([asdict(one) for one in result], indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         encoding="utf-8",
@@ -113,18 +123,15 @@ def _pictures(arms: Mapping[str, Arm], name: ArmName, seen: Seen, plan: Evaluati
 
 
 def _kept(grids: Grids, plan: EvaluationPlan) -> dict[str, float]:
-    means = {of: float(grid.mean()) for of, grid in grids[style_metric(plan)].items()}
-    return {
-        against: round((means["adapter"] - means[against]) / had, DECIMALS)
-        for against in BESIDE[:2]
-        if (had := means["published"] - means[against]) > 0
-    }
+    by_arm = grids[style_metric(plan)]
+    shares: dict[str, float] = {}
+    for against in BESIDE[:2]:
+        had = by_arm["published"] - by_arm[against]
+        if tested(had, plan).interval(plan.confidence).low > 0:
+            shares[against] = round(float((by_arm["adapter"] - by_arm[against]).mean() / had.mean()), DECIMALS)
+    return shares
 
 
-def _changes(grids: Grids, plan: EvaluationPlan) -> tuple[Change, ...]:
-    found = []
-    for metric, by_arm in grids.items():
-        interval = tested(by_arm["adapter"] - by_arm["published"], plan).interval(plan.confidence)
-        means = [round(float(by_arm[of].mean()), DECIMALS) for of in ("adapter", "published")]
-        found.append(Change(metric, means[0], means[1], interval.mean, interval.low, interval.high))
-    return tuple(found)
+def _effects(grids: Grids, plan: EvaluationPlan) -> tuple[Effect, ...]:
+    told: tuple[Metric, ...] = (style_metric(plan), "prompt")
+    return paired_effects({name: grids[name] for name in told}, BASES, [False] * len(plan.prompts), {}, plan)

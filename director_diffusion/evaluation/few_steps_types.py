@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from director_diffusion.evaluation.types import Finding, Metric, Verdict
+from director_diffusion.evaluation.difference import Difference
+from director_diffusion.evaluation.types import Effect, Finding, Metric, Verdict, effects_from
 from director_diffusion.sampling.rows import Arm as ArmName
 from director_diffusion.specs import StepCount
 
@@ -14,29 +15,19 @@ BESIDE: tuple[ArmName, ...] = ("base", "base_in_style", "adapter")
 
 
 @dataclass(frozen=True)
-class Change:
-    """A student's mean score less the full-step adapter's, with its interval over prompts."""
-
-    metric: Metric
-    student: float
-    adapter: float
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class FewSteps:
-    """What is said of the student that draws in `count` steps."""
+    """What is said of what draws in `count` steps."""
 
     count: StepCount
     verdict: Verdict
     findings: tuple[Finding, ...]
-    kept: Mapping[str, float]  # share of the adapter's effect on style, by base arm; absent where it has none
-    changes: tuple[Change, ...]
+    kept: Mapping[str, float]  # share of the adapter's effect on style, by base arm; none of one that is not shown
+    differences: tuple[Difference, ...]  # to the adapter in all its steps
+    effects: tuple[Effect, ...]  # its own on style and on prompt fidelity, against the base arms
+    of: Literal["student", "stock"] = "student"  # of the adapter, or others' weights on top of it
 
-    def change(self, metric: Metric) -> Change:
-        return next(one for one in self.changes if one.metric == metric)
+    def difference(self, metric: Metric) -> Difference:
+        return next(one for one in self.differences if one.metric == metric)
 
 
 def few_steps_from(data: Sequence[Mapping[str, Any]]) -> tuple[FewSteps, ...]:
@@ -47,7 +38,8 @@ def few_steps_from(data: Sequence[Mapping[str, Any]]) -> tuple[FewSteps, ...]:
                 **one,
                 "verdict": Verdict(one["verdict"]["outcome"], tuple(one["verdict"]["reasons"])),
                 "findings": tuple(Finding(**finding) for finding in one["findings"]),
-                "changes": tuple(Change(**change) for change in one["changes"]),
+                "differences": tuple(Difference(**difference) for difference in one["differences"]),
+                "effects": effects_from(one),
             }
         )
         for one in data

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from director_diffusion.evaluation.beside import Beside, Difference
+from director_diffusion.evaluation.beside import Beside
+from director_diffusion.evaluation.difference import Difference
 from director_diffusion.evaluation.types import Outcome, effects_from
 
 FILE = "overview.json"

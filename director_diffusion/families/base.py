@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from director_diffusion.families.usage import Example
 from director_diffusion.processes import Process
+from director_diffusion.specs import FewStepScheduler
 
 Conditions = Mapping[str, Tensor]
 """What a denoiser is given beside the noisy latents: the encoders' outputs for one prompt (no batch dimension) or a
@@ -68,19 +69,31 @@ class PromptEncoder(Protocol):
 class Painter(Protocol):
     """A sampling pipeline of a base, to which adapters may be attached."""
 
-    def attach(self, *adapters: Path, strengths: Sequence[float] | None = None) -> None:
+    def attach(self, *adapters: Path, strengths: Sequence[float] | None = None, stock: Path | None = None) -> None:
         """Load adapter files as users of diffusers would, one on top of the other, in place of any that are there.
 
-        `strengths` multiply what each of them changes.
+        `strengths` multiply what each of them changes.  `stock` is others' LoRA on top of these, in whatever layout
+        diffusers reads.
         """
 
     def detach(self) -> None:
         """Remove all adapters wholly."""
 
     def draw(
-        self, prompts: Sequence[str], seeds: Sequence[int], *, width: int, height: int, steps: int, guidance: float
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        width: int,
+        height: int,
+        steps: int,
+        guidance: float,
+        scheduler: FewStepScheduler | None = None,
     ) -> list[Image.Image]:
-        """One image per prompt and seed; each seed's noise is the same whatever else is in the batch."""
+        """One image per prompt and seed; each seed's noise is the same whatever else is in the batch.
+
+        `scheduler` draws in place of the base's own.
+        """
 
 
 @dataclass(frozen=True)

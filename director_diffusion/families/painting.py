@@ -4,9 +4,10 @@ Belongs here: what drawing is for all families.  Sizes, guidance and latents are
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -17,8 +18,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from director_diffusion.adapters.files import check_fit, load_stack, remove_adapter
+from director_diffusion.adapters.stock import load_stock
 from director_diffusion.errors import EvaluationError
 from director_diffusion.families.base import Conditions
+from director_diffusion.specs import FewStepScheduler
 
 
 class PipelinePainter(ABC):
@@ -26,6 +29,8 @@ class PipelinePainter(ABC):
 
     role: str
     """Of the denoiser in the pipeline."""
+    schedulers: Mapping[FewStepScheduler, Any] = MappingProxyType({})
+    """That may draw in place of the pipeline's own."""
 
     def __init__(self, pipeline: DiffusionPipeline):
         self._pipeline: Any = pipeline
@@ -35,11 +40,13 @@ class PipelinePainter(ABC):
     def _denoiser(self) -> Any:
         return getattr(self._pipeline, self.role)
 
-    def attach(self, *adapters: Path, strengths: Sequence[float] | None = None) -> None:
+    def attach(self, *adapters: Path, strengths: Sequence[float] | None = None, stock: Path | None = None) -> None:
         """Load adapter files in place of any others.  Raises ModelError unless all of them fits this base."""
         self.detach()
         for adapter in adapters:
             check_fit(adapter, self._denoiser, self.role)
+        if stock is not None:
+            load_stock(self._pipeline, stock, self.role)
         load_stack(self._denoiser, adapters, strengths)
 
     def detach(self) -> None:
@@ -47,27 +54,52 @@ class PipelinePainter(ABC):
         remove_adapter(self._denoiser)
 
     def draw(
-        self, prompts: Sequence[str], seeds: Sequence[int], *, width: int, height: int, steps: int, guidance: float
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        width: int,
+        height: int,
+        steps: int,
+        guidance: float,
+        scheduler: FewStepScheduler | None = None,
     ) -> list[Image.Image]:
         """One image per prompt and seed.  Width and height are pixels, multiples of what the denoiser takes whole.
 
         Each seed has its own generator on the CPU, so its initial latents are the same in every arm, in every batch and
-        on every device.
+        on every device; so is the noise that a `scheduler` adds between steps.
         """
         check_size(width, height, self._multiple)
-        images = self._levels(
-            list(prompts),
-            generators_of(seeds),
-            width=width,
-            height=height,
-            num_inference_steps=steps,
-            **self._guidance(guidance, len(prompts)),
-        )
+        with self._drawing_by(scheduler):
+            images = self._levels(
+                list(prompts),
+                generators_of(seeds),
+                width=width,
+                height=height,
+                num_inference_steps=steps,
+                **self._guidance(guidance, len(prompts)),
+            )
         if not np.isfinite(images).all():
             raise EvaluationError(
                 "drawing", "the model gave values that are not finite", "Draw with dtype float32, or mend the adapter."
             )
         return list(self._pipeline.image_processor.numpy_to_pil(images))
+
+    @contextmanager
+    def _drawing_by(self, scheduler: FewStepScheduler | None) -> Iterator[None]:
+        """The pipeline with a scheduler in place of its own inside, over the same noise levels."""
+        own = self._pipeline.scheduler
+        if scheduler is not None:
+            if scheduler not in self.schedulers:
+                raise EvaluationError(
+                    f"scheduler {scheduler}", "does not draw with this base", "Draw with the base's own scheduler."
+                )
+            other = self.schedulers[scheduler]
+            self._pipeline.scheduler = other.from_config(own.config, timestep_spacing="trailing")
+        try:
+            yield
+        finally:
+            self._pipeline.scheduler = own
 
     @property
     @abstractmethod

@@ -50,6 +50,6 @@ def students_of(turbo_adapter: Artifact, samples: Artifact, evaluation: Artifact
     """From the artifacts of a recipe's turbo stages."""
     judged = few_steps_from(evaluation.json(FEW_STEPS_FILE))
     return Students(
-        tuple(ShownStudent(turbo_adapter.path(weights_file(one.count)), one) for one in judged),
+        tuple(ShownStudent(turbo_adapter.path(weights_file(one.count)), one) for one in judged if one.of == "student"),
         comparison_grid(samples.table(SAMPLES_FILE, Sample), store, limit=4),
     )

@@ -7,9 +7,9 @@ evaluation's own; nothing is rounded into a claim.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from director_diffusion.markdown import plain, quoted
 from director_diffusion.publishing.inputs import CardInputs, Grid
 from director_diffusion.publishing.licences import Terms
-from director_diffusion.publishing.markdown import plain, quoted
 from director_diffusion.publishing.sign_offs import SHOWN
 from director_diffusion.publishing.text_evaluation import evaluation_section
 from director_diffusion.publishing.text_findings import in_short, verdict_section

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from director_diffusion.evaluation.claims import NAMES
 from director_diffusion.evaluation.metrics.distribution import WHY_NOT_FID
 from director_diffusion.evaluation.types import DISTANCES, METRIC_NAMES, Effect, Metric
+from director_diffusion.markdown import table
 from director_diffusion.publishing.inputs import CardInputs
-from director_diffusion.publishing.markdown import table
 from director_diffusion.publishing.metadata import PART_NAMES, judged_effects
 from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Arm
 

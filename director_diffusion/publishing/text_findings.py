@@ -4,8 +4,8 @@ Belongs here: words for outcomes and findings.  The numbers behind them are `tex
 """
 
 from director_diffusion.evaluation.types import Effect, Evaluation, Outcome
+from director_diffusion.markdown import counted, plain
 from director_diffusion.publishing.inputs import CardInputs
-from director_diffusion.publishing.markdown import counted, plain
 from director_diffusion.specs import Embedder, EvaluationPlan, ImageEncoder, StyleProjection
 
 _OUTCOMES: dict[Outcome, str] = {

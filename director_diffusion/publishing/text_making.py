@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from director_diffusion.captions.prompt import build_instruction, join_prompt
+from director_diffusion.markdown import counted, plain, table
 from director_diffusion.publishing.inputs import LOKR_WEIGHTS, WEIGHTS, CardInputs, DataCounts, FoldCounts
-from director_diffusion.publishing.markdown import counted, plain, table
 from director_diffusion.publishing.sign_offs import SHOWN
 from director_diffusion.specs import Adapter, Recipe
 from director_diffusion.training.header import FOLDS, HELD_OUT_LOSS, read_header

@@ -2,13 +2,15 @@
 
 from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.distillation.rows import steps_of
-from director_diffusion.evaluation.few_steps_types import Change
+from director_diffusion.evaluation.difference import Difference
 from director_diffusion.evaluation.types import style_metric
+from director_diffusion.markdown import table
 from director_diffusion.publishing.inputs import WEIGHTS, CardInputs
-from director_diffusion.publishing.markdown import table
 from director_diffusion.publishing.students import ShownStudent
+from director_diffusion.specs import ConsistencyTurbo
 
 FEW_STEPS_IMAGE = "images/few-steps.png"
+LCM = 'pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")'
 
 
 def students_section(card: CardInputs) -> str:
@@ -37,14 +39,14 @@ def _row(card: CardInputs, student: ShownStudent) -> list[str]:
         steps_of(one.count),
         one.verdict.outcome,
         "–" if kept is None else f"{kept:.0%}",
-        _estimate(one.change(style_metric(card.plan))),
-        _estimate(one.change("prompt")),
+        _estimate(one.difference(style_metric(card.plan))),
+        _estimate(one.difference("prompt")),
         f"`{student.file}`" if student.goes_out else "withheld",
     ]
 
 
-def _estimate(change: Change) -> str:
-    return f"{change.mean:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
+def _estimate(found: Difference) -> str:
+    return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def _use(card: CardInputs) -> str:
@@ -53,14 +55,18 @@ def _use(card: CardInputs) -> str:
     student, base = card.students.going_out[-1], card.base.drawn_with
     asked = card.plan.sampling.guidance
     told = f"guidance_scale={base.guidance.sample if asked is None else asked:g}"
-    guidance = told if base.guidance.kind == "embedded" else "true_cfg_scale=1.0"
+    consistent = isinstance(card.recipe.turbo, ConsistencyTurbo)
+    unguided = "guidance_scale=0" if consistent else "true_cfg_scale=1.0"
+    guidance = told if base.guidance.kind == "embedded" else unguided
+    scheduler = "LCMScheduler" if consistent else "the stock scheduler"
+    first = f"from diffusers import LCMScheduler\n\n{LCM}\n" if consistent else ""
     prompt = join_prompt(card.director.trigger, card.plan.prompts[0].text)
     return f"""
 
-A student is worn on top of the adapter, with the stock scheduler:
+A student is worn on top of the adapter, with {scheduler}:
 
 ```python
-pipe.load_lora_weights("{card.repo_id}", weight_name="{WEIGHTS}", adapter_name="style")
+{first}pipe.load_lora_weights("{card.repo_id}", weight_name="{WEIGHTS}", adapter_name="style")
 pipe.load_lora_weights("{card.repo_id}", weight_name="{student.file}", adapter_name="turbo")
 pipe.set_adapters(["style", "turbo"])
 image = pipe("{prompt}", num_inference_steps={student.judged.count}, {guidance}).images[0]

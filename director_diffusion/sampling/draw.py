@@ -4,10 +4,12 @@ Belongs here: which images are asked for, how they are named in the cache, and d
 model draws is its family's matter (`families.base.Painter`).
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, get_args
+from statistics import median
+from typing import NamedTuple, Protocol, get_args
 
 import torch
 
@@ -19,9 +21,9 @@ from director_diffusion.packages import DRAWING, package_versions
 from director_diffusion.progress import Progress, Task
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt, arms_asked, noise_seed
-from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FILE, TURBO_ARMS, Arm, Sample
+from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FEW_STEP_ARMS, FILE, Arm, Sample
 from director_diffusion.sampling.samplers import Sampler, arm_sampler
-from director_diffusion.specs import Base, Director, EvaluationPlan
+from director_diffusion.specs import Base, Director, EvaluationPlan, FewStepScheduler
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
 from director_diffusion.training.header import check_trigger
@@ -34,6 +36,7 @@ class Worn:
     path: Path
     version: str
     on: "Worn | None" = None  # it lies on top of this one
+    stock: FewStepScheduler | None = None  # of others' few-step weights: what they are drawn by
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -43,6 +46,13 @@ class Worn:
     def versions(self) -> str:
         """Says the content of all files."""
         return self.version if self.on is None else f"{self.version} on {self.on.versions}"
+
+
+class Drawing(NamedTuple):
+    """What was asked for, and how fast those of it came that were drawn now."""
+
+    samples: list[Sample]
+    images_per_second: dict[Arm, float]  # median over batches, decoding among it; no arm of which all was in the cache
 
 
 class Wanted(Protocol):
@@ -89,7 +99,7 @@ def draw_samples(
     device: str,
     out: Path,
     progress: Progress,
-) -> list[Sample]:
+) -> Drawing:
     """Draw what is missing of the plan's images from `seeds`, in all arms; write and return `samples.parquet`'s rows.
 
     Rows come arm by arm, then prompt by prompt, then seed by seed.  Images are cached by model, full prompt, seed,
@@ -119,21 +129,26 @@ def draw_samples(
 
     painter = _LazyPainter(base, folder, device, check)
     samples: list[Sample] = []
+    paces: dict[Arm, list[float]] = {arm: [] for arm in arms}
     with progress.task("Drawing samples", len(asked) * len(plan.prompts) * len(seeds)) as task:
         for arm in asked:
             worn, sampler = adapters.get(arm), arm_sampler(arm, plan, base)
+            if worn is not None and worn.stock is not None:
+                sampler = replace(sampler, scheduler=worn.stock)
             version = worn.versions if worn is not None else ""
             images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by, fresh=fresh)
-            painter.use(worn.paths if worn is not None else ())
+            painter.use(worn)
             for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
                 some = asked[arm][place :: len(seeds)]
-                draw_missing(some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug)
+                paces[arm] += draw_missing(
+                    some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug
+                )
             plain = images
             if fresh:
                 plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by)
             samples += [_sample(one, images, plain) for one in asked[arm]]
     write_table(out / FILE, Sample, samples)
-    return samples
+    return Drawing(samples, {arm: median(found) for arm, found in paces.items() if found})
 
 
 def drawn_by(device: str) -> str:
@@ -165,7 +180,7 @@ def image_cache(
             "drawing": DRAWING_VERSION,
             "base": base_fingerprint,
             "adapter": adapter_version,
-            "sampler": vars(sampler),
+            "sampler": sampler.told,
             "guidance": base.guidance.kind,
             "max_prompt_tokens": base.max_prompt_tokens,
             "dtype": base.dtype,
@@ -190,20 +205,30 @@ class _LazyPainter:
     def __init__(self, base: Base, folder: Path, device: str, check: Callable[[], None]):
         self._base, self._folder, self._device, self._check = base, folder, device, check
         self._painter: Painter | None = None
-        self._wanted: tuple[Path, ...] = ()
-        self._attached: tuple[Path, ...] = ()
+        self._wanted: Worn | None = None
+        self._attached: Worn | None = None
 
-    def use(self, adapters: tuple[Path, ...]) -> None:
-        self._wanted = adapters
+    def use(self, worn: Worn | None) -> None:
+        self._wanted = worn
 
     def get(self) -> Painter:
         if self._painter is None:
             self._check()
             self._painter = painter_of(self._base, self._folder, device=self._device)
         if self._attached != self._wanted:
-            self._painter.attach(*self._wanted)
+            _attach(self._painter, self._wanted)
             self._attached = self._wanted
         return self._painter
+
+
+def _attach(painter: Painter, worn: Worn | None) -> None:
+    """Put on what is worn, or nothing."""
+    if worn is None:
+        painter.detach()
+    elif worn.stock is None:
+        painter.attach(*worn.paths)
+    else:
+        painter.attach(*worn.paths[:-1], stock=worn.path)
 
 
 def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Director) -> list[_Wanted]:
@@ -224,7 +249,7 @@ def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Dire
 
 def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, Worn]) -> None:
     asked = {arm for arm in arms_asked(plan) if arm not in BASES}
-    if asked != adapters.keys() - set(TURBO_ARMS.values()):
+    if asked != adapters.keys() - FEW_STEP_ARMS.keys():
         raise EvaluationError(
             f"plan {plan.slug}",
             f"asks for adapters of {', '.join(sorted(asked))}, and there are some of {', '.join(sorted(adapters))}",
@@ -261,23 +286,26 @@ def draw_missing(
     task: Task,
     *,
     whose: str = "",
-) -> None:
-    """Draw the batches in which something is missing.
+) -> list[float]:
+    """Draw the batches in which something is missing.  Returns how many images a second each of them came to.
 
     Batches are cut from all that is wanted, not from what is missing: low-order bits may depend on a batch's size, so a
     run that goes on after a kill draws each image in the company it would have had.  `whose` gives them an order of
     their own: of several runs that want the same, each finds some drawn by the others when it comes to them.
     """
-    absent = set(images.missing(one.item for one in wanted))
+    absent, paces = set(images.missing(one.item for one in wanted)), []
     for start in sorted(range(0, len(wanted), batch_size), key=lambda start: hash_data([whose, start])):
         batch = wanted[start : start + batch_size]
         missing = set() if absent.isdisjoint(one.item for one in batch) else set(images.missing(_items(batch)))
         if missing:
-            drawn = painter().draw([one.full_prompt for one in batch], [one.seed for one in batch], **vars(sampler))
+            ready, started = painter(), time.perf_counter()
+            drawn = ready.draw([one.full_prompt for one in batch], [one.seed for one in batch], **vars(sampler))
+            paces.append(len(batch) / (time.perf_counter() - started))
             for one, image in zip(batch, drawn, strict=True):
                 if one.item in missing:
                     images.write(one.item, png_bytes(image))
         task.advance(len(batch))
+    return paces
 
 
 def _items(wanted: Sequence[Wanted]) -> list[str]:

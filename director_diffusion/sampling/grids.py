@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from director_diffusion.errors import EvaluationError
 from director_diffusion.sampling.images import open_sample
-from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, TURBO_ARMS, Arm, Sample
+from director_diffusion.sampling.rows import ARMS, FEW_STEP_ARMS, FOLD_ARMS, Arm, Sample
 from director_diffusion.storage import Store
 
 LABELS: dict[Arm, str] = {
@@ -23,6 +23,10 @@ LABELS: dict[Arm, str] = {
     "turbo_2": "2 steps",
     "turbo_4": "4 steps",
     "turbo_8": "8 steps",
+    "stock_1": "stock, 1 step",
+    "stock_2": "stock, 2 steps",
+    "stock_4": "stock, 4 steps",
+    "stock_8": "stock, 8 steps",
 }
 CELL = 256  # pixels, width of a picture in the grid
 GAP = 8
@@ -40,7 +44,7 @@ def comparison_grid(samples: Sequence[Sample], store: Store, *, limit: int = 8) 
     if not prompts:
         raise EvaluationError("comparison grid", "there are no samples", "Draw the plan's samples first.")
     words = {index: next(one for key, one in first.items() if key[0] == index) for index in prompts}
-    more = (*FOLD_ARMS, *TURBO_ARMS.values())
+    more = (*FOLD_ARMS, *FEW_STEP_ARMS)
     arms = (*ARMS, *(arm for arm in more if any(one == arm for _, one in first)))
     cells = [[first.get((index, arm)) for arm in arms] for index in prompts]
     return labelled_grid(

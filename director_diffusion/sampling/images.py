@@ -12,11 +12,11 @@ from director_diffusion.sampling.rows import Sample
 from director_diffusion.storage import Store
 
 
-def png_bytes(image: Image.Image) -> bytes:
+def png_bytes(image: Image.Image, compress_level: int = 6) -> bytes:
     """A PNG without metadata: equal pixels give equal bytes."""
     buffer = io.BytesIO()
     plain = Image.frombytes(image.mode, image.size, image.tobytes())  # leaves `image.info` behind
-    plain.save(buffer, format="PNG", compress_level=6)
+    plain.save(buffer, format="PNG", compress_level=compress_level)
     return buffer.getvalue()
 
 

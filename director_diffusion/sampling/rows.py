@@ -7,8 +7,9 @@ from typing import Literal
 from director_diffusion.specs import StepCount
 
 Arm = Literal[
-    "base", "base_in_style", "adapter", "first_fold", "second_fold", "turbo_1", "turbo_2", "turbo_4", "turbo_8"
-]
+    "base", "base_in_style", "adapter", "first_fold", "second_fold", "turbo_1", "turbo_2", "turbo_4", "turbo_8",
+    "stock_1", "stock_2", "stock_4", "stock_8",
+]  # fmt: skip
 FILE = "samples.parquet"
 DRAWING_FILE = "drawing.json"  # names all but adapter, prompts and noise that the pixels depend on
 DRAWING_VERSION = 1  # raise it when the same noise, prompt and weights would come out as other pixels
@@ -19,6 +20,16 @@ FOLD_ARMS: tuple[Arm, ...] = ("first_fold", "second_fold")
 
 TURBO_ARMS: Mapping[StepCount, Arm] = {1: "turbo_1", 2: "turbo_2", 4: "turbo_4", 8: "turbo_8"}
 """Few-step students of the adapter, by the steps that they draw in."""
+STOCK_ARMS: Mapping[StepCount, Arm] = {1: "stock_1", 2: "stock_2", 4: "stock_4", 8: "stock_8"}
+"""Others' few-step weights on top of the adapter, by the steps that they draw in."""
+FEW_STEP_ARMS: Mapping[Arm, StepCount] = {
+    arm: count for arms in (TURBO_ARMS, STOCK_ARMS) for count, arm in arms.items()
+}
+
+
+def pace_label(arm: Arm) -> str:
+    """What the fact is called that tells how fast an arm's pictures were drawn, where some were."""
+    return f"images a second, {arm}"
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,15 @@ from director_diffusion.specs.projects import (
 )
 from director_diffusion.specs.prompts import Prompt
 from director_diffusion.specs.recipes import HeldOut, Joint, Objective, Prior, Recipe, Timesteps
-from director_diffusion.specs.turbo import STEP_COUNTS, SegmentTurbo, StepCount, Turbo
+from director_diffusion.specs.turbo import (
+    STEP_COUNTS,
+    ConsistencyTurbo,
+    FewStepScheduler,
+    SegmentTurbo,
+    StepCount,
+    StockWeights,
+    Turbo,
+)
 
 __all__ = [
     "FLOWS",
@@ -55,11 +63,13 @@ __all__ = [
     "Base",
     "CaptionRules",
     "Captioner",
+    "ConsistencyTurbo",
     "Deployment",
     "Director",
     "Embedder",
     "EndpointHub",
     "EvaluationPlan",
+    "FewStepScheduler",
     "FolderHub",
     "FolderSource",
     "Guidance",
@@ -89,6 +99,7 @@ __all__ = [
     "Source",
     "StepCount",
     "StillsRules",
+    "StockWeights",
     "StyleProjection",
     "Targets",
     "Tier",

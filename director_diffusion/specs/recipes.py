@@ -126,12 +126,6 @@ class Recipe(Spec):
     )
 
     @model_validator(mode="after")
-    def _turbo_fits(self) -> "Recipe":
-        if self.turbo is not None and self.quantised_base is not None:
-            raise ValueError("turbo: an adapter cannot be merged into a quantised_base, on which students stand")
-        return self
-
-    @model_validator(mode="after")
     def _warmup_fits(self) -> "Recipe":
         if self.schedule.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below steps {self.steps}")

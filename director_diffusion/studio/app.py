@@ -11,7 +11,8 @@ from fastapi import APIRouter
 
 from director_diffusion.studio.guarded import GuardedBlocks
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.tabs import blend, compare, gallery, trial
+from director_diffusion.studio.tabs import blend, compare, gallery, leaderboard, trial, vote
+from director_diffusion.studio.vote.routes import add_routes as add_voting_routes
 
 TITLE = "director-diffusion studio"
 CSS = """
@@ -37,6 +38,8 @@ TABS: tuple[Tab, ...] = (
     Tab(trial.TITLE, trial.lay_out),
     Tab(compare.TITLE, compare.lay_out),
     Tab(blend.TITLE, blend.lay_out),
+    Tab(vote.TITLE, vote.lay_out, add_voting_routes),
+    Tab(leaderboard.TITLE, leaderboard.lay_out),
 )
 
 

@@ -133,7 +133,7 @@ class Gate:
                 if scope["path"] == "/" and (cookie := self._welcome(scope)):
                     fields.append("set-cookie", cookie)
                 for name, value in HEADERS.items():
-                    fields[name] = value
+                    fields.setdefault(name, value)  # a tab's own page may be stricter, or framed by ours
             await send(message)
 
         try:

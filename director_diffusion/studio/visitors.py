@@ -14,6 +14,7 @@ from director_diffusion.studio.studio import Studio
 
 if TYPE_CHECKING:
     import gradio as gr
+    from fastapi import Request
 
 COOKIE = "director_pass"
 USER = "director.user"  # in a request's scope: who was let in by name
@@ -27,6 +28,16 @@ def voter_of(studio: Studio, request: "gr.Request") -> str:
     """
     name = user_of(request)
     if name is not None:
+        return name
+    if studio.booth is None:
+        raise VoteError("voting", "has no ledger here", "Set `votes` in the deployment's file.")
+    return studio.booth.voter_of(request.cookies.get(COOKIE))
+
+
+def voter_behind(studio: Studio, request: "Request") -> str:
+    """The same, of a request to one of the studio's own routes."""
+    name = request.scope.get(USER)
+    if isinstance(name, str):
         return name
     if studio.booth is None:
         raise VoteError("voting", "has no ledger here", "Set `votes` in the deployment's file.")

@@ -21,7 +21,6 @@ from director_diffusion.training.checkpoint import Checkpoint, Checkpoints
 from director_diffusion.training.compilation import compiled_blocks
 from director_diffusion.training.curve import judged_steps
 from director_diffusion.training.data import Batch, generator, load_dataset
-from director_diffusion.training.ema import averaged
 from director_diffusion.training.finished import FinishedStep, FinishedSteps
 from director_diffusion.training.held_out import held_out_batches, held_out_loss
 from director_diffusion.training.job import Course, TrainingJob
@@ -143,7 +142,7 @@ def _judge(job: Course, state: TrainingState, prepared: Prepared, progress: Prog
     A training that is being stopped leaves this to the one that goes on: stopping is to be quick.
     """
     trainee, previews = prepared.trainee, prepared.previews
-    with averaged(state.average, state.parameters):
+    with state.as_average():
         state.curve.add_held_out(state.step, held_out_loss(trainee, prepared.judged_on, job.directors))
         if previews is not None:
             previews.draw(trainee, state.step)

@@ -4,6 +4,7 @@ Belongs here: the optimizer's step, and the conversion of it all to a checkpoint
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from diffusers.training_utils import EMAModel
@@ -16,7 +17,7 @@ from director_diffusion.training.acceleration import sum_over_processes
 from director_diffusion.training.checkpoint import Checkpoint
 from director_diffusion.training.curve import Curve
 from director_diffusion.training.data import Batch, generator
-from director_diffusion.training.ema import moving_average
+from director_diffusion.training.ema import averaged, moving_average
 from director_diffusion.training.optimizers import build_optimizer, restore_state, state_tensors
 from director_diffusion.training.schedule import learning_rate
 from director_diffusion.training.trainee import Trainee
@@ -51,7 +52,7 @@ class TrainingState:
             # The adapter's own dropout: of the step and the batch, whichever process has it.  (Where processes have
             # rows of one batch, their masks are others than a single process's.)
             torch.manual_seed(generator("dropout", recipe.seed, self.step, *batch.stills).initial_seed())
-            loss = self.trainee.losses(batch).mean() * batch.share
+            loss = self.trainee.step_losses(batch, self.as_average).mean() * batch.share
             accelerator.backward(loss)
             total += loss.detach()
             trivial += self.trainee.trivial_losses(batch).mean() * batch.share
@@ -74,6 +75,10 @@ class TrainingState:
             },
             curve=self.curve.points,
         )
+
+    def as_average(self) -> AbstractContextManager[None]:
+        """The adapter holds its average inside."""
+        return averaged(self.average, self.parameters)
 
     def averaged_weights(self) -> dict[str, Tensor]:
         """The average, by parameter name."""

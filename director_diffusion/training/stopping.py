@@ -14,7 +14,11 @@ def never() -> bool:
     return False
 
 
-class TrainingStopped(Exception):  # noqa: N818 — nothing went wrong
+class Stopped(Exception):  # noqa: N818 — nothing went wrong
+    """Work ended because it was asked to; what it came to is kept."""
+
+
+class TrainingStopped(Stopped):
     """A training ended because it was asked to; its checkpoint lets it go on, and its finished steps may be picked."""
 
     def __init__(self, step: int, steps: int):

@@ -3,6 +3,8 @@
 Belongs here: the one way in which training, held-out loss and checks ask it for a prediction.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from director_diffusion.processes import Process
 from director_diffusion.processes.base import squared_errors
 from director_diffusion.specs import Base, Objective, Recipe
 from director_diffusion.training.data import Batch
+
+AsAverage = Callable[[], AbstractContextManager[None]]
+"""Inside it the adapter holds the average of its weights."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,10 @@ class Trainee:
         x0 = self.scale.normalise(batch.latents)
         errors = squared_errors(self._predict(x0, batch), self.process.target(x0, batch.noise, batch.t))
         return errors * self.process.weights(batch.t, self.objective)
+
+    def step_losses(self, batch: Batch, as_average: AsAverage) -> Tensor:
+        """What an optimizer step descends, of each sample, (B,): the objective, unless a training has another."""
+        return self.losses(batch)
 
     @torch.no_grad()
     def trivial_losses(self, batch: Batch) -> Tensor:

@@ -8,7 +8,7 @@ Everything that leaves it is shown (two pictures, words, stills), or is a mark m
 - A ballot's token is a mark of voter and pair.  Nobody can make one, use another voter's, or read an arm or side in it.
 - The sides are another mark's first bit: without the key they are a fair coin, and a reload does not turn them.
 - A picture's name is random, and a mark of the picture under it: of two names nobody can tell whether they are one
-  picture's.
+  picture's.  A still, of which there is no arm to tell, has one name for each voter.
 
 Voters are written down under a pseudonym, a mark too: with the ledger alone nobody can tell who voted, nor by trying
 names.  A picture is served as its pixels, encoded anew; its file's name, time and metadata stay behind.
@@ -38,7 +38,9 @@ from director_diffusion.voting.secrets import Marks
 STILLS_SHOWN = 4
 STILL_WIDTH = 768  # pixels at most: a look at the style needs no more
 TALLY_S = 1.0  # for so long counts of votes may be behind: they only order what is offered
-KEPT_BYTES = 64 * 2**20  # of encoded pictures, in memory
+REMEMBERED = 20_000  # of what was handed out
+QUICK = 1  # of PNG's levels: half the time for a seventh more bytes
+KEPT_BYTES = 256 * 2**20  # of encoded pictures, in memory
 _NONCE = 12  # bytes: of so many random names no two are the same
 
 
@@ -64,6 +66,13 @@ class Booth:
         self._tally: dict[str, int] = {}
         self._tallied = float("-inf")
         self._encoded: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._pictures, self._ballots = Handed(), Handed()
+
+    def on_show(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Directors and recipes that there are pairs of, sorted."""
+        pairs = self._exhibition.now().pairs.values()
+        recipes = {shown.side.recipe for pair in pairs for shown in pair.pictures}
+        return tuple(sorted({pair.director for pair in pairs})), tuple(sorted(recipes))
 
     def admit(self) -> str:
         """A new pass, for a voter without a name: to be kept in a cookie, and turned into a voter by `voter_of`."""
@@ -94,11 +103,14 @@ class Booth:
             return None
         tally = self._counted()
 
-        def order(pair: Pair) -> tuple[int, int, bytes]:
-            known = sum(shown.sha256 in seen for shown in pair.pictures)
-            return known, tally.get(pair.identity, 0), self._marks.mark("order", name, pair.identity)
+        def turn(pair: Pair) -> tuple[int, int]:
+            return sum(shown.sha256 in seen for shown in pair.pictures), tally.get(pair.identity, 0)
 
-        return self._ballot(name, min(left, key=order), show, len(left))
+        turns = [turn(pair) for pair in left]
+        first = min(turns)
+        mine = Marks(self._marks.mark("order", name))
+        due = (pair for pair, its in zip(left, turns, strict=True) if its == first)
+        return self._ballot(name, min(due, key=lambda pair: mine.mark("pair", pair.identity)), show, len(left))
 
     def cast(self, voter: object, token: object, answers: object) -> None:
         """Write a vote down.  Raises AlreadyVotedError for a second one on a pair, VoteError for a token that was not
@@ -127,17 +139,17 @@ class Booth:
         nonce, mark = text[: 2 * _NONCE], text[2 * _NONCE :]
         show = self._exhibition.now()
 
-        def is_meant(*what: str) -> bool:
+        def is_meant(what: tuple[str, str]) -> bool:
             return hmac.compare_digest(mark, _text(self._marks.mark("picture", nonce, *what)))
 
-        for sha256, shown in show.pictures.items():
-            if is_meant("sample", sha256):
-                return self._sample(shown)
-        for director, still_set in show.stills.items():
-            for still in show.judging(director):
-                if is_meant("still", still.still):
-                    return self._png(("still", still.still), lambda: _small(still_set.open(still)))  # noqa: B023
-        raise VoteError("picture", "has no such name, or is no longer on show", "Take the next pair.")
+        what = self._pictures.find(text)
+        if what not in show.named:
+            what = next((one for one in show.named if is_meant(one)), None)
+        if what is None:
+            raise VoteError("picture", "has no such name, or is no longer on show", "Take the next pair.")
+        self._pictures.add(text, what)
+        found = show.named[what]
+        return self._sample(found) if isinstance(found, Shown) else self._png(what, lambda: _small(found.open()))
 
     def _ballot(self, voter: str, pair: Pair, show: Show, left: int) -> Ballot:
         a, b = self._sides(voter, pair)
@@ -146,13 +158,15 @@ class Booth:
         stills = sorted(
             show.judging(pair.director), key=lambda still: self._marks.mark("stills", pair.identity, still.still)
         )
+        token = self._token(voter, pair)
+        self._ballots.add(token, ("pair", pair.identity))
         return Ballot(
-            token=self._token(voter, pair),
+            token=token,
             director=pair.director,
             prompt=pair.prompt,
             a=self._name("sample", a.sha256),
             b=self._name("sample", b.sha256),
-            stills=tuple(self._name("still", still.still) for still in stills[:STILLS_SHOWN]),
+            stills=tuple(self._name("still", still.still, known_to=voter) for still in stills[:STILLS_SHOWN]),
             left=left,
         )
 
@@ -163,7 +177,9 @@ class Booth:
         return _text(self._marks.mark("ballot", voter, pair.identity))
 
     def _pair_of(self, voter: str, token: str) -> Pair:
-        for pair in self._exhibition.now().pairs.values():
+        pairs, (_, identity) = self._exhibition.now().pairs, self._ballots.find(token) or ("", "")
+        likely = [pairs[identity]] if identity in pairs else []
+        for pair in (*likely, *pairs.values()):
             if hmac.compare_digest(token, self._token(voter, pair)):
                 return pair
         raise VoteError(
@@ -176,9 +192,13 @@ class Booth:
         turned = self._marks.mark("sides", voter, pair.identity)[0] & 1
         return (other, one) if turned else (one, other)
 
-    def _name(self, *what: str) -> str:
-        nonce = secrets.token_hex(_NONCE)
-        return f"{nonce}{_text(self._marks.mark('picture', nonce, *what))}"
+    def _name(self, kind: str, which: str, *, known_to: str = "") -> str:
+        """A name for once; of what a voter sees again and again, one for that voter, so that a browser can keep it."""
+        own = self._marks.mark("nonce", known_to, kind, which)[:_NONCE] if known_to else secrets.token_bytes(_NONCE)
+        nonce = own.hex()
+        name = f"{nonce}{_text(self._marks.mark('picture', nonce, kind, which))}"
+        self._pictures.add(name, (kind, which))
+        return name
 
     def _counted(self) -> dict[str, int]:
         # One thread counts, while the others go by the counts before.
@@ -197,12 +217,34 @@ class Booth:
             if key in self._encoded:
                 self._encoded.move_to_end(key)
                 return self._encoded[key]
-        data = png_bytes(picture())
+        data = png_bytes(picture(), QUICK)
         with self._lock:
             self._encoded[key] = data
             while len(self._encoded) > 1 and sum(map(len, self._encoded.values())) > KEPT_BYTES:
                 self._encoded.popitem(last=False)
         return data
+
+
+class Handed:
+    """What was handed out lately, by its mark: known without trying the key on everything that is on show.
+
+    What another process handed out, or this one long ago, is found by trying.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: OrderedDict[str, tuple[str, str]] = OrderedDict()
+
+    def add(self, mark: str, what: tuple[str, str]) -> None:
+        with self._lock:
+            self._found[mark] = what
+            self._found.move_to_end(mark)
+            if len(self._found) > REMEMBERED:
+                self._found.popitem(last=False)
+
+    def find(self, mark: str) -> tuple[str, str] | None:
+        with self._lock:
+            return self._found.get(mark)
 
 
 def _is_of(pair: Pair, director: str | None, recipe: str | None) -> bool:

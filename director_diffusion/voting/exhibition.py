@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from PIL import Image
+
 from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.stills.rows import Still
@@ -24,6 +26,17 @@ NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
+class Hung:
+    """A still to compare with."""
+
+    of: StillSet
+    still: Still
+
+    def open(self) -> Image.Image:
+        return self.of.open(self.still)
+
+
+@dataclass(frozen=True)
 class Show:
     """What is on show, at one moment."""
 
@@ -35,6 +48,14 @@ class Show:
         without any, all."""
         held = self.stills.get(director)
         return () if held is None else held.held_out or held.kept
+
+    @cached_property
+    def named(self) -> "Mapping[tuple[str, str], Shown | Hung]":
+        """Everything that may be looked at, by its kind and what it is known as in the store."""
+        stills = {
+            ("still", still.still): Hung(self.stills[of], still) for of in self.stills for still in self.judging(of)
+        }
+        return {**{("sample", sha256): shown for sha256, shown in self.pictures.items()}, **stills}
 
     @cached_property
     def pictures(self) -> Mapping[str, Shown]:

@@ -9,7 +9,9 @@ SQLite wants a local disk: it cannot keep several machines apart on a network sh
 """
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,12 +35,12 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
-    insert,
     make_url,
     select,
     text,
 )
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from director_diffusion.errors import AlreadyVotedError, LedgerError
@@ -101,6 +103,16 @@ _STAY = {  # the database itself refuses what this module never asks for
 }
 
 
+@dataclass
+class _Waiting:
+    """A vote in line, and what became of it."""
+
+    vote: Vote
+    over: bool = False
+    added: bool = False
+    failed: LedgerError | None = None
+
+
 class Ledger:
     """The votes at a URL: `sqlite:///<path>`, or `postgresql://…` (read by psycopg; a password comes from PGPASSWORD or
     ~/.pgpass).
@@ -112,8 +124,10 @@ class Ledger:
     def __init__(self, url: str):
         self._url = _parsed(url)
         self.where = self._url.render_as_string(hide_password=True)
+        self._line, self._turn = deque[_Waiting](), threading.Lock()
         with self._explained():
             self._engine = _engine(self._url)
+            self._insert: Any = sqlite.insert if self._file is not None else postgresql.insert
             if self._file is None:
                 self._prepare()
             else:
@@ -127,17 +141,39 @@ class Ledger:
         return Path(self._url.database) if self._url.get_backend_name() == "sqlite" and self._url.database else None
 
     def add(self, vote: Vote) -> None:
-        """Write a vote down for good.  Raises AlreadyVotedError where this voter has voted on this pair."""
-        with self._explained():
-            try:
-                with self._engine.begin() as connection:
-                    connection.execute(insert(_VOTES).values(**asdict(vote)))
-            except IntegrityError:
-                if vote.pair not in self.pairs_voted_on(vote.voter):
-                    raise
-                raise AlreadyVotedError(
-                    "this vote", "was cast before: a voter has one vote on a pair, and the first stands", "Go on."
-                ) from None
+        """Write a vote down for good.  Raises AlreadyVotedError where this voter has voted on this pair.
+
+        Threads that come while another waits for the disk stand in line, and the first of them writes for all: a disk
+        that takes its time does not take it once for each.
+        """
+        mine = _Waiting(vote)
+        self._line.append(mine)
+        with self._turn:
+            if not mine.over:
+                some = [self._line.popleft() for _ in range(len(self._line))]  # only who has the turn takes away
+                self._write(some)
+        if mine.failed is not None:
+            raise LedgerError(mine.failed.thing, mine.failed.problem, mine.failed.way_out) from mine.failed
+        if not mine.added:
+            raise AlreadyVotedError(
+                "this vote", "was cast before: a voter has one vote on a pair, and the first stands", "Go on."
+            )
+
+    def _write(self, some: Sequence["_Waiting"]) -> None:
+        """All in one transaction: of one that fails nothing is written, and all who waited for it are told."""
+        failed: LedgerError | None = LedgerError(f"the ledger {self.where}", "was left in the middle", "Vote again.")
+        try:
+            with self._explained(), self._engine.begin() as connection:
+                for one in some:
+                    wanted = self._insert(_VOTES).values(**asdict(one.vote)).returning(_VOTES.c.id)
+                    once = wanted.on_conflict_do_nothing(index_elements=["voter", "pair"])
+                    one.added = connection.scalar(once) is not None
+            failed = None
+        except LedgerError as error:
+            failed = error
+        finally:
+            for one in some:
+                one.over, one.failed = True, failed
 
     def votes(self, director: str | None = None) -> list[Vote]:
         """All votes, or those about a director, in the order in which they were written."""

@@ -10,6 +10,8 @@ from dagster._core.events import RunFailureReason
 from dagster._core.execution.plan.objects import ErrorSource
 from rich.console import Console
 
+from assets_defs.leaderboard import LEADERBOARD
+from pipelines.jobs import RANK
 from pipelines.sweep import sweep_dead_runs
 from resources.process_tags import process_tags
 
@@ -72,6 +74,11 @@ def _raise_interrupt(result: dg.ExecuteInProcessResult) -> None:
     for event in result.all_events:
         if event.is_job_failure and event.job_failure_data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION:
             raise KeyboardInterrupt
+
+
+def rank(definitions: dg.Definitions, instance: dg.DagsterInstance) -> tuple[str, ...]:
+    """Set all adapters side by side, as they are known now.  Returns what went wrong."""
+    return errors_of(run_job(definitions, instance, RANK, [dg.AssetKey([LEADERBOARD])]))
 
 
 def count_reused(result: dg.ExecuteInProcessResult) -> int:

@@ -19,7 +19,7 @@ from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import latest_artifact
 from pipelines.build import build_definitions
 from pipelines.cli.choices import choose_directors, choose_recipes
-from pipelines.cli.in_process import errors_of, quiet_libraries, run_job, sweep_and_tell
+from pipelines.cli.in_process import errors_of, quiet_libraries, rank, run_job, sweep_and_tell
 from pipelines.cli.screen import Screen, ScreenProgress, Terminal
 from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.cli.workers import Died, in_turn, in_workers
@@ -63,6 +63,7 @@ def joint_command(recipe: str | None, *, as_json: bool) -> int:
                 errors.extend(f"{slug}: {error}" for error in told)
             sweep_and_tell(instance, console)
         shown = [slug for slug in trained if of_all(JOINT_OVERVIEW, slug)]
+        errors += rank(definitions, instance)
     _print(surroundings, shown, as_json=as_json)
     for error in errors:
         console.print(error, style="red", markup=False, highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from pipelines.cli.in_process import (
     count_reused,
     errors_of,
     quiet_libraries,
+    rank,
     run_job,
     sweep_and_tell,
 )
@@ -63,14 +64,15 @@ def run_command(
             for answer in run_all([_Asked(slug) for slug in slugs]):
                 rows += _lost(surroundings, recipes, answer) if isinstance(answer, Died) else answer
             sweep_and_tell(instance, console)  # of processes that died on the way
+        unranked = () if until is not None else rank(build_definitions(surroundings), instance)
     if as_json:
         sys.stdout.write(rows_as_json(rows) + "\n")
     else:
         print_table(rows)
-    for row in rows:
-        for error in row.errors:
-            console.print(f"{row.director}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-    return 1 if any(row.errors for row in rows) else 0
+    errors = [*(f"{row.director}: {error}" for row in rows for error in row.errors), *unranked]
+    for error in errors:
+        console.print(error, style="red", markup=False, highlight=False, soft_wrap=True)
+    return 1 if errors else 0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from director_diffusion.adapters.files import read_adapter, save_adapter, scaled_weights
 from director_diffusion.adapters.injection import adapter_parameters, adapter_weights, inject_adapter, linears
 from director_diffusion.adapters.merging import base_weights, delta
+from director_diffusion.families import get_family
 from director_diffusion.specs import Adapter, LokrAdapter, LoraAdapter
+from tests.conftest import MINI
 
 LORA = LoraAdapter(kind="lora", rank=4, alpha=4)
 SPECS: dict[str, Adapter] = {
@@ -38,6 +40,18 @@ def adapt(denoiser: nn.Module, spec: Adapter, targets: list[str] | None = None, 
             else:
                 nn.init.normal_(parameter, std=0.1)
     return denoiser
+
+
+def random_adapter(
+    path: Path, spec: Adapter, seed: int, *, family_name: str = "flux", base: Path = MINI / "base"
+) -> Path:
+    """A file of an adapter of a base, the mini one unless told, on the layers that the spec names."""
+    family = get_family(family_name)
+    denoiser = family.load_denoiser(base, device="cpu", dtype=torch.float32)
+    targets = family.target_modules(denoiser, spec.targets)
+    weights = adapter_weights(adapt(denoiser, spec, targets, seed))
+    save_adapter(path, weights, spec, targets, role=family.role, metadata={"trigger": "nolan style"})
+    return path
 
 
 def block_linears(denoiser: nn.Module) -> list[str]:

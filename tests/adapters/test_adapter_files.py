@@ -71,15 +71,15 @@ def test_loaded_it_is_the_very_adapter_and_removed_it_is_gone(flux: Load, tmp_pa
     torch.testing.assert_close(predict(fresh), predict(trained), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kinds", [("lora", "lora"), ("lora", "lokr"), ("lokr", "lokr")], ids="-".join)
-def test_several_at_strengths_add_up_and_come_off_whole(flux: Load, tmp_path: Path, kinds: tuple[str, str]) -> None:
-    trained = [adapt(flux(), SPECS[kind], seed=seed) for seed, kind in enumerate(kinds)]
+@pytest.mark.parametrize("kinds", [("lora", "lora"), ("lora", "lokr"), ("lokr", "lora", "lokr")], ids="-".join)
+def test_several_at_strengths_add_up_and_come_off_whole(flux: Load, tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    strengths = (0.5, -0.25, 0.3)[: len(kinds)]
     paths = [
-        save(one, SPECS[kind], tmp_path / f"{place}.safetensors")
-        for place, (one, kind) in enumerate(zip(trained, kinds, strict=True))
+        save(adapt(flux(), SPECS[kind], seed=place), SPECS[kind], tmp_path / f"{place}.safetensors")
+        for place, kind in enumerate(kinds)
     ]
-    fresh, together, strengths = flux(), flux(), (0.5, -0.25)
-    base, weights = predict(fresh), dict(linears(together))
+    fresh, together = flux(), flux()
+    base, modules, weights = predict(fresh), list(fresh.named_modules()), dict(linears(together))
     for path, strength in zip(paths, strengths, strict=True):
         for module, change in deltas(path).items():
             weights[module].weight.data += strength * change
@@ -88,6 +88,7 @@ def test_several_at_strengths_add_up_and_come_off_whole(flux: Load, tmp_path: Pa
     torch.testing.assert_close(predict(fresh), predict(together), rtol=1e-4, atol=1e-4)
     remove_adapter(fresh)
     assert torch.equal(predict(fresh), base)
+    assert list(fresh.named_modules()) == modules
 
 
 @pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)

@@ -8,9 +8,8 @@ import torch
 
 from director_diffusion.distillation.batches import collated, of_trajectory
 from director_diffusion.distillation.segments import as_pair, mean_velocity
-from director_diffusion.distillation.teacher import Guide, merge
+from director_diffusion.distillation.teacher import Guide
 from director_diffusion.distillation.visits import Start, starts_of
-from director_diffusion.errors import ModelError
 from director_diffusion.families import get_family
 from director_diffusion.families.base import LatentScale, Sketch
 from director_diffusion.processes import Flow
@@ -116,19 +115,3 @@ def test_sizes_take_turns() -> None:
     ]
     assert {one.cells for one in starts if one.seed == 0} == {(4, 6), (6, 4)}
     assert len({one.item for one in starts}) == 6
-
-
-def test_what_is_merged_predicts_as_what_is_loaded(mini_base: Path, adapter: Path) -> None:
-    from director_diffusion.adapters.files import load_adapter, read_adapter
-
-    family = get_family("flux")
-    merged, loaded = (family.load_denoiser(mini_base, device="cpu", dtype=torch.float32) for _ in range(2))
-    merge(merged, read_adapter(adapter))
-    load_adapter(loaded, adapter)  # type: ignore[arg-type]
-    asked = conditions(family, mini_base, ["a red car on sand"])
-    x, t = randn(1, 8, 12, 22), torch.tensor([0.6])
-    with torch.no_grad():
-        predictions = [family.predict(one, x, t, asked, 1.0) for one in (merged, loaded)]
-    torch.testing.assert_close(*predictions, atol=1e-4, rtol=1e-4)
-    with pytest.raises(ModelError, match="not the base's own in full"):
-        merge(loaded, read_adapter(adapter))

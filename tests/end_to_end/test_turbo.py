@@ -74,10 +74,10 @@ def test_each_student_has_a_verdict_by_what_it_keeps(project: TinyProject) -> No
         assert one.verdict.outcome in ("pass", "fail", "undecided")
         assert [finding.name for finding in one.findings] == ["style_kept", "prompt_kept", "memorised", "diversity"]
         assert "against the adapter in all its steps" in one.findings[0].reason
-        assert {change.metric for change in one.changes} <= METRIC_NAMES.keys()
-        change = one.change("prompt")
-        assert change.low <= change.mean <= change.high
-        assert change.mean == pytest.approx(change.student - change.adapter, abs=1e-4)
+        assert {found.metric for found in one.differences} <= METRIC_NAMES.keys()
+        prompt = one.difference("prompt")
+        assert prompt.low <= prompt.mean <= prompt.high
+        assert prompt.mean == pytest.approx(prompt.ours - prompt.theirs, abs=1e-4)
     facts = {entry.label: entry.value for entry in artifact.manifest.metadata}
     assert facts["2 steps: verdict"] == found[1].verdict.outcome
 

@@ -1,14 +1,29 @@
 """SDXL and SD 1.5: the whole graph on tiny checkpoints of their real classes, which the graph itself trains."""
 
+import json
+
 import pytest
 from safetensors import safe_open
 
+from director_diffusion.evaluation.few_steps_types import BESIDE, FEW_STEPS_FILE, few_steps_from
 from director_diffusion.publishing.publish import Publication
+from director_diffusion.sampling.rows import Sample
+from director_diffusion.specs import LoraAdapter
 from director_diffusion.training.rows import WEIGHTS
+from tests.adapters.adapted import random_adapter
 from tests.small_configs import change, read
 from tests.tiny_project import TinyProject
 
 RECIPES = ("mini_sdxl_lora", "mini_sd15_lora", "mini_lokr")
+TURBO = {
+    "kind": "consistency",
+    "step_counts": [4],
+    "adapter": {"kind": "lora", "rank": 2, "alpha": 2},
+    "optimizer": {"kind": "adamw", "lr": 1.0e-4},
+    "steps": 2,
+    "batch_size": 2,
+    "checkpoint_every": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +53,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     for base in ("mini_sdxl", "mini_sd15"):
         outcome = project.director("build-base", base)
         assert outcome.code == 0, outcome.err
+    stock = project.folder / "stock" / "lcm.safetensors"
+    stock.parent.mkdir()
+    unet = project.latest("mini_sd15/base_model", None).local_folder / "base"
+    random_adapter(stock, LoraAdapter(kind="lora", rank=2, alpha=2), 0, family_name="sd15", base=unet)
+    baseline = {"source": {"kind": "folder", "folder": str(stock.parent)}, "weights": stock.name}
+    change(project.configs, "recipes/mini_sd15_lora", turbo={**TURBO, "baseline": baseline})
     outcome = project.run("nolan")
     assert outcome.code == 0, outcome.err
     return project
@@ -56,6 +77,24 @@ def test_the_whole_graph_runs(built: TinyProject, recipe: str) -> None:
     card = built.latest(f"{recipe}/model_card", "nolan").local_folder / "repo"
     assert (card / WEIGHTS).exists()
     assert (card / "lokr.safetensors").exists() == (recipe == "mini_lokr")
+
+
+def test_a_consistent_student_is_taught_drawn_and_judged(built: TinyProject) -> None:
+    taught = built.latest("mini_sd15_lora/turbo_adapter", "nolan")
+    assert {"mini_sd15/latents", "mini_sd15/prompt_embeddings"} <= taught.manifest.inputs.keys()
+    assert {check.name: check.passed for check in taught.manifest.checks}["students_reload"]
+    drawn = built.latest("mini_sd15_lora/turbo_samples", "nolan").table("samples.parquet", Sample)
+    released = built.latest("mini_sd15_lora/release_samples", "nolan").table("samples.parquet", Sample)
+    assert [row for row in drawn if row.arm in BESIDE] == released, "the very same pictures"
+    assert {row.arm for row in drawn} == {*BESIDE, "turbo_4", "stock_4"}
+    assert len({row.sha256 for row in drawn}) == len(drawn)
+    evaluation = built.latest("mini_sd15_lora/turbo_evaluation", "nolan")
+    judged = few_steps_from(json.loads(evaluation.path(FEW_STEPS_FILE).read_text()))
+    assert [(one.of, one.count) for one in judged] == [("student", 4), ("stock", 4)]
+    told = {entry.label for entry in evaluation.manifest.metadata}
+    assert {"4 steps: verdict", "stock weights, 4 steps: verdict"} <= told
+    card = built.latest("mini_sd15_lora/model_card", "nolan").local_folder / "repo"
+    assert [one.of for one in few_steps_from(json.loads((card / FEW_STEPS_FILE).read_text()))] == ["student"]
 
 
 def test_sdxl_is_told_the_true_sizes(built: TinyProject) -> None:

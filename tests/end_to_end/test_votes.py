@@ -8,9 +8,11 @@ import dagster as dg
 import pytest
 
 from director_diffusion.evaluation.types import Evaluation
+from director_diffusion.leaderboard.rows import FILE, Entry, leaderboard_from
 from director_diffusion.sampling.images import open_picture, png_bytes
+from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.tables import read_table
-from director_diffusion.voting.booth import Booth
+from director_diffusion.voting.booth import QUICK, Booth
 from director_diffusion.voting.exhibition import Exhibition
 from director_diffusion.voting.standings import JudgedVote
 from pipelines.build import build_booth, build_definitions
@@ -50,7 +52,26 @@ def vote_on_everything(project: TinyProject, booth: Booth, voter: str) -> int:
 
 
 def booth_pixels(project: TinyProject, reference: str) -> bytes:
-    return png_bytes(open_picture(project.store, reference))
+    return png_bytes(open_picture(project.store, reference), QUICK)
+
+
+def ranked(project: TinyProject) -> list[Entry]:
+    return leaderboard_from(latest_artifact(project.store, ("leaderboard",), None).json(FILE))
+
+
+def test_director_run_ends_with_the_leaderboard_which_tells_what_is_missing(made: TinyProject) -> None:
+    entries = {(one.director, one.entrant): one for one in ranked(made)}
+    nolan = entries["nolan", "adapter"]
+    told = made.latest("mini_lora/release_evaluation", "nolan").json("verdict.json")
+    assert (nolan.verdict, nolan.tier, nolan.votes, nolan.preliminary) == (told["outcome"], "release", 0, True)
+    assert nolan.notes == ()
+    assert (nolan.training_steps, nolan.voted_style) == (6, None)
+    assert (nolan.training_seconds or 0) > 0
+    assert (nolan.images_per_second or 0) > 0
+    weights = made.latest("mini_lora/adapter", "nolan").path("pytorch_lora_weights.safetensors")
+    assert nolan.size_bytes == weights.stat().st_size
+    absent = [one for one in entries.values() if one.director != "nolan"]
+    assert all(one.verdict is None and one.notes for one in absent)
 
 
 def test_nobody_has_voted_and_everything_is_made(made: TinyProject) -> None:
@@ -83,16 +104,20 @@ def test_votes_are_counted_beside_the_evaluation_and_change_nothing_else(project
     }
     assert {one["metric"] for one in found["agreements"]} <= metrics  # type: ignore[attr-defined]
     assert {one["question"] for one in found["agreements"]} == {"style"}, "of ties no metric is asked"  # type: ignore[attr-defined]
+    (nolan,) = (one for one in ranked(project) if one.director == "nolan")
+    assert (nolan.votes, nolan.preliminary) == (3 * len(pairs), 3 * len(pairs) < 100)
+    assert nolan.voted_style == 1.0
     text = (project.latest(VOTES, "nolan").path("standings.json")).read_text()
     assert "voter0" not in text
     labels = {entry.label for entry in project.latest(VOTES, "nolan").manifest.metadata}
     assert {"standings", "preliminary", "adapter closer to the director than base"} <= labels
 
 
-def test_what_people_say_feeds_nothing() -> None:
+def test_what_people_say_feeds_nothing_but_the_leaderboard() -> None:
     graph = build_definitions(read_surroundings({})).resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["leaderboard"])).child_keys == set()
     node = graph.get(dg.AssetKey(["mini_lora", "votes"]))
-    assert node.child_keys == set()
+    assert node.child_keys == {dg.AssetKey(["leaderboard"])}
     assert node.parent_keys == {dg.AssetKey(["mini_lora", "evaluation"])}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline, LCMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
@@ -50,6 +50,33 @@ def test_a_picture_is_the_pipelines_own(unet_base: tuple[str, Path]) -> None:
     ).images[0]  # fmt: skip
     assert (image.size, image.mode) == ((24, 16), "RGB")
     assert image.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_student_is_drawn_as_by_the_stock_lcm_pipeline(unet_base: tuple[str, Path], count: int) -> None:
+    name, folder = unet_base
+    painter, size = painter_of(name, folder), {"width": 24, "height": 16}
+    (before,) = draw(painter, ["a red house"], [3])
+    drawn = painter.draw(["a car", "a red house"], [9, 3], steps=count, guidance=1.0, scheduler="lcm", **size)
+    (alone,) = painter.draw(["a red house"], [3], steps=count, guidance=1.0, scheduler="lcm", **size)
+    pipeline = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    pipeline.scheduler = LCMScheduler.from_config(pipeline.scheduler.config, timestep_spacing="trailing")
+    theirs = pipeline(
+        "a red house", **size, num_inference_steps=count, guidance_scale=0.0,
+        generator=torch.Generator("cpu").manual_seed(3),
+    ).images[0]  # fmt: skip
+    assert pipeline.scheduler.timesteps[0] == 999
+    assert alone.tobytes() == theirs.tobytes(), "a guidance of 0 is none, and so is 1"
+    assert np.abs(np.asarray(drawn[1]).astype(int) - np.asarray(alone).astype(int)).max() <= 1
+    assert np.array_equal(before, draw(painter, ["a red house"], [3])[0]), "its own scheduler is back"
+
+
+@pytest.mark.parametrize("scheduler", ["euler", "ddim"])
+def test_other_schedulers_draw_from_the_last_timestep(unet_base: tuple[str, Path], scheduler: Any) -> None:
+    painter, first = painter_of(*unet_base), list[float]()
+    painter._denoiser.register_forward_pre_hook(lambda module, args: first.append(float(args[1])))
+    painter.draw(["a"], [0], width=24, height=16, steps=4, guidance=1.0, scheduler=scheduler)
+    assert first == [999, 749, 499, 249]
 
 
 @pytest.fixture

@@ -40,14 +40,14 @@ def test_the_weekly_reevaluation_asks_for_trained_directors_only(definitions: dg
     schedule = definitions.resolve_schedule_def("weekly_reevaluate_mini_lora")
     with dg.instance_for_test() as instance:
         when = datetime.datetime(2026, 11, 23, 6, tzinfo=datetime.UTC)
-        context = dg.build_schedule_context(
+        with dg.build_schedule_context(
             instance=instance, scheduled_execution_time=when, repository_def=definitions.get_repository_def()
-        )
-        assert schedule.evaluate_tick(context).skip_message == "No director has an adapter of mini_lora yet."
-        trained(instance, "nolan")
-        trained(instance, "fincher")
-        trained(instance, "who_left_the_project")
-        requests = schedule.evaluate_tick(context).run_requests
+        ) as context:
+            assert schedule.evaluate_tick(context).skip_message == "No director has an adapter of mini_lora yet."
+            trained(instance, "nolan")
+            trained(instance, "fincher")
+            trained(instance, "who_left_the_project")
+            requests = schedule.evaluate_tick(context).run_requests
     assert [request.partition_key for request in requests] == ["fincher", "nolan"]
     assert {request.tags[FRESH_TAG] for request in requests} == {"2026-w48"}
 
@@ -156,6 +156,9 @@ class Automation:
         return self.requested()
 
 
+RANKED = ("leaderboard", None)
+
+
 def of_nolan(*names: str) -> set[tuple[str, str]]:
     return {(name, "nolan") for name in names}
 
@@ -213,6 +216,19 @@ def test_the_adapter_of_all_waits_for_all_and_follows_content(definitions: dg.De
         assert ("mini_lora/joint_overview", None) not in automation.after("mini_lora/joint_evaluation", "v2")
 
 
+def test_the_leaderboard_follows_what_is_said_of_any_director_whatever_is_missing(
+    definitions: dg.Definitions,
+) -> None:
+    with dg.instance_for_test() as instance:
+        automation = Automation(definitions, instance)
+        assert RANKED not in automation.after("mini_lora/adapter", "v2"), "its evaluation comes"
+        assert RANKED not in automation.after("mini_lora/evaluation", "v2"), "the release's comes"
+        assert RANKED in automation.after("mini_lora/release_evaluation", "v2")
+        assert RANKED not in automation.requested(), "asked once"
+        assert RANKED not in automation.after("mini_lora/release_evaluation", "v2"), "the same again"
+        assert RANKED in automation.after("mini_lora/votes", "v2", "fincher"), "though nothing else of it is there"
+
+
 def test_students_follow_their_adapter_and_the_card_waits_for_them(tmp_path: Path) -> None:
     places = {"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path), "DIRECTOR_PROJECT": "turbo"}
     recipe = "mini_lora_turbo"
@@ -223,6 +239,27 @@ def test_students_follow_their_adapter_and_the_card_waits_for_them(tmp_path: Pat
         assert made == of_nolan(*(f"{recipe}/{name}" for name in ("turbo_adapter", "samples", "published_before")))
         assert automation.after(f"{recipe}/turbo_adapter", "v2") == of_nolan(f"{recipe}/turbo_samples")
         assert automation.after(f"{recipe}/turbo_samples", "v2") == of_nolan(f"{recipe}/turbo_evaluation")
-        assert automation.after(f"{recipe}/turbo_evaluation", "v2") == of_nolan(f"{recipe}/model_card")
+        assert automation.after(f"{recipe}/turbo_evaluation", "v2") == {*of_nolan(f"{recipe}/model_card"), RANKED}
         assert automation.requested() == set()
         assert automation.after(f"{recipe}/release_evaluation", "v2") >= of_nolan(f"{recipe}/model_card")
+        assert automation.after("stills", "v2") >= of_nolan(f"{recipe}/turbo_evaluation"), "they judge"
+
+
+def test_students_are_evaluated_again_where_there_are_some(tmp_path: Path) -> None:
+    places = {"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path), "DIRECTOR_PROJECT": "turbo"}
+    definitions, recipe = build_definitions(read_surroundings(places)), "mini_lora_turbo"
+    with dg.instance_for_test() as instance:
+        for name, slug in (("adapter", "nolan"), ("adapter", "fincher"), ("turbo_adapter", "nolan")):
+            instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey([recipe, name]), partition=slug))
+        when = datetime.datetime(2026, 11, 23, 6, tzinfo=datetime.UTC)
+        repository = definitions.get_repository_def()
+        schedule = definitions.resolve_schedule_def(f"weekly_reevaluate_{recipe}")
+        with dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=when, repository_def=repository
+        ) as context:
+            requests = schedule.evaluate_tick(context).run_requests
+    asked = {
+        request.partition_key: {key.path[-1] for key in request.asset_selection or ()} for request in requests or ()
+    }
+    assert asked["fincher"] == {"canary", "samples", "evaluation"}
+    assert asked["nolan"] == asked["fincher"] | {"turbo_samples", "turbo_evaluation"}

@@ -13,7 +13,7 @@ import yaml
 from pipelines.build import build_definitions
 from pipelines.surroundings import CHECKOUT, read_surroundings
 from tests.small_configs import change, read, small_configs, surroundings_of
-from tests.tiny_project import JOINT, OF_BASE, OF_JOINT, STAGES
+from tests.tiny_project import JOINT, OF_ALL, OF_BASE, OF_JOINT, STAGES
 
 TRAINED_HERE = ["mini/base_model", "mnist/base_model"]
 
@@ -28,6 +28,7 @@ def test_every_stage_is_an_asset_partitioned_by_director(definitions: dg.Definit
     graph = definitions.resolve_asset_graph()
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {
         *STAGES,
+        *OF_ALL,
         *OF_BASE,
         *OF_JOINT,
         *JOINT,

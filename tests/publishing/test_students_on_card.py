@@ -9,22 +9,27 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from director_diffusion.evaluation.few_steps_types import FEW_STEPS_FILE, Change, FewSteps
+from director_diffusion.evaluation.difference import Difference
+from director_diffusion.evaluation.few_steps_types import FEW_STEPS_FILE, FewSteps
 from director_diffusion.evaluation.types import Outcome, Verdict
 from director_diffusion.publishing.card import write_model_card
 from director_diffusion.publishing.inputs import CardInputs
 from director_diffusion.publishing.students import ShownStudent, Students
 from director_diffusion.publishing.text_students import students_section
-from director_diffusion.specs import Guidance, StepCount
+from director_diffusion.specs import AdamW, ConsistencyTurbo, Guidance, LoraAdapter, StepCount
 from tests.publishing.publishing_inputs import card_inputs, finding, with_base
 
 
 def student(folder: Path, count: StepCount, outcome: Outcome) -> ShownStudent:
     weights = folder / f"student-{count}.safetensors"
     save_file({"transformer.x.lora_A.weight": np.full((2, 2), count, np.float32)}, weights)
-    changes = (Change("encoder", 0.4, 0.5, -0.1, -0.2, 0.0), Change("prompt", 0.6, 0.62, -0.02, -0.03, -0.01))
+    how = (8, 2, 0.95, "studentised")  # prompts, seeds, confidence, kind
+    differences = (
+        Difference("encoder", 0.4, 0.5, -0.1, -0.2, 0.0, *how),
+        Difference("prompt", 0.6, 0.62, -0.02, -0.03, -0.01, *how),
+    )
     judged = FewSteps(
-        count, Verdict(outcome, ("why",)), (finding("style_kept", outcome),), {"base_in_style": 0.97}, changes
+        count, Verdict(outcome, ("why",)), (finding("style_kept", outcome),), {"base_in_style": 0.97}, differences, ()
     )
     return ShownStudent(weights, judged)
 
@@ -56,6 +61,18 @@ def test_the_example_wears_a_student_that_passed_on_the_adapter(card: CardInputs
     assert "num_inference_steps=4, true_cfg_scale=1.0" in example
     embedded = with_base(card, guidance=Guidance(kind="embedded", train=1.0, sample=3.5))
     assert "num_inference_steps=4, guidance_scale=3.5" in students_section(embedded)
+
+
+def test_of_a_unet_the_example_draws_by_the_lcm_scheduler(card: CardInputs) -> None:
+    turbo = ConsistencyTurbo(
+        kind="consistency", adapter=LoraAdapter(kind="lora", rank=2, alpha=2), optimizer=AdamW(lr=1e-4), steps=2,
+        checkpoint_every=2,
+    )  # fmt: skip
+    text = students_section(replace(card, recipe=card.recipe.model_copy(update={"turbo": turbo})))
+    example = text.split("```python\n")[1].split("```")[0]
+    compile(example, "card", "exec")
+    assert 'LCMScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")' in example
+    assert "num_inference_steps=4, guidance_scale=0)" in example
 
 
 def test_where_none_passed_there_is_nothing_to_use(card: CardInputs) -> None:

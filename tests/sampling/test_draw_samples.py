@@ -101,7 +101,7 @@ def sample(mini_base, make_adapter, store, tmp_path):
         base = BASE.model_copy(update={"max_prompt_tokens": changes.pop("max_prompt_tokens", BASE.max_prompt_tokens)})
         worn = Worn(changes.pop("adapter", adapter), changes.pop("adapter_version", f"adapter of {director.slug}"))
         settings["adapters"] = {"adapter": worn, **changes.pop("folds", {})}
-        return draw_samples(plan, base, director, **(settings | changes))
+        return draw_samples(plan, base, director, **(settings | changes)).samples
 
     return run
 

@@ -345,7 +345,20 @@ def test_a_circle_of_starts_and_a_start_that_is_not_made_are_refused(tmp_path: P
                     "checkpoint_every": 5,
                 }
             },
-            "turbo: sdxl is no flow .* no segments to learn",
+            "turbo: sdxl is no flow .* no segments to learn. Give `turbo` the kind consistency",
+        ),
+        (
+            "mini_lora",
+            {
+                "turbo": {
+                    "kind": "consistency",
+                    "adapter": {"kind": "lora", "rank": 4, "alpha": 4},
+                    "optimizer": {"kind": "adamw", "lr": 1e-4},
+                    "steps": 10,
+                    "checkpoint_every": 5,
+                }
+            },
+            "turbo: mini is a flow .* no timesteps to be consistent at. Give `turbo` the kind segments",
         ),
     ],
 )

@@ -99,7 +99,14 @@ def make_job(dataset: Dataset, recipe: Recipe, work: Path, **changes: Any) -> Tr
     )
 
 
-def make_dataset(store: Store, stills: Sequence[tuple[str, Split, tuple[int, int]]]) -> Dataset:
+def make_dataset(
+    store: Store,
+    stills: Sequence[tuple[str, Split, tuple[int, int]]],
+    *,
+    channels: int = CHANNELS,
+    text: tuple[int, int] = (TOKENS, TEXT_WIDTH),
+    pooled: int = POOLED_WIDTH,
+) -> Dataset:
     """Items for (still, split, cells); a still's number is told by its latents and by its prompt alike."""
     dataset = Dataset(store)
     latent_cache = ItemCache(store, "latents", "test", ".safetensors")
@@ -108,14 +115,14 @@ def make_dataset(store: Store, stills: Sequence[tuple[str, Split, tuple[int, int
         rng = torch.Generator().manual_seed(number)
         item = still or "empty"
         prompt = {
-            "prompt_embeds": torch.randn(TOKENS, TEXT_WIDTH, generator=rng) + number,
-            "pooled_prompt_embeds": torch.randn(POOLED_WIDTH, generator=rng),
+            "prompt_embeds": torch.randn(*text, generator=rng) + number,
+            "pooled_prompt_embeds": torch.randn(pooled, generator=rng),
         }
         write_item(prompt_cache, item, prompt)
         dataset.prompts.append(PromptRow(still, split, f"style, {still}", item, prompt_cache.name(item)))
         if not still:
             continue
-        mean = torch.randn(CHANNELS, height, width, generator=rng) + number
+        mean = torch.randn(channels, height, width, generator=rng) + number
         write_item(latent_cache, item, {"mean": mean, "std": torch.full_like(mean, 0.01)})
         dataset.latents.append(
             LatentRow(

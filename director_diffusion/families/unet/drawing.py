@@ -4,11 +4,13 @@ Belongs here: sampling.  Encoding for the caches lives in `encoding`, training i
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
-from diffusers import DiffusionPipeline, UNet2DConditionModel
+from diffusers import DDIMScheduler, DiffusionPipeline, EulerDiscreteScheduler, LCMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from director_diffusion.errors import ModelError
@@ -23,12 +25,17 @@ from director_diffusion.families.painting import (
 )
 from director_diffusion.families.unet.encoding import check_tokens
 from director_diffusion.families.unet.layout import Layout
+from director_diffusion.specs import FewStepScheduler
 
 
 class UnetPainter(PipelinePainter):
     """`families.base.Painter` with classifier-free guidance against what the pipeline takes for the empty prompt."""
 
     role = "unet"
+    # LCMScheduler's own timesteps are trailing ones, whatever it is told: those that students learned at.
+    schedulers: Mapping[FewStepScheduler, Any] = MappingProxyType(
+        {"lcm": LCMScheduler, "euler": EulerDiscreteScheduler, "ddim": DDIMScheduler}
+    )
 
     def __init__(self, pipeline: DiffusionPipeline, layout: Layout, *, name: str, guidance_kind: str, max_tokens: int):
         """`name` is what errors call the pipeline; every prompt is padded to what CLIP reads."""

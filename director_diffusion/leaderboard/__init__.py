@@ -1,0 +1,1 @@
+"""The leaderboard: all directors' adapters by all recipes, side by side."""
