@@ -3,10 +3,11 @@
 The layout is `stills/<director>/<film>/<file>`; files that lie directly in `stills/<director>/` are one film, named
 after the director.  What a file is, its name says:
 
-    *.txt               a person's caption of the still with the same stem
-    <stem>.mask.<ext>   a mask of the still with that stem
-    .*                  skipped (hidden files, and files that are still being written)
-    everything else     an image; decoding decides whether it is one
+    *.txt                 a person's caption of the still with the same stem
+    <stem>.mask.<ext>     a mask of the still with that stem
+    <file>.decision.yaml  what a person decided about the still of that name (`decisions`)
+    .*                    skipped (hidden files, and files that are still being written)
+    everything else       an image; decoding decides whether it is one
 
 Folders inside a film are not searched: each becomes a row whose problem says to move its files up.
 
@@ -20,14 +21,16 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from director_diffusion.errors import StillsError, StoreError
+from director_diffusion.errors import SpecError, StillsError, StoreError
 from director_diffusion.hashing import hash_bytes
-from director_diffusion.stills.rows import RawFile, WrittenCaption
+from director_diffusion.stills.decisions import SUFFIX, read_decision, row_of
+from director_diffusion.stills.rows import RawFile, StillDecision, WrittenCaption
 from director_diffusion.storage.store import Store
 
 FOLDER = "stills"  # of the store
 MAX_FILE_BYTES = 1 << 30  # a still of a gibibyte is something else
 MAX_CAPTION_BYTES = 20_000  # about ten times what the longest prompt of any base holds
+MAX_DECISION_BYTES = 20_000
 _CHUNK = 1 << 20
 _THREADS = 4
 
@@ -48,6 +51,10 @@ class _Entry:
         return self.file.lower().endswith(".txt")
 
     @property
+    def is_decision(self) -> bool:
+        return self.file.lower().endswith(SUFFIX)
+
+    @property
     def role(self) -> Literal["image", "mask"]:
         return "mask" if PurePosixPath(self.file).stem.lower().endswith(".mask") else "image"
 
@@ -61,7 +68,7 @@ def list_raw_files(store: Store, director: str) -> list[RawFile]:
 
     Raises StillsError where the director has no folder, or one without any image.
     """
-    entries = [entry for entry in _entries(store, director) if not entry.is_caption]
+    entries = [entry for entry in _entries(store, director) if not (entry.is_caption or entry.is_decision)]
     if not entries:
         raise _nothing_to_use(store, director, "holds no stills")
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
@@ -74,6 +81,15 @@ def list_written_captions(store: Store, director: str) -> list[WrittenCaption]:
     Raises StillsError where the director has no folder.
     """
     return [_written_caption(store, entry) for entry in _entries(store, director) if entry.is_caption]
+
+
+def list_still_decisions(store: Store, director: str) -> list[StillDecision]:
+    """A row for every decision beside the stills of `director`.
+
+    Raises StillsError where the director has no folder, SpecError for a decision that cannot be read: what a person
+    took out must not come back by a slip of the pen.
+    """
+    return [_still_decision(store, entry) for entry in _entries(store, director) if entry.is_decision]
 
 
 def _raw_file(store: Store, entry: _Entry) -> RawFile:
@@ -106,6 +122,16 @@ def _written_caption(store: Store, entry: _Entry) -> WrittenCaption:
     return WrittenCaption(
         film=entry.film, stem=PurePosixPath(entry.file).stem, text=text, sha256=digest, problem=problem
     )
+
+
+def _still_decision(store: Store, entry: _Entry) -> StillDecision:
+    name = _readable(entry.path)
+    try:
+        _check_readable(store, entry.path, MAX_DECISION_BYTES)
+        data = _read(store, entry.path)
+    except _UnusableFileError as error:
+        raise SpecError(name, str(error), "Mend the file, or remove it.") from error
+    return row_of(entry.film, entry.file[: -len(SUFFIX)], read_decision(data, name))
 
 
 def _caption_text(data: bytes) -> str:
