@@ -9,13 +9,16 @@ export PYTHONWARNINGS ?= ignore
 # One model process uses the cores it has; more threads than cores only wait for each other.
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo dev mini test lint format schemas lock install install-dev install-quantised
+.PHONY: demo dev app mini test lint format schemas lock install install-dev install-quantised
 
 demo: install            ## the whole graph for the demo directors, or DIRECTORS="nolan"
 	@$(BIN)/director run $(DIRECTORS)
 
 dev: install             ## Dagster UI and daemon on http://127.0.0.1:3000
 	@$(BIN)/director dev
+
+app: install             ## the studio on http://127.0.0.1:7860, over the same store
+	@$(BIN)/director app
 
 mini: install            ## train the mini set again (about three hours of one core) and ship it in models/mini
 	@$(BIN)/director build-base mini --export models/mini

@@ -55,6 +55,10 @@ class PublishError(DirectorError):
     """A model card or repository cannot be written."""
 
 
+class OrderError(DirectorError):
+    """What somebody asks of the studio is refused.  Its words may be shown to whoever sent it."""
+
+
 class VoteError(DirectorError):
     """A voter, a ballot or an answer that is refused.  Its words may be shown to whoever sent it."""
 

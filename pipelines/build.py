@@ -25,6 +25,7 @@ from resources.store import ArtifactIOManager, StoreResource
 from resources.votes import VotesResource
 
 if TYPE_CHECKING:
+    from director_diffusion.studio.studio import Studio
     from director_diffusion.voting.booth import Booth
 
 
@@ -97,6 +98,39 @@ def build_booth(surroundings: Surroundings) -> "Booth":
     directors = [director.slug for director in catalog.project_directors(project)]
     exhibition = Exhibition(Store(surroundings.store_url), directors, project.recipes)
     return Booth(ledger, exhibition, key_at(surroundings.votes_key))
+
+
+def build_studio(surroundings: Surroundings) -> "Studio":
+    """What the studio's tabs use."""
+    from director_diffusion.studio.desk import OneDesk
+    from director_diffusion.studio.studio import Limits, Studio
+
+    catalog, project = surroundings.catalog, surroundings.project
+    store, limits = Store(surroundings.store_url), Limits()
+    directors = {director.slug: director for director in catalog.project_directors(project)}
+    recipes = {recipe.slug: recipe for recipe in catalog.project_recipes(project)}
+    bases = {base.slug: base for base in catalog.project_bases(project)}
+    plan = catalog.evaluations[project.evaluation]
+    desk = OneDesk(
+        store,
+        directors,
+        recipes,
+        bases,
+        plan,
+        build_models(surroundings).base_folder,
+        device=surroundings.deployment.device,
+        limits=limits,
+    )
+    return Studio(
+        store=store,
+        directors=directors,
+        recipes=recipes,
+        bases=bases,
+        plans={plan.slug: plan},
+        booth=None if surroundings.votes_url is None else build_booth(surroundings),
+        desk=desk,
+        limits=limits,
+    )
 
 
 def build_hub(surroundings: Surroundings) -> HubResource:

@@ -60,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--port", type=int, default=3000)
     dev.set_defaults(command=_dev)
 
+    app = commands.add_parser("app", help="the studio in a browser: look, compare, curate and vote")
+    app.add_argument("--host", default="127.0.0.1", help="other than loopback needs --users (default: %(default)s)")
+    app.add_argument("--port", type=whole(0, 65535), default=7860, help="default: %(default)s; 0: any that is free")
+    app.set_defaults(command=_app)
+
     pin = commands.add_parser("pin", help="write the Hub's current revisions of a base, plan or project into its YAML")
     pin.add_argument("slug", metavar="SLUG", help="of a base, an evaluation plan or a project")
     pin.set_defaults(command=_pin)
@@ -150,6 +155,12 @@ def _dev(options: argparse.Namespace) -> int:
     from pipelines.cli.dev import dev_command
 
     return dev_command(port=options.port)
+
+
+def _app(options: argparse.Namespace) -> int:
+    from pipelines.cli.app import app_command
+
+    return app_command(host=options.host, port=options.port)
 
 
 def _pin(options: argparse.Namespace) -> int:

@@ -1,0 +1,63 @@
+"""Guarded: gradio's blocks, of which no error tells more than it should.
+
+Belongs here: the one place through which every call of every tab goes.  Handlers just raise.
+"""
+
+import logging
+from typing import Any
+
+import gradio as gr
+
+from director_diffusion.errors import DirectorError, LedgerError
+
+log = logging.getLogger(__name__)
+
+UNEXPECTED = "Something failed in the studio. Who runs it finds the time and place in its log."
+REFUSED = "This was not understood: a value is missing, or of another kind than the page sends."
+
+
+class GuardedBlocks(gr.Blocks):
+    """Blocks whose calls fail only with messages that are ours.
+
+    Gradio itself prints a traceback with what was sent for everything but a `gr.Error` that asks it not to, and tells
+    the browser the exception's own words.
+    """
+
+    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        """As gradio's; what a component does not take is told in one sentence that does not repeat it."""
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 — components raise whatever their libraries do
+            raise _told(REFUSED) from error
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> Any:
+        """As gradio's, errors told as `told` has them."""
+        try:
+            return await super().process_api(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 — whatever a handler raised ends here
+            raise told(error) from None
+
+
+def told(error: Exception) -> gr.Error:
+    """An error as a visitor reads it.
+
+    One that a person can mend is told in its own words, except of the ledger, which are for who runs the server; of any
+    other nothing but its kind and place go into the log: its words may hold what a visitor typed.
+    """
+    if isinstance(error, gr.Error):
+        return _told(str(error.message))
+    if isinstance(error, DirectorError) and not isinstance(error, LedgerError):
+        return _told(str(error))
+    log.error("%s at %s", type(error).__name__, _place(error))
+    return _told(UNEXPECTED)
+
+
+def _told(message: str) -> gr.Error:
+    return gr.Error(message, duration=None, print_exception=False)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

@@ -1,0 +1,93 @@
+"""The studio: what every tab may use.
+
+Belongs here: plain types.  Imports neither gradio nor torch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
+from director_diffusion.storage import Store
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from director_diffusion.voting.booth import Booth
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one visitor, and all together, may ask for."""
+
+    request_bytes: int = 256 * 1024  # of one request's body
+    queued: int = 64  # calls that wait or run, of all visitors
+    at_once: int = 8  # calls of one tab's handler side by side, but for drawing, which has one slot
+    waiting: int = 16  # pictures that wait for the slot
+    wait_s: float = 120.0  # for so long each of them waits
+    sessions: int = 1000  # open pages whose last values the server keeps
+    prompt: int = 1000  # characters
+    steps: int = 50
+    strength: float = 2.0  # of an adapter, either way
+    blend: int = 4  # adapters at once
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A director's adapter at a strength."""
+
+    director: str
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """A picture that somebody asks for, checked by nobody yet."""
+
+    recipe: str
+    layers: tuple[Layer, ...]  # () is the bare base, really without an adapter
+    prompt: str  # as typed: triggers are put before it
+    seed: int
+    steps: int
+    turbo: bool = False  # with the one layer's student of so many steps on top of it
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What was drawn."""
+
+    image: "Image"
+    prompt: str  # in full, with triggers
+    steps: int
+    seconds: float  # without the time in the queue
+
+
+class Desk(Protocol):
+    """Draws.  It may be shared by threads; one picture is drawn at a time."""
+
+    def directors(self, recipe: str) -> Sequence[str]:
+        """Those with an adapter of this recipe that may be used, at this moment."""
+
+    def students(self, recipe: str, director: str) -> Sequence[int]:
+        """Numbers of steps that there are few-step students for."""
+
+    def draw(self, orders: Sequence[Order]) -> list[Picture]:
+        """A picture per order, all in one turn.
+
+        Raises OrderError for what is refused, BusyError where too many wait, StoreError, ModelError and EvaluationError
+        as drawing does.
+        """
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Everything that a tab may use; all of it may be shared by threads."""
+
+    store: Store
+    directors: Mapping[str, Director]  # of the project, as everything below
+    recipes: Mapping[str, Recipe]
+    bases: Mapping[str, Base]
+    plans: Mapping[str, EvaluationPlan]
+    booth: "Booth | None"  # None: this deployment has no ledger of votes
+    desk: Desk
+    limits: Limits = Limits()
