@@ -27,6 +27,10 @@ class BusyError(DirectorError):
     """Somebody else is writing this very thing."""
 
 
+class ChangedError(DirectorError):
+    """Somebody else has changed something since it was shown to who would change it now."""
+
+
 class StillsError(DirectorError):
     """A director's stills cannot be used as they are."""
 

@@ -59,6 +59,17 @@ class _Entry:
         return "mask" if PurePosixPath(self.file).stem.lower().endswith(".mask") else "image"
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A file that a person put beside a still, as found."""
+
+    name: str  # the store's name
+    film: str
+    file: str  # its own name
+    data: bytes | None  # None where it cannot be read
+    problem: str  # why it cannot be read, or ""
+
+
 class _UnusableFileError(Exception):
     """Why a file cannot be read, in words for its row."""
 
@@ -80,7 +91,7 @@ def list_written_captions(store: Store, director: str) -> list[WrittenCaption]:
 
     Raises StillsError where the director has no folder.
     """
-    return [_written_caption(store, entry) for entry in _entries(store, director) if entry.is_caption]
+    return [written_caption(found) for found in files_beside(store, director, "caption")]
 
 
 def list_still_decisions(store: Store, director: str) -> list[StillDecision]:
@@ -89,7 +100,47 @@ def list_still_decisions(store: Store, director: str) -> list[StillDecision]:
     Raises StillsError where the director has no folder, SpecError for a decision that cannot be read: what a person
     took out must not come back by a slip of the pen.
     """
-    return [_still_decision(store, entry) for entry in _entries(store, director) if entry.is_decision]
+    return [still_decision(found) for found in files_beside(store, director, "decision")]
+
+
+def files_beside(store: Store, director: str, kind: Literal["caption", "decision"]) -> list[Beside]:
+    """What people put beside the stills of `director`, sorted by film and file, with its content.
+
+    Raises StillsError where the director has no folder.
+    """
+    most = MAX_CAPTION_BYTES if kind == "caption" else MAX_DECISION_BYTES
+    entries = _entries(store, director)
+    wanted = [entry for entry in entries if (entry.is_caption if kind == "caption" else entry.is_decision)]
+    found = []
+    for entry in wanted:
+        data, problem = None, ""
+        try:
+            _check_readable(store, entry.path, most)
+            data = _read(store, entry.path)
+        except _UnusableFileError as error:
+            problem = str(error)
+        found.append(Beside(_readable(entry.path), entry.film, entry.file, data, problem))
+    return found
+
+
+def written_caption(found: Beside) -> WrittenCaption:
+    """The row of a caption's file."""
+    text, digest, problem = "", "", found.problem
+    if found.data is not None:
+        digest = hash_bytes(found.data)
+        try:
+            text = _caption_text(found.data)
+        except _UnusableFileError as error:
+            problem = str(error)
+    stem = PurePosixPath(found.file).stem
+    return WrittenCaption(film=found.film, stem=stem, text=text, sha256=digest, problem=problem)
+
+
+def still_decision(found: Beside) -> StillDecision:
+    """The row of a decision's file.  Raises SpecError where it holds none."""
+    if found.data is None:
+        raise SpecError(found.name, found.problem, "Mend the file, or remove it.")
+    return row_of(found.film, found.file[: -len(SUFFIX)], read_decision(found.data, found.name))
 
 
 def _raw_file(store: Store, entry: _Entry) -> RawFile:
@@ -108,30 +159,6 @@ def _raw_file(store: Store, entry: _Entry) -> RawFile:
         sha256=digest,
         problem=problem,
     )
-
-
-def _written_caption(store: Store, entry: _Entry) -> WrittenCaption:
-    text, digest, problem = "", "", ""
-    try:
-        _check_readable(store, entry.path, MAX_CAPTION_BYTES)
-        data = _read(store, entry.path)
-        digest = hash_bytes(data)
-        text = _caption_text(data)
-    except _UnusableFileError as error:
-        problem = str(error)
-    return WrittenCaption(
-        film=entry.film, stem=PurePosixPath(entry.file).stem, text=text, sha256=digest, problem=problem
-    )
-
-
-def _still_decision(store: Store, entry: _Entry) -> StillDecision:
-    name = _readable(entry.path)
-    try:
-        _check_readable(store, entry.path, MAX_DECISION_BYTES)
-        data = _read(store, entry.path)
-    except _UnusableFileError as error:
-        raise SpecError(name, str(error), "Mend the file, or remove it.") from error
-    return row_of(entry.film, entry.file[: -len(SUFFIX)], read_decision(data, name))
 
 
 def _caption_text(data: bytes) -> str:

@@ -27,7 +27,7 @@ class GuardedBlocks(gr.Blocks):
         """As gradio's; what a component does not take is told in one sentence that does not repeat it."""
         try:
             return await super().preprocess_data(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 — components raise whatever their libraries do
+        except Exception as error:
             raise _told(REFUSED) from error
 
     async def process_api(self, *args: Any, **kwargs: Any) -> Any:
