@@ -63,6 +63,10 @@ class OrderError(DirectorError):
     """What somebody asks of the studio is refused.  Its words may be shown to whoever sent it."""
 
 
+class QueueFullError(OrderError):
+    """Too many wait for the studio's one place to draw."""
+
+
 class VoteError(DirectorError):
     """A voter, a ballot or an answer that is refused.  Its words may be shown to whoever sent it."""
 

@@ -152,10 +152,10 @@ def kind_of(path: Path) -> Kind:
     return _kind(names)
 
 
-def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -> None:
+def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None, strength: float = 1.0) -> None:
     """Load a file: LoRA with diffusers' own loader of single models, LoKr as it loads LoRA, in the denoiser's dtype.
 
-    A LoRA that takes its place beside others has a `name`.
+    A LoRA that takes its place beside others has a `name`, and its strength is set with theirs; `strength` is a LoKr's.
     """
     if kind_of(path) == "lora":
         with _opened(path) as file:
@@ -166,9 +166,9 @@ def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -
         return
     file = read_adapter(path)
     check_fit(path, denoiser, file.role)
-    adapted = dict(linears(denoiser))
+    adapted, weights = dict(linears(denoiser)), scaled_weights(file.weights, strength)
     for module in file.modules:
-        a, b = file.weights[f"{module}.lokr_w1"], file.weights[f"{module}.lokr_w2"]
+        a, b = weights[f"{module}.lokr_w1"], weights[f"{module}.lokr_w2"]
         base = adapted[module]
         dtype = base.weight.dtype if base.weight.is_floating_point() else a.dtype  # 4 bits are no floating point
         layer = KroneckerLinear(base, ((a.shape[0], a.shape[1]), (b.shape[0], b.shape[1])), dtype=dtype)
@@ -178,28 +178,35 @@ def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None) -
         replace_module(denoiser, module, layer.requires_grad_(False).train(base.training))
 
 
-def load_stack(denoiser: ModelMixin, paths: Sequence[Path]) -> None:
-    """Load several files one on top of the other: ΔW adds up.  LoKr goes around what LoRA has adapted."""
+def load_stack(denoiser: ModelMixin, paths: Sequence[Path], strengths: Sequence[float] | None = None) -> None:
+    """Load several files one on top of the other: ΔW adds up, each times its strength (as `scaled_weights` has it).
+
+    LoKr goes around what LoRA has adapted.
+    """
+    strength = dict(zip(paths, strengths or [1.0] * len(paths), strict=True))
     kinds = {path: kind_of(path) for path in paths}
     names = {path: f"layer_{place}" for place, path in enumerate(paths) if kinds[path] == "lora"}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # the layers below
         for path, name in names.items():
             load_adapter(denoiser, path, name=name)
-    if len(names) > 1:
-        denoiser.set_adapters(list(names.values()))
+    if len(names) > 1 or any(strength[path] != 1 for path in names):
+        denoiser.set_adapters(list(names.values()), [strength[path] for path in names])
     for path in paths:
         if path not in names:
-            load_adapter(denoiser, path)
+            load_adapter(denoiser, path, strength=strength[path])
 
 
 def remove_adapter(denoiser: ModelMixin) -> None:
     """Take any adapter out wholly: the modules are those from before."""
     if getattr(denoiser, "peft_config", None):
         denoiser.unload_lora()
-    for name, module in list(denoiser.named_modules()):
-        if isinstance(module, KroneckerLinear):
-            replace_module(denoiser, name, module.base_layer)
+    for name, module in list(linears(denoiser)):
+        own: nn.Module = module
+        while isinstance(own, KroneckerLinear):  # several, one around the other
+            own = own.base_layer
+        if own is not module:
+            replace_module(denoiser, name, own)
 
 
 def check_fit(path: Path, denoiser: nn.Module, role: str) -> None:

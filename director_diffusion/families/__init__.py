@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from director_diffusion.families.base import Family
+import torch
+
+from director_diffusion.families.base import Family, Painter
+from director_diffusion.specs import Base
 
 
 def get_family(name: str) -> Family:
@@ -20,6 +23,17 @@ def get_family(name: str) -> Family:
         "sd15": Sd15Family,
     }
     return families[name]()
+
+
+def painter_of(base: Base, folder: Path, *, device: str) -> Painter:
+    """A painter of a base, as its spec says; `folder` holds it."""
+    return get_family(base.family).load_painter(
+        folder,
+        device=device,
+        dtype=getattr(torch, base.dtype),
+        guidance_kind=base.guidance.kind,
+        max_tokens=base.max_prompt_tokens,
+    )
 
 
 def longest_count(bases: Iterable[tuple[str, Path]]) -> Callable[[str], int]:

@@ -68,8 +68,11 @@ class PromptEncoder(Protocol):
 class Painter(Protocol):
     """A sampling pipeline of a base, to which adapters may be attached."""
 
-    def attach(self, *adapters: Path) -> None:
-        """Load adapter files as users of diffusers would, one on top of the other, in place of any that are there."""
+    def attach(self, *adapters: Path, strengths: Sequence[float] | None = None) -> None:
+        """Load adapter files as users of diffusers would, one on top of the other, in place of any that are there.
+
+        `strengths` multiply what each of them changes.
+        """
 
     def detach(self) -> None:
         """Remove all adapters wholly."""

@@ -35,12 +35,12 @@ class PipelinePainter(ABC):
     def _denoiser(self) -> Any:
         return getattr(self._pipeline, self.role)
 
-    def attach(self, *adapters: Path) -> None:
+    def attach(self, *adapters: Path, strengths: Sequence[float] | None = None) -> None:
         """Load adapter files in place of any others.  Raises ModelError unless all of them fits this base."""
         self.detach()
         for adapter in adapters:
             check_fit(adapter, self._denoiser, self.role)
-        load_stack(self._denoiser, adapters)
+        load_stack(self._denoiser, adapters, strengths)
 
     def detach(self) -> None:
         """Remove all adapters wholly."""

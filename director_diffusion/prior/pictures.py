@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from director_diffusion.captions.rows import Caption
 from director_diffusion.errors import TrainingError
-from director_diffusion.families import get_family
+from director_diffusion.families import painter_of
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.buckets import Bucket, choose
@@ -85,15 +83,7 @@ def draw_pictures(
 
     def painter() -> Painter:
         if not painters:
-            painters.append(
-                get_family(base.family).load_painter(
-                    folder,
-                    device=device,
-                    dtype=getattr(torch, base.dtype),
-                    guidance_kind=base.guidance.kind,
-                    max_tokens=base.max_prompt_tokens,
-                )
-            )
+            painters.append(painter_of(base, folder, device=device))
         return painters[0]
 
     caches: dict[Bucket, ItemCache] = {}

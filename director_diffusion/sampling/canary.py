@@ -16,7 +16,7 @@ from PIL import Image
 
 from director_diffusion.adapters.files import save_adapter
 from director_diffusion.adapters.injection import linears
-from director_diffusion.families import get_family
+from director_diffusion.families import get_family, painter_of
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.pixels import psnr, to_tensor
@@ -146,15 +146,7 @@ def _painter_of(base: Base, folder: Callable[[], Path], adapter: Path, device: s
 
     def painter() -> Painter:
         if not painters:
-            painters.append(
-                get_family(base.family).load_painter(
-                    folder(),
-                    device=device,
-                    dtype=getattr(torch, base.dtype),
-                    guidance_kind=base.guidance.kind,
-                    max_tokens=base.max_prompt_tokens,
-                )
-            )
+            painters.append(painter_of(base, folder(), device=device))
             painters[0].attach(adapter)
         return painters[0]
 

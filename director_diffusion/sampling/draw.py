@@ -12,7 +12,7 @@ from typing import Protocol, get_args
 import torch
 
 from director_diffusion.errors import EvaluationError
-from director_diffusion.families import get_family, longest_count
+from director_diffusion.families import longest_count, painter_of
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.packages import DRAWING, package_versions
@@ -199,13 +199,7 @@ class _LazyPainter:
     def get(self) -> Painter:
         if self._painter is None:
             self._check()
-            self._painter = get_family(self._base.family).load_painter(
-                self._folder,
-                device=self._device,
-                dtype=getattr(torch, self._base.dtype),
-                guidance_kind=self._base.guidance.kind,
-                max_tokens=self._base.max_prompt_tokens,
-            )
+            self._painter = painter_of(self._base, self._folder, device=self._device)
         if self._attached != self._wanted:
             self._painter.attach(*self._wanted)
             self._attached = self._wanted

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from PIL import Image
 
-from director_diffusion.families import get_family
+from director_diffusion.families import painter_of
 from director_diffusion.latents.buckets import nearest
 from director_diffusion.progress import Progress
 from director_diffusion.sampling.grids import labelled_grid
@@ -37,13 +36,7 @@ def draw_prompted(
 ) -> list[list[Image.Image]]:
     """A row of images per prompt, by seed.  Raises as the family's painter does."""
     bucket = nearest(base.resolution, request.aspect)
-    painter = get_family(base.family).load_painter(
-        folder,
-        device=device,
-        dtype=getattr(torch, base.dtype),
-        guidance_kind=base.guidance.kind,
-        max_tokens=base.max_prompt_tokens,
-    )
+    painter = painter_of(base, folder, device=device)
     wanted = [(prompt, seed) for prompt in request.prompts for seed in request.seeds]
     images: list[Image.Image] = []
     with progress.task("drawing", len(wanted)) as task:

@@ -13,21 +13,10 @@ from statistics import median
 import torch
 from PIL import Image
 
-from director_diffusion.errors import EvaluationError
-from director_diffusion.families import get_family, longest_count
+from director_diffusion.families import longest_count, painter_of
 from director_diffusion.progress import Progress
-from director_diffusion.sampling.samplers import Sampler
+from director_diffusion.sampling.ways import Way, check_length
 from director_diffusion.specs import Base
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to draw."""
-
-    title: str
-    prompts: tuple[str, ...]  # in full
-    adapters: tuple[Path, ...]  # worn one on top of the other; () is the bare base
-    sampler: Sampler
 
 
 @dataclass(frozen=True)
@@ -52,14 +41,10 @@ def draw_ways(
     `base` is what draws, and `folder` holds it.  Raises EvaluationError, before anything is loaded, for a prompt that
     the base would cut off; ModelError for adapters that do not fit it.
     """
-    _check_lengths(ways, base, folder)
-    painter = get_family(base.family).load_painter(
-        folder,
-        device=device,
-        dtype=getattr(torch, base.dtype),
-        guidance_kind=base.guidance.kind,
-        max_tokens=base.max_prompt_tokens,
-    )
+    count = longest_count([(base.family, folder)])
+    for prompt in dict.fromkeys(prompt for way in ways for prompt in way.prompts):
+        check_length(prompt, count, base)
+    painter = painter_of(base, folder, device=device)
 
     def clock() -> float:
         if device == "cuda":
@@ -70,7 +55,7 @@ def draw_ways(
     with progress.task("drawing", sum(len(way.prompts) * len(seeds) for way in ways)) as task:
         for way in ways:
             started = clock()
-            painter.attach(*way.adapters)
+            painter.attach(*way.adapters, strengths=way.strengths)
             painter.draw(way.prompts[:1], list(seeds[:1]), **vars(way.sampler))
             warm_up_s = clock() - started
             rows, seconds = [], []
@@ -84,14 +69,3 @@ def draw_ways(
                 rows.append(row)
             drawn.append(Drawn(way, rows, warm_up_s, tuple(seconds)))
     return drawn
-
-
-def _check_lengths(ways: Sequence[Way], base: Base, folder: Path) -> None:
-    count, most = longest_count([(base.family, folder)]), base.max_prompt_tokens
-    for prompt in dict.fromkeys(prompt for way in ways for prompt in way.prompts):
-        if (tokens := count(prompt)) > most:
-            raise EvaluationError(
-                f'prompt "{prompt[:80]}"',
-                f"has {tokens} tokens, and {base.slug} reads {most}: the end would be cut off",
-                "Shorten it.",
-            )

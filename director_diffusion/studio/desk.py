@@ -1,16 +1,43 @@
-"""The desk: one place to draw at, for everybody."""
+"""The desk: one place to draw at, for everybody.
 
+Belongs here: one pipeline in memory whose adapters are swapped, and whose turn it is.  What is drawn with is found by
+`sampling.ways`.  torch is imported at the first drawing, or by `warm_up`: the page is to be up at once.
+"""
+
+import gc
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from director_diffusion.errors import OrderError
+from director_diffusion.errors import EvaluationError, OrderError
+from director_diffusion.sampling.samplers import plan_sampler
+from director_diffusion.sampling.ways import Kept, Way, Worn, check_length, kept_of, way_in, with_trigger
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.storage import Store
+from director_diffusion.storage.artifact import usable_artifacts
+from director_diffusion.studio.orders import checked_order
+from director_diffusion.studio.slot import Slot
 from director_diffusion.studio.studio import Limits, Order, Picture
+
+if TYPE_CHECKING:
+    from director_diffusion.families.base import Painter
+
+
+@dataclass
+class _Opened:
+    """A base in memory, and what is attached to it."""
+
+    base: Base
+    folder: Path
+    painter: "Painter"
+    count: Callable[[str], int]  # tokens
+    attached: tuple[tuple[Path, float], ...] | None = ()  # None: not known, an attaching failed
 
 
 class OneDesk:
-    """`studio.Desk` with one slot."""
+    """`studio.Desk` with one slot, one base in memory, and a plan that says sizes and guidance."""
 
     def __init__(
         self,
@@ -24,14 +51,103 @@ class OneDesk:
         device: str,
         limits: Limits,
     ):
+        """`folder_of` resolves a base to the folder that holds it."""
         self._store, self._directors, self._recipes, self._bases = store, directors, recipes, bases
         self._plan, self._folder_of, self._device, self._limits = plan, folder_of, device, limits
+        self._slot = Slot(waiting=limits.waiting, wait_s=limits.wait_s)
+        self._opened: _Opened | None = None
+        self._worn: dict[tuple[str, str], Worn] = {}
 
     def directors(self, recipe: str) -> Sequence[str]:
-        return ()
+        """See `studio.Desk`."""
+        return list(usable_artifacts(self._store, (recipe, "adapter"), self._directors))
 
     def students(self, recipe: str, director: str) -> Sequence[int]:
-        return ()
+        """See `studio.Desk`."""
+        return kept_of(self._store, recipe, director).step_counts
+
+    def warm_up(self) -> None:
+        """Import what drawing needs, so that the first picture does not wait for it."""
+        import director_diffusion.families.flux.drawing
+        import director_diffusion.families.unet.drawing  # noqa: F401
 
     def draw(self, orders: Sequence[Order]) -> list[Picture]:
-        raise OrderError("drawing", "is not there yet", "Wait for the next commit.")
+        """See `studio.Desk`."""
+        checked = [checked_order(order, self._recipes, self._directors, self._limits) for order in orders]
+        with self._slot.taken():
+            return [self._drawn(order) for order in checked]
+
+    def _drawn(self, order: Order) -> Picture:
+        base = self._bases[self._recipes[order.recipe].base].drawn_with
+        way = self._way(order, base)
+        opened = self._open(base)
+        (prompt,) = way.prompts
+        try:
+            check_length(prompt, opened.count, base)
+        except EvaluationError as error:
+            raise OrderError("prompt", error.problem, error.way_out) from error
+        started = time.perf_counter()
+        self._attach(opened, way)
+        (image,) = opened.painter.draw([prompt], [order.seed], **vars(way.sampler))
+        return Picture(image, prompt, way.sampler.steps, time.perf_counter() - started)
+
+    def _way(self, order: Order, base: Base) -> Way:
+        """Adapters at strength 0 are not worn; a student is worn whole on top of its adapter at any strength."""
+        full = plan_sampler(self._plan, base)
+        if not order.layers:
+            return Way("base", (order.prompt,), (), replace(full, steps=order.steps))
+        worn = [self._worn_of(order.recipe, layer.director) for layer in order.layers]
+        prompt = order.prompt
+        for one in reversed(worn):
+            prompt = with_trigger(one.trigger, prompt)
+        pairs = [
+            (path, layer.strength)
+            for one, layer in zip(worn, order.layers, strict=True)
+            for path in one.adapters
+            if layer.strength
+        ]
+        students = worn[0].students if order.turbo else {}
+        if order.turbo and order.steps not in students:
+            known = ", ".join(map(str, students)) or "none"
+            raise OrderError("turbo", f"no student draws in {order.steps} steps", f"There are some for: {known}.")
+        together = Worn(worn[0].base, "", tuple(path for path, _ in pairs), students)
+        way = way_in(order.steps, together, (prompt,), full, of_students=full)
+        strengths = [strength for _, strength in pairs]
+        return replace(way, strengths=(*strengths, *[1.0] * (len(way.adapters) - len(strengths))))
+
+    def _worn_of(self, recipe: str, director: str) -> Worn:
+        """The files of an adapter; those of a remote store are fetched once."""
+        if director not in self.directors(recipe):
+            raise OrderError("director", "has no adapter of this recipe that may be used", "Choose another one.")
+        kept, known = kept_of(self._store, recipe, director), self._worn.get((recipe, director))
+        if known is None or not isinstance(known.owner, Kept) or known.owner.versions != kept.versions:
+            known = kept.worn(self._bases[self._recipes[recipe].base], self._directors[director])
+            self._worn[recipe, director] = known
+        return known
+
+    def _open(self, base: Base) -> _Opened:
+        """The base in memory: another one leaves first."""
+        from director_diffusion.families import longest_count, painter_of
+
+        folder = self._folder_of(base)
+        if self._opened is None or (self._opened.base, self._opened.folder) != (base, folder):
+            self._leave()
+            painter = painter_of(base, folder, device=self._device)
+            self._opened = _Opened(base, folder, painter, longest_count([(base.family, folder)]))
+        return self._opened
+
+    def _leave(self) -> None:
+        if self._opened is not None:
+            import torch
+
+            self._opened = None
+            gc.collect()
+            if self._device == "cuda":
+                torch.cuda.empty_cache()
+
+    def _attach(self, opened: _Opened, way: Way) -> None:
+        wanted = tuple(zip(way.adapters, way.strengths or (), strict=True))
+        if opened.attached != wanted:
+            opened.attached = None
+            opened.painter.attach(*way.adapters, strengths=way.strengths)
+            opened.attached = wanted

@@ -8,10 +8,21 @@ from typing import Any
 
 import gradio as gr
 
-from director_diffusion.errors import DirectorError, LedgerError
+from director_diffusion.errors import (
+    LedgerError,
+    ModelError,
+    OrderError,
+    SpecError,
+    StoreError,
+    TransientError,
+    VoteError,
+)
 
 log = logging.getLogger(__name__)
 
+SHOWN = (OrderError, VoteError)  # their words are for whoever asked
+LOGGED = (LedgerError, ModelError, SpecError, StoreError, TransientError)
+"""Their words are for who runs the server: they name files and stores, and nothing that anybody typed here."""
 UNEXPECTED = "Something failed in the studio. Who runs it finds the time and place in its log."
 REFUSED = "This was not understood: a value is missing, or of another kind than the page sends."
 
@@ -41,14 +52,15 @@ class GuardedBlocks(gr.Blocks):
 def told(error: Exception) -> gr.Error:
     """An error as a visitor reads it.
 
-    One that a person can mend is told in its own words, except of the ledger, which are for who runs the server; of any
-    other nothing but its kind and place go into the log: its words may hold what a visitor typed.
+    What is refused is told in its own words.  Of anything else the visitor learns nothing, and the log its kind and
+    place, with its words only where they cannot hold what a visitor typed.
     """
     if isinstance(error, gr.Error):
         return _told(str(error.message))
-    if isinstance(error, DirectorError) and not isinstance(error, LedgerError):
+    if isinstance(error, SHOWN):
         return _told(str(error))
-    log.error("%s at %s", type(error).__name__, _place(error))
+    words = f": {error}" if isinstance(error, LOGGED) else ""
+    log.error("%s at %s%s", type(error).__name__, _place(error), words)
     return _told(UNEXPECTED)
 
 

@@ -74,8 +74,8 @@ class Desk(Protocol):
     def draw(self, orders: Sequence[Order]) -> list[Picture]:
         """A picture per order, all in one turn.
 
-        Raises OrderError for what is refused, BusyError where too many wait, StoreError, ModelError and EvaluationError
-        as drawing does.
+        Raises OrderError for what is refused, QueueFullError where too many wait, StoreError, ModelError and
+        EvaluationError as drawing does.
         """
 
 

@@ -25,7 +25,7 @@ def voter_of(studio: Studio, request: "gr.Request") -> str:
         return name
     if studio.booth is None:
         raise VoteError("voting", "has no ledger here", "Set `votes` in the deployment's file.")
-    return studio.booth.voter_of(request.request.cookies.get(COOKIE))
+    return studio.booth.voter_of(request.cookies.get(COOKIE))
 
 
 def user_of(request: "gr.Request") -> str | None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from director_diffusion.captions.prompt import join_prompt
 from director_diffusion.errors import SpecError
-from director_diffusion.sampling.samplers import few_steps, plan_sampler
-from director_diffusion.specs import STEP_COUNTS, Base
+from director_diffusion.sampling.samplers import plan_sampler
+from director_diffusion.sampling.ways import Way, Worn, way_in
+from director_diffusion.specs import Base
 from pipelines.build import build_models
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.out_file import check_writable, put_in_place
@@ -26,8 +26,7 @@ from pipelines.surroundings import Surroundings, limit_threads, read_surrounding
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from director_diffusion.sampling.timed import Drawn, Way
-    from pipelines.cli.worn import Worn
+    from director_diffusion.sampling.timed import Drawn
 
 BASE_STEPS = 30
 CELL = 256  # pixels, width of a picture in a grid
@@ -95,43 +94,27 @@ def sample_command(
 
 def _ways(
     surroundings: Surroundings,
-    worn: "Worn",
+    worn: Worn,
     base: Base,
     prompts: Sequence[str],
     steps: Sequence[int],
     guidance: float | None,
     compare_base: bool,
-) -> "list[Way]":
-    from director_diffusion.sampling.timed import Way
-
+) -> list[Way]:
     plan = surroundings.catalog.evaluations[surroundings.project.evaluation]
     own = plan_sampler(plan, base)
     full = own if guidance is None else replace(own, guidance=guidance)
-    asked = tuple(_triggered(worn.trigger, prompt) for prompt in prompts)
     ways = []
     if compare_base:
         bare = replace(own, steps=BASE_STEPS, guidance=base.guidance.sample)
         ways.append(Way(f"base, {BASE_STEPS} steps", tuple(prompts), (), bare))
-    for number in steps:
-        student = worn.students.get(number)
-        if student is None:
-            ways.append(Way(f"{number} steps", asked, worn.adapters, replace(full, steps=number)))
-        else:
-            (known,) = (one for one in STEP_COUNTS if one == number)
-            sampler = few_steps(own, base, known)
-            ways.append(Way(f"{number} steps (student)", asked, (*worn.adapters, student), sampler))
-    return ways
+    return [*ways, *(way_in(number, worn, tuple(prompts), full, of_students=own) for number in steps)]
 
 
-def _triggered(trigger: str, prompt: str) -> str:
-    """With the trigger before it, unless whoever typed it has put it somewhere."""
-    return prompt if not trigger or trigger.lower() in prompt.lower() else join_prompt(trigger, prompt)
-
-
-def _names(ways: "Sequence[Way]", prompts: Sequence[str], seeds: Sequence[int]) -> list[list[list[str]]]:
+def _names(ways: Sequence[Way], prompts: Sequence[str], seeds: Sequence[int]) -> list[list[list[str]]]:
     """File names by way, prompt and seed: they tell steps, index and seed."""
 
-    def name(way: "Way", row: int, index: int, seed: int) -> str:
+    def name(way: Way, row: int, index: int, seed: int) -> str:
         prompt = f"prompt{row:02d}_" if len(prompts) > 1 else ""
         return f"{prompt}{_stem(way)}_{index:02d}_seed{seed}.png"
 
@@ -141,7 +124,7 @@ def _names(ways: "Sequence[Way]", prompts: Sequence[str], seeds: Sequence[int]) 
     ]
 
 
-def _stem(way: "Way") -> str:
+def _stem(way: Way) -> str:
     return f"{'' if way.adapters else 'base_'}steps{way.sampler.steps:02d}"
 
 

@@ -1,19 +1,17 @@
 """Worn: the adapters that `director sample` draws with, and its few-step students among them.
 
-Belongs here: finding their files, in the store or by name, and what they say of base and trigger.
+Belongs here: finding their files by the words of the command, and what they say of base and trigger.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from director_diffusion.distillation.rows import weights_file
-from director_diffusion.errors import SpecError, StoreError
-from director_diffusion.specs import STEP_COUNTS, Base
-from director_diffusion.storage import Artifact
-from director_diffusion.storage.artifact import usable_artifact
+from director_diffusion.errors import SpecError
+from director_diffusion.sampling.ways import Worn, kept_of
+from director_diffusion.specs import STEP_COUNTS
 from director_diffusion.training.header import read_header
 from director_diffusion.training.rows import WEIGHTS
 from pipelines.cli.choices import choose_recipe
@@ -25,44 +23,15 @@ STUDENTS = tuple(weights_file(count) for count in STEP_COUNTS)
 FILES = (WEIGHTS, *STUDENTS)
 
 
-@dataclass(frozen=True)
-class Worn:
-    """Files worn one on top of the other, for any number of steps but those that a student is there for."""
-
-    base: Base  # that they were trained on
-    trigger: str  # "" where nobody tells one
-    adapters: tuple[Path, ...]
-    students: Mapping[int, Path]  # by the steps that they draw in
-    owner: object = None  # keeps a remote store's files on this machine while they are used
-
-
 def worn_of(surroundings: Surroundings, director: str, recipe: str | None) -> Worn:
     """A director's adapter in the store, with the students that it taught.
 
     Raises StoreError where there is no adapter that may be used, or the students are of an earlier one.
     """
     recipe = choose_recipe(surroundings, director, recipe)
-    store = StoreResource(url=surroundings.store_url).get()
-    artifact = usable_artifact(store, (recipe, "adapter"), director)
-    students, held = dict[int, Path](), [artifact]
-    if store.exists(f"assets/{recipe}/turbo_adapter/{director}/latest.json"):
-        turbo = usable_artifact(store, (recipe, "turbo_adapter"), director)
-        if turbo.manifest.inputs.get(f"{recipe}/adapter") != artifact.version:
-            raise StoreError(
-                f"{recipe}/turbo_adapter of {director}",
-                "was taught by another adapter than there is now",
-                f"Materialize {recipe}/turbo_adapter again.",
-            )
-        students = {count: turbo.path(name) for count, name in _students_in(turbo).items()}
-        held.append(turbo)
     catalog = surroundings.catalog
-    return Worn(
-        catalog.bases[catalog.recipes[recipe].base],
-        catalog.directors[director].trigger,
-        (artifact.path(WEIGHTS),),
-        students,
-        held,
-    )
+    kept = kept_of(StoreResource(url=surroundings.store_url).get(), recipe, director)
+    return kept.worn(catalog.bases[catalog.recipes[recipe].base], catalog.directors[director])
 
 
 @contextmanager
@@ -99,11 +68,6 @@ def _files(surroundings: Surroundings, name: str, open_folders: ExitStack) -> li
     if not found:
         raise SpecError(name, f"holds no adapter ({WEIGHTS})", "Give a file, or a folder or repository with one.")
     return found
-
-
-def _students_in(turbo: Artifact) -> dict[int, str]:
-    names = {file.name for file in turbo.manifest.files}
-    return {count: weights_file(count) for count in STEP_COUNTS if weights_file(count) in names}
 
 
 def _base_slug(header: Mapping[str, str]) -> str:

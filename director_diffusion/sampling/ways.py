@@ -1,0 +1,115 @@
+"""Ways: what a picture is drawn with, and how.
+
+Belongs here: the files that are worn, found in the store, and the settings that go with them.  Drawing is `timed`'s and
+the studio's desk's.  Imports no torch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from director_diffusion.captions.prompt import join_prompt
+from director_diffusion.distillation.rows import steps_of, weights_file
+from director_diffusion.errors import EvaluationError, StoreError
+from director_diffusion.sampling.samplers import Sampler, few_steps
+from director_diffusion.specs import STEP_COUNTS, Base, Director
+from director_diffusion.storage import Artifact, Store
+from director_diffusion.storage.artifact import partition_folder, usable_artifact
+from director_diffusion.training.rows import WEIGHTS
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to draw."""
+
+    title: str
+    prompts: tuple[str, ...]  # in full
+    adapters: tuple[Path, ...]  # worn one on top of the other; () is the bare base
+    sampler: Sampler
+    strengths: tuple[float, ...] | None = None  # of each adapter; None: each as it was trained
+
+
+@dataclass(frozen=True)
+class Worn:
+    """Files worn one on top of the other, for any number of steps but those that a student is there for."""
+
+    base: Base  # that they were trained on
+    trigger: str  # "" where nobody tells one
+    adapters: tuple[Path, ...]
+    students: Mapping[int, Path]  # by the steps that they draw in
+    owner: object = None  # keeps a remote store's files on this machine while they are used
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A director's adapter in the store, and the students that it taught, if any."""
+
+    adapter: Artifact
+    turbo: Artifact | None
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Say the content of both."""
+        return (self.adapter.version, *(() if self.turbo is None else (self.turbo.version,)))
+
+    @property
+    def step_counts(self) -> tuple[int, ...]:
+        """Those that students draw in."""
+        names = set() if self.turbo is None else {file.name for file in self.turbo.manifest.files}
+        return tuple(count for count in STEP_COUNTS if weights_file(count) in names)
+
+    def worn(self, base: Base, director: Director) -> Worn:
+        """Their files.  `base` is what they were trained on."""
+        students: dict[int, Path] = {}
+        if self.turbo is not None:
+            students = {
+                count: self.turbo.path(weights_file(count)) for count in STEP_COUNTS if count in self.step_counts
+            }
+        return Worn(base, director.trigger, (self.adapter.path(WEIGHTS),), students, owner=self)
+
+
+def kept_of(store: Store, recipe: str, director: str) -> Kept:
+    """What readers see of a director.
+
+    Raises StoreError where there is no adapter that may be used, or the students are of an earlier one.
+    """
+    adapter, turbo = usable_artifact(store, (recipe, "adapter"), director), None
+    if store.exists(f"{partition_folder((recipe, 'turbo_adapter'), director)}/latest.json"):
+        turbo = usable_artifact(store, (recipe, "turbo_adapter"), director)
+        if turbo.manifest.inputs.get(f"{recipe}/adapter") != adapter.version:
+            raise StoreError(
+                f"{recipe}/turbo_adapter of {director}",
+                "was taught by another adapter than there is now",
+                f"Materialize {recipe}/turbo_adapter again.",
+            )
+    return Kept(adapter, turbo)
+
+
+def way_in(steps: int, worn: Worn, prompts: tuple[str, ...], full: Sampler, *, of_students: Sampler) -> Way:
+    """With the student that draws in so many steps where there is one, under no guidance of its own cost; else the
+    adapter alone, as `full` says but for the steps.  The trigger is put before every prompt that lacks it."""
+    asked = tuple(with_trigger(worn.trigger, prompt) for prompt in prompts)
+    student = worn.students.get(steps)
+    if student is None:
+        return Way(steps_of(steps), asked, worn.adapters, replace(full, steps=steps))
+    (known,) = (count for count in STEP_COUNTS if count == steps)
+    sampler = few_steps(of_students, worn.base.drawn_with, known)
+    return Way(f"{steps_of(steps)} (student)", asked, (*worn.adapters, student), sampler)
+
+
+def with_trigger(trigger: str, prompt: str) -> str:
+    """With the trigger before it, unless whoever typed it has put it somewhere."""
+    return prompt if not trigger or trigger.lower() in prompt.lower() else join_prompt(trigger, prompt)
+
+
+def check_length(prompt: str, count: Callable[[str], int], base: Base) -> None:
+    """Raise EvaluationError for a full prompt of which the base would not read the end.
+
+    `count` is of its longest tokenizer (`families.longest_count`).
+    """
+    if (tokens := count(prompt)) > base.max_prompt_tokens:
+        raise EvaluationError(
+            f'prompt "{prompt[:80]}"',
+            f"has {tokens} tokens, and {base.slug} reads {base.max_prompt_tokens}: the end would be cut off",
+            "Shorten it.",
+        )

@@ -1,0 +1,106 @@
+"""Orders: what a browser asks to be drawn, checked before anything is done with it.
+
+Belongs here: bounds of every value.  Errors never repeat a value that was typed: it may be hostile, or a hundred
+kilobytes long.  Imports no torch.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from director_diffusion.errors import OrderError
+from director_diffusion.specs import Director, Recipe
+from director_diffusion.studio.studio import Layer, Limits, Order
+
+SEED_MOST = 2**32 - 1
+_SPACES = "\n\r\t"  # that people paste; a prompt is one line
+
+
+def checked_order(
+    order: Order, recipes: Mapping[str, Recipe], directors: Mapping[str, Director], limits: Limits
+) -> Order:
+    """The order with every value of its own type and within bounds.  Raises OrderError otherwise."""
+    if len(order.layers) > limits.blend:
+        raise OrderError("directors", f"are {len(order.layers)}", f"Blend {limits.blend} at most.")
+    layers = tuple(
+        Layer(
+            checked_choice("director", layer.director, directors),
+            checked_number("strength", layer.strength, -limits.strength, limits.strength),
+        )
+        for layer in order.layers
+    )
+    if len({layer.director for layer in layers}) != len(layers):
+        raise OrderError("directors", "are not all different", "Choose each once.")
+    if order.turbo and len(layers) != 1:
+        raise OrderError("turbo", "is there for one director's adapter", "Draw blends in full.")
+    return replace(
+        order,
+        recipe=checked_choice("recipe", order.recipe, recipes),
+        layers=layers,
+        prompt=checked_prompt(order.prompt, limits),
+        seed=checked_whole("seed", order.seed, 0, SEED_MOST),
+        steps=checked_whole("steps", order.steps, 1, limits.steps),
+        turbo=bool(order.turbo),
+    )
+
+
+def checked_prompt(value: object, limits: Limits) -> str:
+    """One line of text that a tokenizer takes."""
+    text = checked_text("prompt", value, limits.prompt)
+    if not text:
+        raise OrderError("prompt", "is empty", "Say what the picture shows.")
+    return text
+
+
+def checked_text(what: str, value: object, most: int) -> str:
+    """A line of at most so many characters, spaces at its ends and between words made one; "" is one too."""
+    if not isinstance(value, str):
+        raise OrderError(what, f"{_kind(value)} is no text", "Type some words.")
+    if len(value) > most:
+        raise OrderError(what, f"has {len(value):,} characters, of at most {most:,}", "Shorten it.")
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in _SPACES for char in value):
+        raise OrderError(what, "holds control characters", "Type letters, digits and punctuation.")
+    return " ".join(value.split())
+
+
+def checked_choice(what: str, value: object, known: Mapping[str, Any]) -> str:
+    """One of the slugs that there are."""
+    if isinstance(value, str) and value in known:
+        return value
+    raise OrderError(what, f"{_kind(value)} names none", f"Choose of {', '.join(known) or 'none'}.")
+
+
+def checked_whole(what: str, value: object, least: int, most: int) -> int:
+    """A whole number, which JSON may also write as 3.0."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return value
+    raise OrderError(what, f"{_number(value)} is refused", f"Give a whole number from {least} to {most}.")
+
+
+def checked_number(what: str, value: object, least: float, most: float) -> float:
+    """A finite number."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most:
+        return float(value)
+    raise OrderError(what, f"{_number(value)} is refused", f"Give a number from {least:g} to {most:g}.")
+
+
+def checked_flag(what: str, value: object) -> bool:
+    """Yes or no."""
+    if isinstance(value, bool):
+        return value
+    raise OrderError(what, f"{_kind(value)} is neither yes nor no", "Send true or false.")
+
+
+def _number(value: object) -> str:
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "a number out of bounds" if known else _kind(value)
+
+
+def _kind(value: object) -> str:
+    """What it is, in words that are ours."""
+    if isinstance(value, str):
+        return f"a text of {len(value):,} characters"
+    return f"a {type(value).__name__}"
