@@ -27,10 +27,6 @@ class BusyError(DirectorError):
     """Somebody else is writing this very thing."""
 
 
-class ChangedError(DirectorError):
-    """Somebody else has changed something since it was shown to who would change it now."""
-
-
 class StillsError(DirectorError):
     """A director's stills cannot be used as they are."""
 
@@ -61,6 +57,14 @@ class PublishError(DirectorError):
 
 class OrderError(DirectorError):
     """What somebody asks of the studio is refused.  Its words may be shown to whoever sent it."""
+
+
+class EditError(DirectorError):
+    """What somebody would change or choose is refused.  Its words may be shown to whoever sent it."""
+
+
+class ChangedError(EditError):
+    """Somebody else has changed something since it was shown to who would change it now."""
 
 
 class QueueFullError(OrderError):

@@ -12,7 +12,7 @@ from typing import Literal
 from director_diffusion.captions.prompt import strip_trigger
 from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.captions.written import Place, named, place_of, written_text
-from director_diffusion.errors import CaptionError
+from director_diffusion.errors import EditError
 from director_diffusion.specs import Director
 from director_diffusion.stills import raw
 from director_diffusion.stills.decisions import place_of as file_place
@@ -84,33 +84,33 @@ def entries(store: Store, director: Director) -> list[Entry]:
 def checked_text(text: object, director: Director) -> str:
     """A caption on one line, without the trigger that its author may have put in front.
 
-    Raises CaptionError for what is no text, too long, empty, or holds control characters.  The words do not repeat it.
+    Raises EditError for what is no text, too long, empty, or holds control characters.  The words do not repeat it.
     """
     if not isinstance(text, str):
-        raise CaptionError("The caption", "is no text", "Write what the still shows, in words.")
+        raise EditError("The caption", "is no text", "Write what the still shows, in words.")
     if len(text) > MOST_TEXT:
-        raise CaptionError("The caption", f"has {len(text):,} characters", f"Use {MOST_TEXT:,} at most.")
+        raise EditError("The caption", f"has {len(text):,} characters", f"Use {MOST_TEXT:,} at most.")
     if any(not character.isprintable() and not character.isspace() for character in text):
-        raise CaptionError("The caption", "holds control characters", "Write plain text.")
+        raise EditError("The caption", "holds control characters", "Write plain text.")
     line = strip_trigger(" ".join(text.split()), director.trigger)
     if not line:
-        raise CaptionError("The caption", "is empty", "Write one, or undo to give the still back to the captioner.")
+        raise EditError("The caption", "is empty", "Write one, or undo to give the still back to the captioner.")
     return line
 
 
 def write_captions(store: Store, director: Director, texts: Mapping[str, str], shown: Iterable[Entry]) -> None:
     """Write the captions of entries, by their files, as they were `shown`; `texts` are checked ones.
 
-    All are written, or none.  Raises ChangedError where somebody else has changed one since, CaptionError for a file
+    All are written, or none.  Raises ChangedError where somebody else has changed one since, EditError for a file
     that is none to be replaced.
     """
     _replace(store, director, {file: f"{text}\n".encode() for file, text in texts.items()}, shown)
 
 
 def take_back(store: Store, director: Director, shown: Entry) -> None:
-    """Remove a person's caption as it was `shown`.  Raises CaptionError where there is none, ChangedError as above."""
+    """Remove a person's caption as it was `shown`.  Raises EditError where there is none, ChangedError as above."""
     if shown.mark == ABSENT:
-        raise CaptionError(shown.name, "has no caption by a person", "There is nothing to take back.")
+        raise EditError(shown.name, "has no caption by a person", "There is nothing to take back.")
     _replace(store, director, {shown.file: None}, [shown])
 
 
@@ -119,7 +119,7 @@ def _replace(store: Store, director: Director, changes: Mapping[str, bytes | Non
     for entry in by_file.values():
         if entry.mark == _UNREADABLE:
             problem = f"has a caption file that {'; '.join(entry.problems)}"
-            raise CaptionError(entry.name, problem, "Mend or remove that file in the store.")
+            raise EditError(entry.name, problem, "Mend or remove that file in the store.")
     names = [entry.name for entry in by_file.values()]
     title = f"The caption of {names[0]}" if len(names) == 1 else "A caption among these"
     marks = {file: entry.mark for file, entry in by_file.items()}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from director_diffusion.captions.editing import Entry, checked_text, write_captions
-from director_diffusion.errors import CaptionError, ChangedError
+from director_diffusion.errors import ChangedError, EditError
 from director_diffusion.hashing import hash_data
 from director_diffusion.specs import Director
 from director_diffusion.storage import Store
@@ -55,20 +55,20 @@ class Preview:
 
 
 def checked_search(find: object, replace: object, *, whole_words: object, match_case: object) -> Search:
-    """A search of what a page sent.  Raises CaptionError for what is none; the words do not repeat it."""
+    """A search of what a page sent.  Raises EditError for what is none; the words do not repeat it."""
     for title, value in (("What to find", find), ("What to put in its place", replace)):
         if not isinstance(value, str):
-            raise CaptionError(title, "is no text", "Write words.")
+            raise EditError(title, "is no text", "Write words.")
         if len(value) > MOST_WORDS:
-            raise CaptionError(title, f"has {len(value):,} characters", f"Use {MOST_WORDS} at most.")
+            raise EditError(title, f"has {len(value):,} characters", f"Use {MOST_WORDS} at most.")
         if not value.isprintable():
-            raise CaptionError(title, "holds control characters or line breaks", "Write plain words.")
+            raise EditError(title, "holds control characters or line breaks", "Write plain words.")
     if not isinstance(whole_words, bool) or not isinstance(match_case, bool):
-        raise CaptionError("A search", "has options that are not yes or no", "Use the page's own.")
+        raise EditError("A search", "has options that are not yes or no", "Use the page's own.")
     assert isinstance(find, str)
     assert isinstance(replace, str)
     if not find.strip():
-        raise CaptionError("What to find", "is empty", "Write the words to look for.")
+        raise EditError("What to find", "is empty", "Write the words to look for.")
     return Search(find, replace, whole_words, match_case)
 
 
@@ -81,7 +81,7 @@ def preview(entries: Sequence[Entry], search: Search, director: Director) -> Pre
         files.add(entry.file)
         try:
             changes.append(Change(entry, checked_text(after, director)))
-        except CaptionError as error:
+        except EditError as error:
             refused.append((entry.name, error.problem))
     return Preview(tuple(changes), tuple(refused))
 

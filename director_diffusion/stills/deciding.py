@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from director_diffusion.errors import SpecError, StillsError
+from director_diffusion.errors import EditError, SpecError
 from director_diffusion.stills.decisions import (
     SUFFIX,
     Decision,
@@ -67,24 +67,25 @@ def shown_stills(store: Store, director: str) -> list[ShownStill]:
 def decide(store: Store, director: str, shown: ShownStill, decision: Decision | None) -> None:
     """Write a decision about a still as it was shown, or take it back.
 
-    Raises ChangedError where somebody else has decided since, StillsError where its file is none to be replaced.
+    Raises ChangedError where somebody else has decided since, EditError where its file is none to be replaced.
     """
     if shown.mark == UNREADABLE:
-        raise StillsError(shown.name, f"its decision's file {shown.problem}", "Mend or remove that file in the store.")
+        problem = f"has a file with a decision that {shown.problem}"
+        raise EditError(shown.name, problem, "Mend or remove that file in the store.")
     data = None if decision is None else encode_decision(decision)
     title = f"The decision about {shown.name}"
     replace_unchanged(store, f"stills/{director}", {shown.file: data}, {shown.file: shown.mark}, title=title)
 
 
-def open_upright(store: Store, still: Still, source: str, max_megapixels: float) -> Image.Image | None:
-    """The whole upright picture of a still, kept or not, without any crop; None for what is no picture.
+def open_upright(store: Store, source: str, sha256: str, max_megapixels: float) -> Image.Image | None:
+    """The whole upright picture in a raw file, without any crop; None for what is none.
 
-    Raises StillsError where the file has changed or gone since.
+    Raises StillsError where the file has changed or gone since it was listed.
     """
-    if not still.sha256:
+    if not sha256:  # it could not even be read
         return None
     try:
-        return decode(read_unchanged(store, source, still.sha256), max_megapixels).image
+        return decode(read_unchanged(store, source, sha256), max_megapixels).image
     except UndecodableError:
         return None
 

@@ -3,9 +3,10 @@
 Belongs here: telling that a file is no longer what somebody was shown, and replacing it only where it still is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
-from director_diffusion.errors import ChangedError
+from director_diffusion.errors import BusyError, ChangedError, EditError
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.storage.lock import writer_lock
 from director_diffusion.storage.store import Store
@@ -30,9 +31,9 @@ def replace_unchanged(
     """Write the files of those names, or delete those whose content is None, where all are still as they were `seen`.
 
     `lock` names what one person at a time changes.  Nothing is written unless all are unchanged; each file is replaced
-    whole.  Raises ChangedError, calling what was changed `title`; BusyError where another writer takes too long.
+    whole.  Raises ChangedError, calling what was changed `title`; EditError where another writer takes too long.
     """
-    with writer_lock(store, f"edit/{lock}", "an editor", wait_s=WAIT_S):
+    with _lock(store, lock, title):
         changed = [name for name in changes if mark(store, name) != seen[name]]
         if changed:
             raise ChangedError(
@@ -47,3 +48,13 @@ def replace_unchanged(
                 store.delete(name)
             else:
                 store.write(name, data)
+
+
+@contextmanager
+def _lock(store: Store, lock: str, title: str) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(writer_lock(store, f"edit/{lock}", "an editor", wait_s=WAIT_S))
+        except BusyError as error:
+            raise EditError(title, "cannot be changed just now, since others are being", "Try again soon.") from error
+        yield

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 
 from director_diffusion.studio.guarded import GuardedBlocks
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.tabs import gallery
+from director_diffusion.studio.tabs import captions, checkpoints, gallery, stills
 
 TITLE = "director-diffusion studio"
 
@@ -25,7 +25,12 @@ class Tab:
     add_routes: Callable[[APIRouter, Studio], None] | None = None  # for bytes that it serves itself
 
 
-TABS: tuple[Tab, ...] = (Tab(gallery.TITLE, gallery.lay_out),)
+TABS: tuple[Tab, ...] = (
+    Tab(gallery.TITLE, gallery.lay_out),
+    Tab(stills.TITLE, stills.lay_out),
+    Tab(captions.TITLE, captions.lay_out),
+    Tab(checkpoints.TITLE, checkpoints.lay_out),
+)
 
 
 def build_app(studio: Studio) -> gr.Blocks:

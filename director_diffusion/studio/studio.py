@@ -13,6 +13,7 @@ from director_diffusion.storage import Store
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from director_diffusion.captions.judging import Judge
     from director_diffusion.voting.booth import Booth
 
 
@@ -90,4 +91,5 @@ class Studio:
     plans: Mapping[str, EvaluationPlan]
     booth: "Booth | None"  # None: this deployment has no ledger of votes
     desk: Desk
+    judge: "Judge"  # of captions
     limits: Limits = Limits()

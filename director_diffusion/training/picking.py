@@ -7,16 +7,32 @@ Belongs here: what `director pick` and the studio both ask and do.  The file is 
 import math
 from dataclasses import dataclass
 
-from director_diffusion.errors import TrainingError
+from director_diffusion.errors import ChangedError, EditError
 from director_diffusion.storage import Store
+from director_diffusion.storage.edited import mark, replace_unchanged
 from director_diffusion.training.choice import Choice, by_person
 from director_diffusion.training.curve import best_checkpoint
 from director_diffusion.training.finished import FinishedSteps
 from director_diffusion.training.header import FOLDS, HELD_OUT_LOSS
-from director_diffusion.training.picks import newest_training, read_pick, remove_pick, write_pick
+from director_diffusion.training.picks import (
+    encode_pick,
+    newest_training,
+    pick_name,
+    read_pick,
+    remove_pick,
+    write_pick,
+)
 from director_diffusion.training.rows import CurvePoint, Pick
 
 MOST_STRENGTH = 2.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What somebody was shown who picks: which training, and the mark of the pick's file."""
+
+    training: str
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -28,7 +44,12 @@ class Offer:
     curve: tuple[CurvePoint, ...]
     pick: Pick | None
     picked: Choice | str | None  # the pick's, or why it does not hold
+    mark: str  # of the pick's file
     watched: bool  # the losses are of stills that were learned too, so the least of them tells nothing
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self.training, self.mark)
 
     @property
     def losses(self) -> dict[int, float]:
@@ -55,34 +76,60 @@ def chooser(*, folds: int) -> str:
 
 
 def offer(store: Store, recipe: str, director: str, *, folds: int) -> Offer:
-    """What there is to choose of.  Raises TrainingError where nothing was trained, or no checkpoint was kept yet."""
+    """What there is to choose of.  Raises EditError where nothing was trained, or no checkpoint was kept yet."""
     training, finished = _newest(store, recipe, director)
     steps = finished.steps()
+    seen = mark(store, pick_name(recipe, director))  # before the pick is read: who overlooks a newer one is told
     pick = read_pick(store, recipe, director)
     picked = by_person(pick, training, steps, instead=chooser(folds=folds)) if pick is not None else None
-    return Offer(training, tuple(steps), finished.curve(), pick, picked, watched=folds == 2)
+    return Offer(training, tuple(steps), finished.curve(), pick, picked, seen, watched=folds == 2)
 
 
-def choose(store: Store, recipe: str, director: str, *, step: int, strength: float, who: str, why: str) -> Pick:
-    """Record a choice of the newest training's steps.  Raises TrainingError for a step or strength that it has not."""
+def choose(
+    store: Store,
+    recipe: str,
+    director: str,
+    *,
+    step: int,
+    strength: float,
+    who: str,
+    why: str,
+    seen: Seen | None = None,
+) -> Pick:
+    """Record a choice of the newest training's steps, in place of any earlier one, or of that which was `seen`.
+
+    Raises EditError for a step or strength that there is not, ChangedError where things are no longer as seen.
+    """
     training, finished = _newest(store, recipe, director)
     steps = finished.steps()
+    if seen is not None and seen.training != training:
+        raise ChangedError(f"{director} by {recipe}", "was trained anew since it was shown", "Look at its steps again.")
     if step not in steps:
-        raise TrainingError(
+        raise EditError(
             f"step {step}", "was not kept", f"Pick one of {', '.join(map(str, steps))}, where checkpoints were."
         )
     if not (math.isfinite(strength) and 0 < strength <= MOST_STRENGTH):
-        raise TrainingError("the strength", "is out of bounds", f"Give one above 0 and up to {MOST_STRENGTH:g}.")
+        raise EditError("the strength", "is out of bounds", f"Give one above 0 and up to {MOST_STRENGTH:g}.")
     pick = Pick(training, step, strength, who, why)
-    write_pick(store, recipe, director, pick)
+    _put(store, recipe, director, pick, seen)
     return pick
 
 
-def clear_pick(store: Store, recipe: str, director: str) -> None:
-    """Take a pick back.  Raises TrainingError where there is none."""
+def clear_pick(store: Store, recipe: str, director: str, *, seen: Seen | None = None) -> None:
+    """Leave the choice to the training again.  Raises EditError where there is no pick, ChangedError as above."""
     if read_pick(store, recipe, director) is None:
-        raise TrainingError(f"{director} by {recipe}", "has no pick", "There is nothing to clear.")
-    remove_pick(store, recipe, director)
+        raise EditError(f"{director} by {recipe}", "has no pick", "There is nothing to clear.")
+    _put(store, recipe, director, None, seen)
+
+
+def _put(store: Store, recipe: str, director: str, pick: Pick | None, seen: Seen | None) -> None:
+    if seen is not None:
+        name, data = pick_name(recipe, director), encode_pick(pick).encode() if pick is not None else None
+        replace_unchanged(store, name, {name: data}, {name: seen.mark}, title=f"The pick of {director} by {recipe}")
+    elif pick is not None:
+        write_pick(store, recipe, director, pick)
+    else:
+        remove_pick(store, recipe, director)
 
 
 def _newest(store: Store, recipe: str, director: str) -> tuple[str, FinishedSteps]:
@@ -90,7 +137,7 @@ def _newest(store: Store, recipe: str, director: str) -> tuple[str, FinishedStep
     training = newest_training(store, recipe, director)
     finished = FinishedSteps(store, training)
     if not finished.steps():
-        raise TrainingError(
+        raise EditError(
             f"{director} by {recipe}", "has no checkpoint yet", "Let it train to its first one (checkpoint_every)."
         )
     return training, finished

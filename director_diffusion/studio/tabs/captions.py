@@ -1,0 +1,159 @@
+"""The tab Captions: those that need a person first; people write, take back, find and replace."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from director_diffusion.captions.editing import MOST_TEXT, Entry, checked_text
+from director_diffusion.captions.replacing import MOST_WORDS
+from director_diffusion.errors import OrderError
+from director_diffusion.studio import captions_shown
+from director_diffusion.studio.captions_shown import CHOICES, MOST_SHOWN, captions_on_show
+from director_diffusion.studio.orders import checked_whole
+from director_diffusion.studio.stills_shown import Stills, stills_on_show
+from director_diffusion.studio.studio import Studio
+
+TITLE = "Captions"
+_INTRODUCTION = (
+    "What training is told that each still shows, never how it is styled: the trigger stands for that. What you write "
+    "is a `.txt` file beside the still and wins over the model's; it takes effect with the next run."
+)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What a visitor sees: kept by the server, so a browser names a caption only by its row."""
+
+    director: str
+    stills: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Selected:
+    """The caption that a visitor edits, as it was shown; `warned` is the text whose warnings they have read."""
+
+    director: str
+    entry: Entry
+    warned: str = ""
+
+
+def lay_out(studio: Studio) -> None:
+    """The queue, one caption to edit, and a search over all."""
+    stills = Stills(studio)
+    gr.Markdown(_INTRODUCTION)
+    table_now, selected, token = gr.State(), gr.State(), gr.State()
+    with gr.Row():
+        director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="director")
+        choice = gr.Dropdown(list(CHOICES), value=CHOICES[0], label="show")
+        show = gr.Button("Show", variant="primary")
+    counted = gr.Markdown()
+    table = gr.Dataframe(
+        headers=["still", "by", "caption"], type="array", interactive=False, wrap=True, max_height=360, buttons=[]
+    )
+    with gr.Row():
+        picture = gr.Image(format="png", type="pil", interactive=False, show_label=False, buttons=[])
+        with gr.Column():
+            details = gr.HTML()
+            text = gr.Textbox(label="caption", lines=3, max_length=MOST_TEXT)
+            with gr.Row():
+                check = gr.Button("Check")
+                save = gr.Button("Save", variant="primary")
+                undo = gr.Button("Undo: back to the model's")
+    with gr.Accordion("Find and replace", open=False):
+        with gr.Row():
+            find = gr.Textbox(label="find", max_length=MOST_WORDS)
+            put = gr.Textbox(label="replace with", max_length=MOST_WORDS)
+            whole = gr.Checkbox(True, label="whole words")
+            case = gr.Checkbox(False, label="match case")
+        changes = gr.Dataframe(
+            headers=["still", "before", "after", "the rules say"],
+            type="array",
+            interactive=False,
+            wrap=True,
+            max_height=360,
+            buttons=[],
+        )
+        found = gr.Markdown()
+        with gr.Row():
+            look = gr.Button("Preview")
+            replace = gr.Button("Replace all of these", variant="primary")
+
+    def show_table(director: Any, choice: Any) -> tuple[Any, ...]:
+        shown = captions_on_show(studio, director)
+        chosen = captions_shown.chosen(shown, choice)
+        table = _Table(director, tuple(entry.still.still for entry in chosen[:MOST_SHOWN]))
+        return table, captions_shown.rows_of(chosen), captions_shown.counted(shown)
+
+    def select(table: _Table | None, event: gr.SelectData) -> tuple[Any, ...]:
+        if table is None or not table.stills or not isinstance(event.index, list) or not event.index:
+            raise OrderError("captions", "are not on show", "Choose a director and show them.")
+        place = checked_whole("row", event.index[0], 0, len(table.stills) - 1)
+        return _shown(table.director, _entry(table.director, table.stills[place]))
+
+    def _entry(director: str, still: str) -> Entry:
+        found = next((entry for entry in captions_on_show(studio, director) if entry.still.still == still), None)
+        if found is None:
+            raise OrderError("this still", "is no longer there", "Show the captions again.")
+        return found
+
+    def _shown(director: str, entry: Entry) -> tuple[Any, ...]:
+        at = (entry.still.film, entry.still.name)
+        still = next(one for one in stills_on_show(studio, director) if (one.still.film, one.still.name) == at)
+        told = captions_shown.told(entry, entry.problems)
+        return _Selected(director, entry), stills.thumb(director, still), told, entry.text
+
+    def do_check(selected: _Selected | None, text: Any) -> tuple[Any, ...]:
+        one = _one(selected)
+        line, problems = _judged(one, text)
+        return _Selected(one.director, one.entry, line), captions_shown.told(one.entry, problems)
+
+    def do_save(selected: _Selected | None, text: Any) -> tuple[Any, ...]:
+        one = _one(selected)
+        line, problems = _judged(one, text)
+        if problems and one.warned != line:
+            told = captions_shown.told(one.entry, [*problems, "Save once more to save it all the same."])
+            return _Selected(one.director, one.entry, line), told, text
+        captions_shown.save(studio, one.director, one.entry, line)
+        gr.Info("Saved: takes effect with the next run.", duration=3)
+        return _again(one, problems)
+
+    def do_undo(selected: _Selected | None) -> tuple[Any, ...]:
+        one = _one(selected)
+        captions_shown.undo(studio, one.director, one.entry)
+        return _again(one, ())
+
+    def _judged(one: _Selected, text: Any) -> tuple[str, list[str]]:
+        line = checked_text(text, studio.directors[one.director])
+        shown = captions_on_show(studio, one.director)
+        return line, captions_shown.problems_of(studio, one.director, one.entry, line, shown)
+
+    def _again(one: _Selected, problems: Any) -> tuple[Any, ...]:
+        now = _entry(one.director, one.entry.still.still)
+        return _Selected(one.director, now), captions_shown.told(now, problems), now.text
+
+    def preview(director: Any, find: Any, put: Any, whole: Any, case: Any) -> tuple[Any, ...]:
+        _, shown, seen = captions_shown.searched(studio, director, find, put, whole_words=whole, match_case=case)
+        words = f"{len(seen.changes)} captions would change."
+        return seen.token, captions_shown.changes_of(studio, director, seen, shown), words
+
+    def do_replace(token: Any, director: Any, find: Any, put: Any, whole: Any, case: Any) -> tuple[Any, ...]:
+        if token is None:
+            raise OrderError("changes", "have not been shown", "Look at the preview first.")
+        count = captions_shown.replace_all(studio, director, find, put, whole_words=whole, match_case=case, token=token)
+        return None, [], f"{count} captions were written."
+
+    gr.on([show.click, choice.change, director.change], show_table, [director, choice], [table_now, table, counted])
+    table.select(select, [table_now], [selected, picture, details, text])
+    check.click(do_check, [selected, text], [selected, details])
+    save.click(do_save, [selected, text], [selected, details, text])
+    undo.click(do_undo, [selected], [selected, details, text])
+    query = [director, find, put, whole, case]
+    look.click(preview, query, [token, changes, found])
+    replace.click(do_replace, [token, *query], [token, changes, found])
+
+
+def _one(selected: _Selected | None) -> _Selected:
+    if selected is None:
+        raise OrderError("caption", "is not chosen", "Choose a row.")
+    return selected
