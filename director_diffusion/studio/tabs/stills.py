@@ -98,10 +98,11 @@ def lay_out(studio: Studio) -> None:
         stills.reject(director, shown, reason, user_of(request))
         return _selected(director, (shown.still.film, shown.still.name))
 
-    def do_crop(selected: _Selected | None, reason: Any, *rest: Any) -> tuple[Any, ...]:
-        *edges, request = rest
+    def do_crop(
+        selected: _Selected | None, reason: Any, left: Any, top: Any, right: Any, bottom: Any, request: gr.Request
+    ) -> tuple[Any, ...]:
         director, shown = _one(selected)
-        stills.crop(director, shown, checked_crop(edges), reason, user_of(request))
+        stills.crop(director, shown, checked_crop((left, top, right, bottom)), reason, user_of(request))
         return _selected(director, (shown.still.film, shown.still.name))
 
     def do_undo(selected: _Selected | None) -> tuple[Any, ...]:
