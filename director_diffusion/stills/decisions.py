@@ -78,7 +78,8 @@ def read_decision(data: bytes, name: str) -> Decision:
 def encode_decision(decision: Decision) -> bytes:
     """As a person would write it."""
     told = {key: value for key, value in decision.model_dump(mode="json").items() if value not in (None, "")}
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000).encode()
+    flow = None if decision.crop else False  # four numbers on a line, words on lines of their own
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=1000).encode()
 
 
 def row_of(film: str, file: str, decision: Decision) -> StillDecision:

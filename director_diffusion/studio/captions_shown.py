@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 from director_diffusion.captions.editing import Entry, checked_text, entries, take_back, write_captions
 from director_diffusion.captions.replacing import Preview, Search, apply, checked_search, preview
+from director_diffusion.errors import OrderError
 from director_diffusion.studio.made import check_made
 from director_diffusion.studio.orders import checked_choice
 from director_diffusion.studio.studio import Studio
@@ -24,6 +25,14 @@ def captions_on_show(studio: Studio, director: object) -> list[Entry]:
     slug = checked_choice("director", director, studio.directors)
     check_made(studio.store, ("captions",), slug)
     return entries(studio.store, studio.directors[slug])
+
+
+def entry_on_show(studio: Studio, director: object, name: object) -> Entry:
+    """One of them, by its name.  Raises OrderError where there is none of that name."""
+    found = next((entry for entry in captions_on_show(studio, director) if entry.name == name), None)
+    if found is None:
+        raise OrderError("this still", "is not there", "Show the captions again.")
+    return found
 
 
 def chosen(shown: Sequence[Entry], choice: object) -> list[Entry]:

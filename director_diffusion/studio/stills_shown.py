@@ -29,6 +29,7 @@ Choice = Literal["all", "kept", "rejected", "held out", "with a decision", "wait
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
 
 Crop = tuple[float, float, float, float]
+_WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
 
 
 def stills_on_show(studio: Studio, director: object) -> list[ShownStill]:
@@ -74,12 +75,6 @@ def told(shown: ShownStill) -> str:
     return f"<table>{cells}</table>"
 
 
-def crop_now(shown: ShownStill) -> Crop:
-    """The crop to begin with: a person's, else the whole picture."""
-    crop = shown.decision.crop if shown.decision is not None else None
-    return crop or (0.0, 0.0, 1.0, 1.0)
-
-
 def checked_crop(values: Sequence[object]) -> Crop:
     """Left, top, right, bottom of a page's four percentages.  Raises OrderError for what is no crop."""
     names = ("left", "top", "right", "bottom")
@@ -107,18 +102,21 @@ class Stills:
         crop = still.crop if still.width else ()
         return self._thumb(director, shown.source, still.sha256, crop, still.status == "rejected")
 
-    def large(self, director: str, shown: ShownStill, crop: Crop) -> Image.Image:
-        """The whole picture with what `crop` would leave of it framed."""
+    def large(self, director: str, shown: ShownStill, crop: Crop | None = None) -> tuple[Image.Image, Crop]:
+        """The whole picture with what `crop` would leave of it framed, and that crop: where none is asked for, a
+        person's, else the last run's."""
         picture = self._open(director, shown.source, shown.still.sha256)
         if picture is None:
-            return _empty(LARGE)
+            return _empty(LARGE), _WHOLE
+        crop = crop or (shown.decision.crop if shown.decision is not None else None)
+        crop = crop or _shares(shown.still.crop, *picture.size)
         picture.thumbnail((LARGE, LARGE))
         box = crop_box(decision_row("", "", Decision(crop=crop)), picture.width, picture.height)
         assert box is not None
         dimmed = ImageEnhance.Brightness(picture).enhance(_OUTSIDE)
         dimmed.paste(picture.crop(box), box)
         ImageDraw.Draw(dimmed).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=_FRAME, width=2)
-        return dimmed
+        return dimmed, crop
 
     def keep(self, director: str, shown: ShownStill, reason: object, who: str | None) -> None:
         """Keep a still whatever the rules say, in the crop that a person gave it."""
@@ -191,6 +189,14 @@ def _decided(shown: ShownStill) -> str:
     crop = f"crop to {', '.join(f'{100 * edge:g} %' for edge in one.crop)}" if one.crop else ""
     words = ", ".join(filter(None, (one.decision or "", crop)))
     return f"{words}{f' – {one.reason}' if one.reason else ''}{f' ({one.who})' if one.who else ''}"
+
+
+def _shares(crop: tuple[int, ...], width: int, height: int) -> Crop:
+    """A crop in pixels as shares of the sides; of none, the whole."""
+    if not crop:
+        return _WHOLE
+    left, top, right, bottom = crop
+    return round(left / width, 4), round(top / height, 4), round(right / width, 4), round(bottom / height, 4)
 
 
 def _empty(side: int) -> Image.Image:

@@ -9,8 +9,7 @@ from director_diffusion.captions.editing import MOST_TEXT, Entry, checked_text
 from director_diffusion.captions.replacing import MOST_WORDS
 from director_diffusion.errors import OrderError
 from director_diffusion.studio import captions_shown
-from director_diffusion.studio.captions_shown import CHOICES, MOST_SHOWN, captions_on_show
-from director_diffusion.studio.orders import checked_whole
+from director_diffusion.studio.captions_shown import CHOICES, captions_on_show
 from director_diffusion.studio.stills_shown import Stills, stills_on_show
 from director_diffusion.studio.studio import Studio
 
@@ -19,14 +18,6 @@ _INTRODUCTION = (
     "What training is told that each still shows, never how it is styled: the trigger stands for that. What you write "
     "is a `.txt` file beside the still and wins over the model's; it takes effect with the next run."
 )
-
-
-@dataclass(frozen=True)
-class _Table:
-    """What a visitor sees: kept by the server, so a browser names a caption only by its row."""
-
-    director: str
-    stills: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,7 @@ def lay_out(studio: Studio) -> None:
     """The queue, one caption to edit, and a search over all."""
     stills = Stills(studio)
     gr.Markdown(_INTRODUCTION)
-    table_now, selected, token = gr.State(), gr.State(), gr.State()
+    selected, token = gr.State(), gr.State()
     with gr.Row():
         director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="director")
         choice = gr.Dropdown(list(CHOICES), value=CHOICES[0], label="show")
@@ -82,20 +73,13 @@ def lay_out(studio: Studio) -> None:
     def show_table(director: Any, choice: Any) -> tuple[Any, ...]:
         shown = captions_on_show(studio, director)
         chosen = captions_shown.chosen(shown, choice)
-        table = _Table(director, tuple(entry.still.still for entry in chosen[:MOST_SHOWN]))
-        return table, captions_shown.rows_of(chosen), captions_shown.counted(shown)
+        return captions_shown.rows_of(chosen), captions_shown.counted(shown)
 
-    def select(table: _Table | None, event: gr.SelectData) -> tuple[Any, ...]:
-        if table is None or not table.stills or not isinstance(event.index, list) or not event.index:
-            raise OrderError("captions", "are not on show", "Choose a director and show them.")
-        place = checked_whole("row", event.index[0], 0, len(table.stills) - 1)
-        return _shown(table.director, _entry(table.director, table.stills[place]))
-
-    def _entry(director: str, still: str) -> Entry:
-        found = next((entry for entry in captions_on_show(studio, director) if entry.still.still == still), None)
-        if found is None:
-            raise OrderError("this still", "is no longer there", "Show the captions again.")
-        return found
+    def select(director: Any, event: gr.SelectData) -> tuple[Any, ...]:
+        # The row's words and not its number: a browser sorts as it likes.
+        row = event.row_value
+        entry = captions_shown.entry_on_show(studio, director, row[0] if isinstance(row, list) and row else None)
+        return _shown(director, entry)
 
     def _shown(director: str, entry: Entry) -> tuple[Any, ...]:
         at = (entry.still.film, entry.still.name)
@@ -129,7 +113,7 @@ def lay_out(studio: Studio) -> None:
         return line, captions_shown.problems_of(studio, one.director, one.entry, line, shown)
 
     def _again(one: _Selected, problems: Any) -> tuple[Any, ...]:
-        now = _entry(one.director, one.entry.still.still)
+        now = captions_shown.entry_on_show(studio, one.director, one.entry.name)
         return _Selected(one.director, now), captions_shown.told(now, problems), now.text
 
     def preview(director: Any, find: Any, put: Any, whole: Any, case: Any) -> tuple[Any, ...]:
@@ -143,8 +127,8 @@ def lay_out(studio: Studio) -> None:
         count = captions_shown.replace_all(studio, director, find, put, whole_words=whole, match_case=case, token=token)
         return None, [], f"{count} captions were written."
 
-    gr.on([show.click, choice.change, director.change], show_table, [director, choice], [table_now, table, counted])
-    table.select(select, [table_now], [selected, picture, details, text])
+    gr.on([show.click, choice.change, director.change], show_table, [director, choice], [table, counted])
+    table.select(select, [director], [selected, picture, details, text])
     check.click(do_check, [selected, text], [selected, details])
     save.click(do_save, [selected, text], [selected, details, text])
     undo.click(do_undo, [selected], [selected, details, text])

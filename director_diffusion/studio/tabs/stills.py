@@ -10,7 +10,7 @@ from director_diffusion.errors import OrderError
 from director_diffusion.stills.deciding import ShownStill
 from director_diffusion.studio import stills_shown
 from director_diffusion.studio.orders import checked_whole
-from director_diffusion.studio.stills_shown import CHOICES, Stills, checked_crop, crop_now, stills_on_show
+from director_diffusion.studio.stills_shown import CHOICES, Stills, checked_crop, stills_on_show
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.visitors import user_of
 
@@ -44,7 +44,15 @@ def lay_out(studio: Studio) -> None:
         number = gr.Number(1, precision=0, minimum=1, label="page")
         show = gr.Button("Show", variant="primary")
     counted = gr.Markdown()
-    gallery = gr.Gallery(label="stills", columns=6, height="auto", allow_preview=False, interactive=False, buttons=[])
+    gallery = gr.Gallery(
+        label="stills",
+        columns=6,
+        height="auto",
+        object_fit="contain",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+    )
     with gr.Row():
         with gr.Column(scale=3):
             large = gr.Image(format="png", type="pil", interactive=False, show_label=False, buttons=[])
@@ -80,13 +88,12 @@ def lay_out(studio: Studio) -> None:
         shown = next((one for one in on_show if (one.still.film, one.still.name) == place), None)
         if shown is None:
             raise OrderError("this still", "is no longer there", "Show the stills again.")
-        edges = crop_now(shown)
-        picture = stills.large(director, shown, edges)
+        picture, edges = stills.large(director, shown)
         return (director, shown), picture, stills_shown.told(shown), "", *(100 * edge for edge in edges)
 
     def frame(selected: _Selected | None, *edges: Any) -> Image.Image:
         director, shown = _one(selected)
-        return stills.large(director, shown, checked_crop(edges))
+        return stills.large(director, shown, checked_crop(edges))[0]
 
     def do_keep(selected: _Selected | None, reason: Any, request: gr.Request) -> tuple[Any, ...]:
         director, shown = _one(selected)
