@@ -3,7 +3,7 @@
 Belongs here: which tabs there are and in which order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import gradio as gr
@@ -11,9 +11,16 @@ from fastapi import APIRouter
 
 from director_diffusion.studio.guarded import GuardedBlocks
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.tabs import captions, checkpoints, gallery, stills
+from director_diffusion.studio.tabs import blend, captions, checkpoints, compare, gallery, stills, trial
 
 TITLE = "director-diffusion studio"
+CSS = """
+.title h1 { font-size: 1.1rem; font-weight: 600; margin: 0; }
+.drawn img { width: 100%; height: auto; object-fit: contain; }
+.overview { width: 100%; border-collapse: collapse; }
+.overview th, .overview td { padding: 0.35rem 0.75rem; text-align: left; vertical-align: top; }
+.card { max-width: 60rem; }
+"""
 
 
 @dataclass(frozen=True)
@@ -27,19 +34,34 @@ class Tab:
 
 TABS: tuple[Tab, ...] = (
     Tab(gallery.TITLE, gallery.lay_out),
+    Tab(trial.TITLE, trial.lay_out),
+    Tab(compare.TITLE, compare.lay_out),
+    Tab(blend.TITLE, blend.lay_out),
     Tab(stills.TITLE, stills.lay_out),
     Tab(captions.TITLE, captions.lay_out),
     Tab(checkpoints.TITLE, checkpoints.lay_out),
 )
 
 
-def build_app(studio: Studio) -> gr.Blocks:
+def build_app(studio: Studio, tabs: Sequence[Tab] = TABS) -> gr.Blocks:
     """The page with all tabs, and its queue."""
     limits = studio.limits
     with GuardedBlocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as blocks:
-        for tab in TABS:
+        gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="title")
+        for tab in tabs:
             with gr.Tab(tab.title):
                 tab.lay_out(studio)
     blocks.state_session_capacity = limits.sessions
     blocks.queue(max_size=limits.queued, default_concurrency_limit=limits.at_once, api_open=False)
     return blocks
+
+
+def theme() -> gr.themes.Base:
+    """Plain and calm, in the browser's own fonts: none is fetched."""
+    return gr.themes.Base(
+        primary_hue="slate",
+        neutral_hue="gray",
+        radius_size="sm",
+        font=["ui-sans-serif", "system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )

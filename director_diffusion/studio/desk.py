@@ -17,7 +17,7 @@ from director_diffusion.sampling.ways import Kept, Way, Worn, check_length, kept
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifacts
-from director_diffusion.studio.orders import checked_order
+from director_diffusion.studio.orders import Bounds
 from director_diffusion.studio.slot import Slot
 from director_diffusion.studio.studio import Limits, Order, Picture
 
@@ -53,7 +53,8 @@ class OneDesk:
     ):
         """`folder_of` resolves a base to the folder that holds it."""
         self._store, self._directors, self._recipes, self._bases = store, directors, recipes, bases
-        self._plan, self._folder_of, self._device, self._limits = plan, folder_of, device, limits
+        self._plan, self._folder_of, self._device = plan, folder_of, device
+        self._bounds = Bounds(recipes, directors, limits)
         self._slot = Slot(waiting=limits.waiting, wait_s=limits.wait_s)
         self._opened: _Opened | None = None
         self._worn: dict[tuple[str, str], Worn] = {}
@@ -73,9 +74,11 @@ class OneDesk:
 
     def draw(self, orders: Sequence[Order]) -> list[Picture]:
         """See `studio.Desk`."""
-        checked = [checked_order(order, self._recipes, self._directors, self._limits) for order in orders]
+        for order in orders:
+            layers = [(layer.director, layer.strength) for layer in order.layers]
+            self._bounds.order(order.recipe, layers, order.prompt, order.seed, order.steps, turbo=order.turbo)
         with self._slot.taken():
-            return [self._drawn(order) for order in checked]
+            return [self._drawn(order) for order in orders]
 
     def _drawn(self, order: Order) -> Picture:
         base = self._bases[self._recipes[order.recipe].base].drawn_with

@@ -37,6 +37,8 @@ class GuardedBlocks(gr.Blocks):
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """As gradio's; what a component does not take is told in one sentence that does not repeat it."""
+        if _holds_file(args[1]):
+            raise _told("Files are not taken here.")
         try:
             return await super().preprocess_data(*args, **kwargs)
         except Exception as error:
@@ -61,15 +63,30 @@ def told(error: Exception) -> gr.Error:
     if isinstance(error, SHOWN):
         return _told(str(error))
     words = f": {error}" if isinstance(error, LOGGED) else ""
-    log.error("%s at %s%s", type(error).__name__, _place(error), words)
+    log.error("%s at %s%s", type(error).__name__, place_of(error), words)
     return _told(UNEXPECTED)
+
+
+def _holds_file(value: object) -> bool:
+    """Whether there is something among what was sent that gradio takes for a file: from a URL it would fetch it."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if "path" in one and "meta" in one:
+                return True
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return False
 
 
 def _told(message: str) -> gr.Error:
     return gr.Error(message, duration=None, print_exception=False)
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """File and line that it was raised at."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -5,8 +5,8 @@ kilobytes long.  Imports no torch.
 """
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from director_diffusion.errors import OrderError
@@ -17,32 +17,50 @@ SEED_MOST = 2**32 - 1
 _SPACES = "\n\r\t"  # that people paste; a prompt is one line
 
 
-def checked_order(
-    order: Order, recipes: Mapping[str, Recipe], directors: Mapping[str, Director], limits: Limits
-) -> Order:
-    """The order with every value of its own type and within bounds.  Raises OrderError otherwise."""
-    if len(order.layers) > limits.blend:
-        raise OrderError("directors", f"are {len(order.layers)}", f"Blend {limits.blend} at most.")
-    layers = tuple(
-        Layer(
-            checked_choice("director", layer.director, directors),
-            checked_number("strength", layer.strength, -limits.strength, limits.strength),
+@dataclass(frozen=True)
+class Bounds:
+    """What an order may name, and how much it may ask for."""
+
+    recipes: Mapping[str, Recipe]
+    directors: Mapping[str, Director]
+    limits: Limits
+
+    def order(
+        self,
+        recipe: object,
+        layers: Sequence[tuple[object, object]],
+        prompt: object,
+        seed: object,
+        steps: object,
+        *,
+        turbo: bool = False,
+    ) -> Order:
+        """An order of values from outside; layers are director and strength each.
+
+        Raises OrderError unless every value is of its own type and within bounds.
+        """
+        limits = self.limits
+        if len(layers) > limits.blend:
+            raise OrderError("directors", f"are {len(layers)}", f"Blend {limits.blend} at most.")
+        known = tuple(
+            Layer(
+                checked_choice("director", director, self.directors),
+                checked_number("strength", strength, -limits.strength, limits.strength),
+            )
+            for director, strength in layers
         )
-        for layer in order.layers
-    )
-    if len({layer.director for layer in layers}) != len(layers):
-        raise OrderError("directors", "are not all different", "Choose each once.")
-    if order.turbo and len(layers) != 1:
-        raise OrderError("turbo", "is there for one director's adapter", "Draw blends in full.")
-    return replace(
-        order,
-        recipe=checked_choice("recipe", order.recipe, recipes),
-        layers=layers,
-        prompt=checked_prompt(order.prompt, limits),
-        seed=checked_whole("seed", order.seed, 0, SEED_MOST),
-        steps=checked_whole("steps", order.steps, 1, limits.steps),
-        turbo=bool(order.turbo),
-    )
+        if len({layer.director for layer in known}) != len(known):
+            raise OrderError("directors", "are not all different", "Choose each once.")
+        if turbo and len(known) != 1:
+            raise OrderError("turbo", "is there for one director's adapter", "Draw this in full.")
+        return Order(
+            checked_choice("recipe", recipe, self.recipes),
+            known,
+            checked_prompt(prompt, limits),
+            checked_whole("seed", seed, 0, SEED_MOST),
+            checked_whole("steps", steps, 1, limits.steps),
+            turbo,
+        )
 
 
 def checked_prompt(value: object, limits: Limits) -> str:

@@ -1,45 +1,68 @@
 """The server: the web app round the page.
 
-Belongs here: what is decided before a request reaches a tab.
+Belongs here: joining page, tabs' own routes and gate.
 """
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from gradio import mount_gradio_app
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from gradio.route_utils import FnIndexInferError
 
-from director_diffusion.errors import VoteError
-from director_diffusion.studio.app import TABS, build_app
+from director_diffusion.studio import shelf
+from director_diffusion.studio.app import CSS, TABS, Tab, build_app, theme
+from director_diffusion.studio.gate import Gate
+from director_diffusion.studio.guarded import REFUSED
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.visitors import COOKIE, COOKIE_S
+from director_diffusion.studio.users import Users
+from director_diffusion.studio.visitors import USER, new_pass
 
 
-def build_server(studio: Studio) -> FastAPI:
-    """The ASGI app: the page, and the routes of its tabs."""
+def build_server(studio: Studio, *, users: Users | None = None, tabs: Sequence[Tab] = TABS) -> FastAPI:
+    """The ASGI app.  With `users`, everything asks for a name and a password."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     router = APIRouter()
-    for tab in TABS:
+    shelf.add_routes(router, studio.shelf)
+    for tab in tabs:
         if tab.add_routes is not None:
             tab.add_routes(router, studio)
     app.include_router(router)
-
-    async def admit(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        response = await call_next(request)
-        if studio.booth is not None and request.url.path == "/":
-            try:
-                studio.booth.voter_of(request.cookies.get(COOKIE))
-            except VoteError:
-                response.set_cookie(COOKIE, studio.booth.admit(), max_age=COOKIE_S, httponly=True, samesite="lax")
-        return response
-
-    app.add_middleware(BaseHTTPMiddleware, dispatch=admit)
+    own = {str(route.path).split("/")[1] for route in router.routes if hasattr(route, "path")}
+    app.add_middleware(
+        Gate,
+        users=users,
+        own=own,
+        request_bytes=studio.limits.request_bytes,
+        welcome=lambda scope: new_pass(studio, scope),
+    )
     return mount_gradio_app(
         app,
-        build_app(studio),
+        build_app(studio, tabs),
         path="/",
+        app_kwargs={
+            "exception_handlers": {KeyError: _unknown, FnIndexInferError: _unknown, RequestValidationError: _odd}
+        },
+        auth_dependency=None if users is None else lambda request: request.scope.get(USER),
         allowed_paths=[],
         footer_links=[],
         run_history=False,
         show_error=False,
         ssr_mode=False,
         enable_monitoring=False,
+        mcp_server=False,
+        pwa=False,
+        theme=theme(),
+        css=CSS,
     )
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """A call that the page does not make."""
+    return JSONResponse({"detail": "There is no such call."}, status_code=404)
+
+
+async def _odd(request: Request, error: Exception) -> Response:
+    """A body that is no call; FastAPI itself would repeat it."""
+    return JSONResponse({"detail": REFUSED}, status_code=422)

@@ -4,11 +4,12 @@ Belongs here: plain types.  Imports neither gradio nor torch.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.storage import Store
+from director_diffusion.studio.shelf import Shelf
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,7 +44,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Order:
-    """A picture that somebody asks for, checked by nobody yet."""
+    """A picture that somebody asks for.  `orders.Bounds` makes them of what a browser sent."""
 
     recipe: str
     layers: tuple[Layer, ...]  # () is the bare base, really without an adapter
@@ -72,10 +73,13 @@ class Desk(Protocol):
     def students(self, recipe: str, director: str) -> Sequence[int]:
         """Numbers of steps that there are few-step students for."""
 
+    def warm_up(self) -> None:
+        """Do beforehand what the first drawing would wait for.  Reads nothing from a network."""
+
     def draw(self, orders: Sequence[Order]) -> list[Picture]:
         """A picture per order, all in one turn.
 
-        Raises OrderError for what is refused, QueueFullError where too many wait, StoreError, ModelError and
+        Raises OrderError for what this studio refuses, QueueFullError where too many wait, StoreError, ModelError and
         EvaluationError as drawing does.
         """
 
@@ -92,4 +96,5 @@ class Studio:
     booth: "Booth | None"  # None: this deployment has no ledger of votes
     desk: Desk
     judge: "Judge"  # of captions
+    shelf: Shelf = field(default_factory=Shelf)
     limits: Limits = Limits()

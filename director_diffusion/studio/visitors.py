@@ -5,13 +5,18 @@ Belongs here: the cookie with a pass for visitors without a name, and the voter 
 
 from typing import TYPE_CHECKING
 
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import Scope
+
 from director_diffusion.errors import VoteError
 from director_diffusion.studio.studio import Studio
 
 if TYPE_CHECKING:
     import gradio as gr
 
-COOKIE = "director_pass"  # HttpOnly, SameSite=Lax: set by `server` with the first page
+COOKIE = "director_pass"
+USER = "director.user"  # in a request's scope: who was let in by name
 COOKIE_S = 365 * 24 * 3600
 
 
@@ -32,3 +37,24 @@ def user_of(request: "gr.Request") -> str | None:
     """The named user; None where the studio lets everybody in."""
     name = request.username
     return name if isinstance(name, str) else None
+
+
+def new_pass(studio: Studio, scope: Scope) -> str | None:
+    """A Set-Cookie header with a new pass; None for who has one, or a name, and where nobody votes."""
+    if studio.booth is None or USER in scope:
+        return None
+    request = HTTPConnection(scope)
+    try:
+        studio.booth.voter_of(request.cookies.get(COOKIE))
+    except VoteError:
+        response = Response()
+        response.set_cookie(
+            COOKIE,
+            studio.booth.admit(),
+            max_age=COOKIE_S,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
+        return response.headers["set-cookie"]
+    return None

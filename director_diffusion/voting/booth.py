@@ -29,7 +29,7 @@ from PIL import Image
 from director_diffusion.errors import VoteError
 from director_diffusion.sampling.images import open_picture, png_bytes
 from director_diffusion.voting.exhibition import Exhibition, Show
-from director_diffusion.voting.given import checked_answers, checked_slug, checked_token, checked_voter
+from director_diffusion.voting.given import PASS, checked_answers, checked_slug, checked_token, checked_voter
 from director_diffusion.voting.ledger import Ledger, Vote
 from director_diffusion.voting.pairs import Pair, Shown
 from director_diffusion.voting.questions import QUESTIONS_VERSION
@@ -76,7 +76,7 @@ class Booth:
         name, mark = text[:32], text[32:]
         if not hmac.compare_digest(mark, _text(self._marks.mark("pass", name))):
             raise VoteError("pass", "was not made here", "Reload the page to get a new one.")
-        return f"pass-{name}"
+        return f"{PASS}{name}"
 
     def next_ballot(self, voter: object, *, director: object = None, recipe: object = None) -> Ballot | None:
         """The pair that this voter is asked about next, of any director and recipe or of the given ones.

@@ -12,6 +12,7 @@ from director_diffusion.errors import VoteError
 from director_diffusion.spec_base import SLUG
 from director_diffusion.voting.questions import ANSWERS, QUESTIONS, Answer, Question
 
+PASS = "pass-"  # how the name of a voter without one begins
 _VOTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,200}")
 _SLUG = re.compile(SLUG)

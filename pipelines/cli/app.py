@@ -1,24 +1,92 @@
-"""`director app`: the studio, in a browser."""
+"""`director app`: the studio, in a browser.  `director app-user`: who may come in from elsewhere."""
 
+import getpass
+import ipaddress
 import os
+import sys
 import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
 
+from director_diffusion.errors import SpecError
+from pipelines.cli.in_process import quiet_libraries
 from pipelines.surroundings import limit_threads, read_surroundings
 
+LEAST_PASSWORD = 10  # characters
+CONNECTIONS = 1024  # a page holds a few
 
-def app_command(*, host: str, port: int) -> int:
-    """Serve until interrupted."""
+
+def app_command(*, host: str, port: int, users: str | None) -> int:
+    """Serve until interrupted.  Raises SpecError where others than this machine are let in without a name."""
+    if users is None and not _is_loopback(host):
+        raise SpecError(
+            f"--host {host}",
+            "lets others than this machine in, and needs --users",
+            "Make a file: director app-user NAME --users FILE",
+        )
+    quiet_libraries()
     surroundings = read_surroundings()
     limit_threads(surroundings)
     with tempfile.TemporaryDirectory(prefix="director-studio-") as cache:
-        os.environ["GRADIO_TEMP_DIR"] = cache  # read once by gradio: pictures it keeps go with the server
+        os.environ["GRADIO_TEMP_DIR"] = cache  # what gradio keeps in files goes with the server
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         import uvicorn
 
         from director_diffusion.studio.server import build_server
+        from director_diffusion.studio.users import read_users
         from pipelines.build import build_studio
 
-        app = build_server(build_studio(surroundings))
-        print(f"http://{host}:{port}", flush=True)
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+        known = None if users is None else read_users(Path(users).expanduser())
+        studio = build_studio(surroundings)
+        app = build_server(studio, users=known)
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            limit_concurrency=CONNECTIONS,
+            server_header=False,
+        )
+        server = uvicorn.Server(config)
+        sockets = [config.bind_socket()]
+        print(f"The studio is on http://{_shown(host)}:{sockets[0].getsockname()[1]}", flush=True)
+        threading.Thread(target=studio.desk.warm_up, daemon=True).start()
+        with suppress(KeyboardInterrupt):
+            server.run(sockets)
     return 0
+
+
+def app_user_command(name: str, *, users: str) -> int:
+    """Ask for a password and add a line to the file of users, which is made for its owner's eyes alone."""
+    from director_diffusion.studio.users import hashed, is_name, read_users
+
+    path = Path(users).expanduser()
+    if not is_name(name):
+        raise SpecError(name, "is no name for a user", "Give up to 128 letters, digits and . _ @ + - of ASCII.")
+    if path.exists() and name in read_users(path).names:
+        raise SpecError(f"{path}", f"has {name} already", "Delete that line first, for another password.")
+    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if len(password) < LEAST_PASSWORD:
+        raise SpecError("the password", f"has {len(password)} characters", f"Take {LEAST_PASSWORD} or more.")
+    if sys.stdin.isatty() and getpass.getpass("Again: ") != password:
+        raise SpecError("the password", "was typed differently the second time", "Try again.")
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(f"{name}: {hashed(password)}\n")
+    except OSError as error:
+        raise SpecError(str(path), f"cannot be written: {error.strerror}", "Give another --users.") from error
+    print(f"{name} may come in: director app --host ADDRESS --users {path}")
+    return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

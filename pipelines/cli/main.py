@@ -63,7 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     app = commands.add_parser("app", help="the studio in a browser: look, compare, curate and vote")
     app.add_argument("--host", default="127.0.0.1", help="other than loopback needs --users (default: %(default)s)")
     app.add_argument("--port", type=whole(0, 65535), default=7860, help="default: %(default)s; 0: any that is free")
+    app.add_argument("--users", metavar="FILE", help="who may come in, by name and password")
     app.set_defaults(command=_app)
+
+    user = commands.add_parser("app-user", help="add a name and a password to the studio's file of users")
+    user.add_argument("name", metavar="NAME")
+    user.add_argument("--users", required=True, metavar="FILE")
+    user.set_defaults(command=_app_user)
 
     pin = commands.add_parser("pin", help="write the Hub's current revisions of a base, plan or project into its YAML")
     pin.add_argument("slug", metavar="SLUG", help="of a base, an evaluation plan or a project")
@@ -160,7 +166,13 @@ def _dev(options: argparse.Namespace) -> int:
 def _app(options: argparse.Namespace) -> int:
     from pipelines.cli.app import app_command
 
-    return app_command(host=options.host, port=options.port)
+    return app_command(host=options.host, port=options.port, users=options.users)
+
+
+def _app_user(options: argparse.Namespace) -> int:
+    from pipelines.cli.app import app_user_command
+
+    return app_user_command(options.name, users=options.users)
 
 
 def _pin(options: argparse.Namespace) -> int:

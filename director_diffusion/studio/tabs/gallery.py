@@ -2,11 +2,33 @@
 
 import gradio as gr
 
+from director_diffusion.studio.cards import Entry, card_of, entries, overview
 from director_diffusion.studio.studio import Studio
 
 TITLE = "Gallery"
 
 
 def lay_out(studio: Studio) -> None:
-    """A row for each director."""
-    gr.Markdown("\n".join(f"- {director.name}" for director in studio.directors.values()))
+    """A row for each adapter, and the card of the one that is chosen."""
+    found = entries(studio)
+    table = gr.HTML(overview(found))
+    chosen = gr.Dropdown(choices_of(found), label="Card of", value=None)
+    card = gr.Markdown(latex_delimiters=[], elem_classes="card")
+
+    def look() -> tuple[str, object]:
+        found = entries(studio)
+        return overview(found), gr.update(choices=choices_of(found))
+
+    gr.on(None, look, outputs=[table, chosen], show_progress="hidden", api_visibility="private")
+    chosen.input(
+        lambda value: card_of(studio, value, studio.shelf.put_png),
+        chosen,
+        card,
+        preprocess=False,
+        postprocess=False,
+        api_name="card",
+    )
+
+
+def choices_of(found: list[Entry]) -> list[tuple[str, str]]:
+    return [(one.label, one.value) for one in found]

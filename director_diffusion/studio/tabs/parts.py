@@ -1,0 +1,84 @@
+"""Parts of a page that several tabs lay out alike.
+
+Belongs here: inputs of a drawing, and how its event is wired.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from director_diffusion.studio.adapters import choices
+from director_diffusion.studio.orders import SEED_MOST
+from director_diffusion.studio.studio import Studio
+
+
+def adapter_input(studio: Studio, label: str = "Director") -> gr.Dropdown:
+    """One of the adapters, which `keep_choices` lists."""
+    return gr.Dropdown(choices(studio), label=label, value=None)
+
+
+def keep_choices(studio: Studio, inputs: Sequence[gr.Dropdown]) -> None:
+    """Offer the adapters that there are whenever the page is opened."""
+
+    def look() -> list[object]:
+        found = choices(studio)
+        return [gr.update(choices=found) for _ in inputs]
+
+    gr.on(None, look, outputs=list(inputs), show_progress="hidden", api_visibility="private")
+
+
+def prompt_input(studio: Studio) -> gr.Textbox:
+    return gr.Textbox(
+        label="Prompt",
+        info="What the picture shows. The director's trigger is put before it.",
+        lines=2,
+        max_length=studio.limits.prompt,
+    )
+
+
+def seed_input() -> gr.Number:
+    return gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=SEED_MOST)
+
+
+def steps_input(studio: Studio) -> gr.Slider:
+    """The evaluation plan's number to begin with."""
+    (plan,) = studio.plans.values()
+    most = studio.limits.steps
+    return gr.Slider(1, most, value=min(plan.sampling.steps, most), step=1, label="Steps")
+
+
+def strength_input(studio: Studio, label: str, value: float = 1.0) -> gr.Slider:
+    most = studio.limits.strength
+    return gr.Slider(-most, most, value=value, step=0.05, label=label)
+
+
+def picture_output() -> gr.Image:
+    return gr.Image(label="Picture", interactive=False, buttons=["download", "fullscreen"], elem_classes="drawn")
+
+
+def told_output() -> gr.Textbox:
+    return gr.Textbox(label="Drawn from", interactive=False, lines=1, max_lines=4)
+
+
+def on_draw(
+    button: gr.Button, name: str, handler: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]
+) -> None:
+    """Call the handler with the very values that were sent, and show the very ones that it gives.
+
+    Drawing has its own line (`slot`), hence no limit of gradio's: so nobody's vote waits behind pictures.
+    """
+    button.click(
+        handler,
+        list(inputs),
+        list(outputs),
+        preprocess=False,
+        postprocess=False,
+        concurrency_limit=None,
+        api_name=name,
+    )
+
+
+def picture(address: str) -> dict[str, str | None]:
+    """A picture of the shelf, as gradio's page takes it."""
+    return {"path": None, "url": address}

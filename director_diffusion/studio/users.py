@@ -1,0 +1,103 @@
+"""Users: who may come in where the studio is open to a network.
+
+Belongs here: the file of names and password hashes, a line `name: scrypt$<n>$<r>$<p>$<salt>$<hash>` each.
+"""
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from director_diffusion.errors import SpecError, VoteError
+from director_diffusion.voting.given import PASS, checked_voter
+
+N, R, P = 2**14, 8, 1  # 16 MiB and some 50 ms a guess
+_SALT, _HASH = 16, 32  # bytes
+_MOST_PASSWORD = 1024  # characters
+
+
+class Users:
+    """Names with their password hashes.  It may be shared by threads."""
+
+    def __init__(self, hashes: Mapping[str, str]):
+        self._hashes = dict(hashes)
+        self._nobody = hashed(secrets.token_hex(8))  # asked for names that there are not: they take as long
+        self._key, self._seen = secrets.token_bytes(32), set[bytes]()
+        self._one_at_a_time = threading.Lock()
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._hashes)
+
+    def knows(self, name: str, password: str) -> bool:
+        """Whether they belong together.  Guesses are hashed one after the other; who was right once is not again."""
+        if len(password) > _MOST_PASSWORD:
+            return False
+        mark = hmac.digest(self._key, f"{len(name)} {name}{password}".encode(errors="surrogatepass"), "sha256")
+        if mark in self._seen:
+            return True
+        with self._one_at_a_time:
+            right = is_of(password, self._hashes.get(name, self._nobody)) and name in self._hashes
+        if right:
+            self._seen.add(mark)
+        return right
+
+
+def read_users(path: Path) -> Users:
+    """Read a file of users.  Raises SpecError, naming the line, for what is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = (error.strerror if isinstance(error, OSError) else None) or "it is no text"
+        raise SpecError(
+            str(path), f"cannot be read: {problem}", "Make it: director app-user NAME --users FILE"
+        ) from error
+    hashes: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, _, kept = (part.strip() for part in line.partition(":"))
+        if not is_name(name) or name in hashes or not _is_hash(kept):
+            problem = "has a name that was there before" if name in hashes else "is no `name: hash`"
+            raise SpecError(f"{path}, line {number}", problem, "Make lines by: director app-user NAME --users FILE")
+        hashes[name] = kept
+    if not hashes:
+        raise SpecError(str(path), "names nobody", "Make lines by: director app-user NAME --users FILE")
+    return Users(hashes)
+
+
+def is_name(name: str) -> bool:
+    """Whether somebody may be called so: a voter's name, and none that a pass may have."""
+    try:
+        return not checked_voter(name).startswith(PASS)
+    except VoteError:
+        return False
+
+
+def hashed(password: str) -> str:
+    """What a file keeps of a password."""
+    salt = secrets.token_bytes(_SALT)
+    return f"scrypt${N}${R}${P}${salt.hex()}${_scrypt(password, salt, N, R, P).hex()}"
+
+
+def is_of(password: str, kept: str) -> bool:
+    """Whether a hash is this password's, told in constant time."""
+    _, n, r, p, salt, digest = kept.split("$")
+    found = _scrypt(password, bytes.fromhex(salt), int(n), int(r), int(p))
+    return hmac.compare_digest(found, bytes.fromhex(digest))
+
+
+def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    data = password.encode(errors="surrogatepass")
+    return hashlib.scrypt(data, salt=salt, n=n, r=r, p=p, maxmem=2**28, dklen=_HASH)
+
+
+def _is_hash(kept: str) -> bool:
+    try:
+        is_of("", kept)
+        kind, *_, salt, digest = kept.split("$")
+        return kind == "scrypt" and len(bytes.fromhex(salt)) >= _SALT and len(bytes.fromhex(digest)) == _HASH
+    except ValueError:
+        return False
