@@ -56,5 +56,5 @@ def _key(location: Sequence[int | str], data: Any) -> str:
         if isinstance(data, Mapping):
             data = data.get(part)
         elif isinstance(data, list) and isinstance(part, int):
-            data = data[part]
+            data = data[part] if part < len(data) else None  # a list may be too short
     return ".".join(parts)

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from pydantic import ValidationError
 
 from director_diffusion.errors import EditError, OrderError
+from director_diffusion.sampling.images import png_bytes
 from director_diffusion.stills.deciding import ShownStill, decide, open_upright, shown_stills
 from director_diffusion.stills.decisions import MOST_REASON, MOST_WHO, Decision, crop_box
 from director_diffusion.stills.decisions import row_of as decision_row
@@ -22,7 +23,7 @@ from director_diffusion.studio.studio import Studio
 PAGE = 24  # stills at once
 THUMB, LARGE = 320, 960  # pixels, longer side
 MOST_PAGES = 10_000
-_THUMBS = 512  # small pictures that are kept in memory, some 150 kB each
+_THUMBS = 256  # small pictures that are kept in memory, some 100 kB each
 _FRAME, _OUTSIDE = (235, 160, 50), 0.35
 
 Choice = Literal["all", "kept", "rejected", "held out", "with a decision", "waiting for a run"]
@@ -96,18 +97,19 @@ class Stills:
         self._studio = studio
         self._thumb = lru_cache(_THUMBS)(self._draw_thumb)
 
-    def thumb(self, director: str, shown: ShownStill) -> Image.Image:
-        """A small picture, inside the still's crop; dimmed where it is rejected, empty for what is no picture."""
+    def thumb(self, director: str, shown: ShownStill) -> str:
+        """Address of a small picture, inside the still's crop; dimmed where it is rejected, empty for what is none."""
         still = shown.still
         crop = still.crop if still.width else ()
-        return self._thumb(director, shown.source, still.sha256, crop, still.status == "rejected")
+        png = self._thumb(director, shown.source, still.sha256, crop, still.status == "rejected")
+        return self._studio.shelf.put_png(png)
 
-    def large(self, director: str, shown: ShownStill, crop: Crop | None = None) -> tuple[Image.Image, Crop]:
-        """The whole picture with what `crop` would leave of it framed, and that crop: where none is asked for, a
-        person's, else the last run's."""
+    def large(self, director: str, shown: ShownStill, crop: Crop | None = None) -> tuple[str, Crop]:
+        """Address of the whole picture with what `crop` would leave of it framed, and that crop: if none is
+        asked for, a person's, else the last run's."""
         picture = self._open(director, shown.source, shown.still.sha256)
         if picture is None:
-            return _empty(LARGE), _WHOLE
+            return self._studio.shelf.put(_empty(LARGE)), _WHOLE
         crop = crop or (shown.decision.crop if shown.decision is not None else None)
         crop = crop or _shares(shown.still.crop, *picture.size)
         picture.thumbnail((LARGE, LARGE))
@@ -116,7 +118,7 @@ class Stills:
         dimmed = ImageEnhance.Brightness(picture).enhance(_OUTSIDE)
         dimmed.paste(picture.crop(box), box)
         ImageDraw.Draw(dimmed).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=_FRAME, width=2)
-        return dimmed, crop
+        return self._studio.shelf.put(dimmed), crop
 
     def keep(self, director: str, shown: ShownStill, reason: object, who: str | None) -> None:
         """Keep a still whatever the rules say, in the crop that a person gave it."""
@@ -156,14 +158,14 @@ class Stills:
             raise EditError("decision", problem, "Change it and save again.") from None
         decide(self._studio.store, director, shown, said)
 
-    def _draw_thumb(self, director: str, source: str, sha256: str, crop: tuple[int, ...], dimmed: bool) -> Image.Image:
+    def _draw_thumb(self, director: str, source: str, sha256: str, crop: tuple[int, ...], dimmed: bool) -> bytes:
         picture = self._open(director, source, sha256)
         if picture is None:
-            return _empty(THUMB)
+            return png_bytes(_empty(THUMB))
         if crop:
             picture = picture.crop(crop)  # type: ignore[arg-type]
         picture.thumbnail((THUMB, THUMB))
-        return ImageEnhance.Brightness(picture).enhance(0.5) if dimmed else picture
+        return png_bytes(ImageEnhance.Brightness(picture).enhance(0.5) if dimmed else picture)
 
     def _open(self, director: str, source: str, sha256: str) -> Image.Image | None:
         rules = self._studio.directors[director].stills

@@ -12,12 +12,15 @@ from director_diffusion.studio import captions_shown
 from director_diffusion.studio.captions_shown import CHOICES, captions_on_show
 from director_diffusion.studio.stills_shown import Stills, stills_on_show
 from director_diffusion.studio.studio import Studio
+from director_diffusion.studio.tabs import parts
 
 TITLE = "Captions"
 _INTRODUCTION = (
     "What training is told that each still shows, never how it is styled: the trigger stands for that. What you write "
     "is a `.txt` file beside the still and wins over the model's; it takes effect with the next run."
 )
+_HEADERS = ["still", "by", "caption"]
+_CHANGES = ["still", "before", "after", "the rules say"]
 
 
 @dataclass(frozen=True)
@@ -35,30 +38,28 @@ def lay_out(studio: Studio) -> None:
     gr.Markdown(_INTRODUCTION)
     selected, token = gr.State(), gr.State()
     with gr.Row():
-        director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="director")
-        choice = gr.Dropdown(list(CHOICES), value=CHOICES[0], label="show")
+        director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="Director")
+        choice = gr.Dropdown(list(CHOICES), value=CHOICES[0], label="Show")
         show = gr.Button("Show", variant="primary")
     counted = gr.Markdown()
-    table = gr.Dataframe(
-        headers=["still", "by", "caption"], type="array", interactive=False, wrap=True, max_height=360, buttons=[]
-    )
+    table = gr.Dataframe(headers=_HEADERS, type="array", interactive=False, wrap=True, max_height=360, buttons=[])
     with gr.Row():
-        picture = gr.Image(format="png", type="pil", interactive=False, show_label=False, buttons=[])
+        picture = gr.Image(interactive=False, show_label=False, buttons=[], elem_classes="drawn")
         with gr.Column():
             details = gr.HTML()
-            text = gr.Textbox(label="caption", lines=3, max_length=MOST_TEXT)
+            text = gr.Textbox(label="Caption", lines=3, max_length=MOST_TEXT)
             with gr.Row():
                 check = gr.Button("Check")
                 save = gr.Button("Save", variant="primary")
                 undo = gr.Button("Undo: back to the model's")
     with gr.Accordion("Find and replace", open=False):
         with gr.Row():
-            find = gr.Textbox(label="find", max_length=MOST_WORDS)
-            put = gr.Textbox(label="replace with", max_length=MOST_WORDS)
-            whole = gr.Checkbox(True, label="whole words")
-            case = gr.Checkbox(False, label="match case")
+            find = gr.Textbox(label="Find", max_length=MOST_WORDS)
+            put = gr.Textbox(label="Replace with", max_length=MOST_WORDS)
+            whole = gr.Checkbox(True, label="Whole words")
+            case = gr.Checkbox(False, label="Match case")
         changes = gr.Dataframe(
-            headers=["still", "before", "after", "the rules say"],
+            headers=_CHANGES,
             type="array",
             interactive=False,
             wrap=True,
@@ -73,7 +74,7 @@ def lay_out(studio: Studio) -> None:
     def show_table(director: Any, choice: Any) -> tuple[Any, ...]:
         shown = captions_on_show(studio, director)
         chosen = captions_shown.chosen(shown, choice)
-        return captions_shown.rows_of(chosen), captions_shown.counted(shown)
+        return parts.rows(_HEADERS, captions_shown.rows_of(chosen)), captions_shown.counted(shown)
 
     def select(director: Any, event: gr.SelectData) -> tuple[Any, ...]:
         # The row's words and not its number: a browser sorts as it likes.
@@ -85,7 +86,7 @@ def lay_out(studio: Studio) -> None:
         at = (entry.still.film, entry.still.name)
         still = next(one for one in stills_on_show(studio, director) if (one.still.film, one.still.name) == at)
         told = captions_shown.told(entry, entry.problems)
-        return _Selected(director, entry), stills.thumb(director, still), told, entry.text
+        return _Selected(director, entry), parts.picture(stills.thumb(director, still)), told, entry.text
 
     def do_check(selected: _Selected | None, text: Any) -> tuple[Any, ...]:
         one = _one(selected)
@@ -119,22 +120,25 @@ def lay_out(studio: Studio) -> None:
     def preview(director: Any, find: Any, put: Any, whole: Any, case: Any) -> tuple[Any, ...]:
         _, shown, seen = captions_shown.searched(studio, director, find, put, whole_words=whole, match_case=case)
         words = f"{len(seen.changes)} captions would change."
-        return seen.token, captions_shown.changes_of(studio, director, seen, shown), words
+        rows = captions_shown.changes_of(studio, director, seen, shown)
+        return seen.token, parts.rows(_CHANGES, rows), words
 
     def do_replace(token: Any, director: Any, find: Any, put: Any, whole: Any, case: Any) -> tuple[Any, ...]:
         if token is None:
             raise OrderError("changes", "have not been shown", "Look at the preview first.")
         count = captions_shown.replace_all(studio, director, find, put, whole_words=whole, match_case=case, token=token)
-        return None, [], f"{count} captions were written."
+        return None, parts.rows(_CHANGES, []), f"{count} captions were written."
 
-    gr.on([show.click, choice.change, director.change], show_table, [director, choice], [table, counted])
-    table.select(select, [director], [selected, picture, details, text])
-    check.click(do_check, [selected, text], [selected, details])
-    save.click(do_save, [selected, text], [selected, details, text])
-    undo.click(do_undo, [selected], [selected, details, text])
+    one = [selected, details, text]
+    shows = [show.click, choice.input, director.input]
+    gr.on(shows, show_table, [director, choice], [table, counted], api_name="captions", **parts.RAW)
+    table.select(select, [director], [selected, picture, details, text], api_name="caption", **parts.RAW)
+    check.click(do_check, [selected, text], [selected, details], api_name="check_caption", **parts.RAW)
+    save.click(do_save, [selected, text], one, api_name="save_caption", **parts.RAW)
+    undo.click(do_undo, [selected], one, api_name="undo_caption", **parts.RAW)
     query = [director, find, put, whole, case]
-    look.click(preview, query, [token, changes, found])
-    replace.click(do_replace, [token, *query], [token, changes, found])
+    look.click(preview, query, [token, changes, found], api_name="preview_replacing", **parts.RAW)
+    replace.click(do_replace, [token, *query], [token, changes, found], api_name="replace", **parts.RAW)
 
 
 def _one(selected: _Selected | None) -> _Selected:

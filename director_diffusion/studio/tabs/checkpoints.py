@@ -10,6 +10,7 @@ from director_diffusion.errors import OrderError
 from director_diffusion.studio import checkpoints_shown
 from director_diffusion.studio.checkpoints_shown import MOST_WHO, MOST_WHY, SHEETS, training_on_show
 from director_diffusion.studio.studio import Studio
+from director_diffusion.studio.tabs import parts
 from director_diffusion.studio.visitors import user_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _INTRODUCTION = (
     "Each step of a training at which it kept its weights. The held-out loss chooses one; you may pick another, at "
     "another strength. The pick takes effect with the next run, which trains nothing anew."
 )
+_HEADERS = ["step", "held-out loss", ""]
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,19 @@ def lay_out(studio: Studio) -> None:
     gr.Markdown(_INTRODUCTION)
     shown = gr.State()
     with gr.Row():
-        recipe = gr.Dropdown(list(studio.recipes), value=next(iter(studio.recipes), None), label="recipe")
-        director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="director")
+        recipe = gr.Dropdown(list(studio.recipes), value=next(iter(studio.recipes), None), label="Recipe")
+        director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="Director")
         show = gr.Button("Show", variant="primary")
     said = gr.HTML()
     with gr.Row():
-        steps = gr.Dataframe(
-            headers=["step", "held-out loss", ""], type="array", interactive=False, max_height=300, buttons=[]
-        )
-        curve = gr.Image(format="png", type="pil", interactive=False, label="curve", buttons=[])
+        steps = gr.Dataframe(headers=_HEADERS, type="array", interactive=False, max_height=300, buttons=[])
+        curve = gr.Image(interactive=False, label="Curve", buttons=["fullscreen"], elem_classes="drawn")
     sheets = gr.HTML()
     with gr.Row():
-        step = gr.Dropdown([], label="step", type="value")
-        strength = gr.Slider(0.05, 2, 1, step=0.05, label="strength")
-        who = gr.Textbox(label="who", max_length=MOST_WHO)
-        why = gr.Textbox(label="why", max_length=MOST_WHY)
+        step = gr.Dropdown([], label="Step", type="value")
+        strength = gr.Slider(0.05, 2, 1, step=0.05, label="Strength")
+        who = gr.Textbox(label="Who", max_length=MOST_WHO)
+        why = gr.Textbox(label="Why", max_length=MOST_WHY)
     with gr.Row():
         pick = gr.Button("Pick this step", variant="primary")
         clear = gr.Button("Clear the pick")
@@ -67,10 +67,10 @@ def lay_out(studio: Studio) -> None:
         return (
             _Shown(training.recipe, training.director, offer.seen),
             f"<p>{html.escape(training.said)}</p>",
-            training.rows,
-            training.curve(),
+            parts.rows(_HEADERS, training.rows),
+            parts.picture(studio.shelf.put(training.curve())),
             pictures,
-            gr.Dropdown(list(offer.steps), value=chosen),
+            gr.update(choices=[(str(step), step) for step in offer.steps], value=chosen),
         )
 
     def do_pick(shown: _Shown | None, step: Any, strength: Any, who: Any, why: Any, request: gr.Request) -> Any:
@@ -87,9 +87,10 @@ def lay_out(studio: Studio) -> None:
         return show_training(one.recipe, one.director)
 
     seen = [shown, said, steps, curve, sheets, step]
-    gr.on([show.click, director.change, recipe.change], show_training, [recipe, director], seen)
-    pick.click(do_pick, [shown, step, strength, who, why], seen)
-    clear.click(do_clear, [shown], seen)
+    shows = [show.click, director.input, recipe.input]
+    gr.on(shows, show_training, [recipe, director], seen, api_name="checkpoints", **parts.RAW)
+    pick.click(do_pick, [shown, step, strength, who, why], seen, api_name="pick", **parts.RAW)
+    clear.click(do_clear, [shown], seen, api_name="clear_pick", **parts.RAW)
 
 
 def _one(shown: _Shown | None) -> _Shown:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from director_diffusion.errors import OrderError
 from director_diffusion.stills.deciding import ShownStill
@@ -12,6 +11,7 @@ from director_diffusion.studio import stills_shown
 from director_diffusion.studio.orders import checked_whole
 from director_diffusion.studio.stills_shown import CHOICES, Stills, checked_crop, stills_on_show
 from director_diffusion.studio.studio import Studio
+from director_diffusion.studio.tabs import parts
 from director_diffusion.studio.visitors import user_of
 
 TITLE = "Stills"
@@ -39,13 +39,13 @@ def lay_out(studio: Studio) -> None:
     gr.Markdown(_INTRODUCTION)
     page, selected = gr.State(), gr.State()
     with gr.Row():
-        director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="director")
-        choice = gr.Dropdown(list(CHOICES), value=CHOICES[0], label="show")
-        number = gr.Number(1, precision=0, minimum=1, label="page")
+        director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="Director")
+        choice = gr.Dropdown(list(CHOICES), value=CHOICES[0], label="Show")
+        number = gr.Number(1, precision=0, minimum=1, label="Page")
         show = gr.Button("Show", variant="primary")
     counted = gr.Markdown()
     gallery = gr.Gallery(
-        label="stills",
+        label="Stills",
         columns=6,
         height="auto",
         object_fit="contain",
@@ -55,10 +55,10 @@ def lay_out(studio: Studio) -> None:
     )
     with gr.Row():
         with gr.Column(scale=3):
-            large = gr.Image(format="png", type="pil", interactive=False, show_label=False, buttons=[])
+            large = gr.Image(interactive=False, show_label=False, buttons=[], elem_classes="drawn")
         with gr.Column(scale=2):
             details = gr.HTML()
-            reason = gr.Textbox(label="reason", max_length=300, info="A rejection needs one, in words.")
+            reason = gr.Textbox(label="Reason", max_length=300, info="A rejection needs one, in words.")
             with gr.Row():
                 keep = gr.Button("Keep")
                 reject = gr.Button("Reject", variant="stop")
@@ -66,16 +66,16 @@ def lay_out(studio: Studio) -> None:
             with gr.Row():
                 edges = [
                     gr.Slider(0, 100, value, step=0.1, label=f"{name}, %")
-                    for name, value in (("left", 0), ("top", 0), ("right", 100), ("bottom", 100))
+                    for name, value in (("Left", 0), ("Top", 0), ("Right", 100), ("Bottom", 100))
                 ]
             crop = gr.Button("Crop")
 
     def show_page(director: Any, choice: Any, number: Any) -> tuple[Any, ...]:
         on_show = stills_on_show(studio, director)
         shown, words = stills_shown.page_of(stills_shown.chosen(on_show, choice), number)
-        pictures = [(stills.thumb(director, one), stills_shown.label(one)) for one in shown]
+        pictures = [parts.labelled(stills.thumb(director, one), stills_shown.label(one)) for one in shown]
         places = tuple((one.still.film, one.still.name) for one in shown)
-        return _Page(director, places), None, gr.Gallery(pictures, selected_index=None), words
+        return _Page(director, places), None, pictures, words
 
     def select(page: _Page | None, event: gr.SelectData) -> tuple[Any, ...]:
         if page is None or not page.places:
@@ -89,11 +89,11 @@ def lay_out(studio: Studio) -> None:
         if shown is None:
             raise OrderError("this still", "is no longer there", "Show the stills again.")
         picture, edges = stills.large(director, shown)
-        return (director, shown), picture, stills_shown.told(shown), "", *(100 * edge for edge in edges)
+        return (director, shown), parts.picture(picture), stills_shown.told(shown), "", *(100 * edge for edge in edges)
 
-    def frame(selected: _Selected | None, *edges: Any) -> Image.Image:
+    def frame(selected: _Selected | None, *edges: Any) -> object:
         director, shown = _one(selected)
-        return stills.large(director, shown, checked_crop(edges))[0]
+        return parts.picture(stills.large(director, shown, checked_crop(edges))[0])
 
     def do_keep(selected: _Selected | None, reason: Any, request: gr.Request) -> tuple[Any, ...]:
         director, shown = _one(selected)
@@ -117,14 +117,17 @@ def lay_out(studio: Studio) -> None:
         stills.take_back(director, shown)
         return _selected(director, (shown.still.film, shown.still.name))
 
-    asked, one = [director, choice, number], [selected, large, details, reason, *edges]
-    gr.on([show.click, choice.change, director.change], show_page, asked, [page, selected, gallery, counted])
-    gallery.select(select, [page], one)
-    gr.on([edge.release for edge in edges], frame, [selected, *edges], large)
-    keep.click(do_keep, [selected, reason], one)
-    reject.click(do_reject, [selected, reason], one)
-    crop.click(do_crop, [selected, reason, *edges], one)
-    undo.click(do_undo, [selected], one)
+    one = [selected, large, details, reason, *edges]
+    shows = [show.click, choice.input, director.input]
+    gr.on(
+        shows, show_page, [director, choice, number], [page, selected, gallery, counted], api_name="stills", **parts.RAW
+    )
+    gallery.select(select, [page], one, api_name="still", **parts.RAW)
+    gr.on([edge.release for edge in edges], frame, [selected, *edges], large, api_name="frame", **parts.RAW)
+    keep.click(do_keep, [selected, reason], one, api_name="keep", **parts.RAW)
+    reject.click(do_reject, [selected, reason], one, api_name="reject", **parts.RAW)
+    crop.click(do_crop, [selected, reason, *edges], one, api_name="crop", **parts.RAW)
+    undo.click(do_undo, [selected], one, api_name="undo_decision", **parts.RAW)
 
 
 def _one(selected: _Selected | None) -> _Selected:
