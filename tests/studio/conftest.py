@@ -35,3 +35,9 @@ def curated(curated_once: Path, tmp_path: Path) -> Curated:
     """A copy of it, to be changed."""
     shutil.copytree(curated_once, tmp_path / "curated", symlinks=True)
     return Curated(tmp_path / "curated")
+
+
+@pytest.fixture
+def looked_at(curated_once: Path) -> Curated:
+    """The project itself, of which nothing may be changed."""
+    return Curated(curated_once)

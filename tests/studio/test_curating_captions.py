@@ -51,8 +51,8 @@ def test_the_queue_is_written_and_wins_and_is_given_back(curated: Curated) -> No
     assert not chosen(captions_on_show(curated.studio, "nolan"), "waiting for a run")
 
 
-def test_the_rules_are_told_before_and_bind_nobody(curated: Curated) -> None:
-    shown = captions_on_show(curated.studio, "nolan")
+def test_the_rules_are_told_before_anything_is_written(looked_at: Curated) -> None:
+    shown = captions_on_show(looked_at.studio, "nolan")
     entry, other = shown[0], next(one for one in shown[1:] if one.text)
     for text, words in (
         ("A moody harbour with three boats and a lighthouse, of", ["style: speaks of mood", "truncation"]),
@@ -60,26 +60,25 @@ def test_the_rules_are_told_before_and_bind_nobody(curated: Curated) -> None:
         ("boat " + "and a lighthouse beside the harbour " * 6, ["repetition", "tokens: takes 39"]),
         (other.text, [f"near identical: says what {other.name} says"]),
     ):
-        problems = captions_shown.problems_of(curated.studio, "nolan", entry, text, shown)
+        problems = captions_shown.problems_of(looked_at.studio, "nolan", entry, text, shown)
         for word in words:
             assert any(word in problem for problem in problems), (word, problems)
-    assert captions_shown.problems_of(curated.studio, "nolan", entry, TEXT, shown) == []
-    assert save(curated.studio, "nolan", entry, "A moody harbour") == "A moody harbour"
+    assert captions_shown.problems_of(looked_at.studio, "nolan", entry, TEXT, shown) == []
 
 
 @pytest.mark.parametrize("text", [7, None, ["x"], "", " \n", "nolan style", "nolan style, ", "a\0b", "x" * 2001])
-def test_what_is_no_caption_is_refused(curated: Curated, text: object) -> None:
-    entry = captions_on_show(curated.studio, "nolan")[0]
+def test_what_is_no_caption_is_refused(looked_at: Curated, text: object) -> None:
+    entry = captions_on_show(looked_at.studio, "nolan")[0]
     with pytest.raises(EditError) as caught:
-        save(curated.studio, "nolan", entry, text)
+        save(looked_at.studio, "nolan", entry, text)
     assert len(str(caught.value)) < 200
-    assert captions_on_show(curated.studio, "nolan")[0] == entry
+    assert captions_on_show(looked_at.studio, "nolan")[0] == entry
 
 
 @pytest.mark.parametrize("name", ["../../x", "placeholder_film_1/../x", None, 3, ["x"], {}, "x" * 100_000, "a\0"])
-def test_only_captions_on_show_are_looked_up(curated: Curated, name: object) -> None:
+def test_only_captions_on_show_are_looked_up(looked_at: Curated, name: object) -> None:
     with pytest.raises(OrderError) as caught:
-        entry_on_show(curated.studio, "nolan", name)
+        entry_on_show(looked_at.studio, "nolan", name)
     assert len(str(caught.value)) < 200
 
 
@@ -147,7 +146,7 @@ def test_find_and_replace_shows_first_and_does_just_that(curated: Curated) -> No
 
 def test_a_replacement_that_leaves_nothing_is_refused_for_that_caption(curated: Curated) -> None:
     entry = captions_on_show(curated.studio, "nolan")[0]
-    save(curated.studio, "nolan", entry, "lighthouse")
+    save(curated.studio, "nolan", entry, "lighthouse")  # too short by the rules, which bind nobody
     found = captions_shown.searched(curated.studio, "nolan", "lighthouse", "", whole_words=True, match_case=True)
     assert found[2].changes == ()
     assert found[2].refused == ((entry.name, "is empty"),)
@@ -184,9 +183,11 @@ def test_words_are_found_as_they_are_written(search: Search, text: str, after: s
         ("x", "y", True, None),
     ],
 )
-def test_what_is_no_search_is_refused(curated: Curated, find: object, put: object, whole: object, case: object) -> None:
+def test_what_is_no_search_is_refused(
+    looked_at: Curated, find: object, put: object, whole: object, case: object
+) -> None:
     with pytest.raises(EditError) as caught:
-        captions_shown.searched(curated.studio, "nolan", find, put, whole_words=whole, match_case=case)
+        captions_shown.searched(looked_at.studio, "nolan", find, put, whole_words=whole, match_case=case)
     assert len(str(caught.value)) < 200
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -15,6 +17,15 @@ from tests.small_configs import surroundings_of
 from tests.studio.curated import Curated
 
 NAME = pick_name("mini_lora", "nolan")
+
+
+@pytest.fixture(scope="module")
+def trained(curated_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Curated:
+    """A training of which nothing is picked."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copytree(curated_once, folder, symlinks=True, dirs_exist_ok=True)
+    Curated(folder).train("nolan", "first")
+    return Curated(folder)
 
 
 def test_a_pick_is_that_of_the_command_and_is_cleared_so(curated: Curated) -> None:
@@ -79,18 +90,17 @@ def test_who_picks_after_another_or_of_an_older_training_is_told(curated: Curate
         ({"why": ["x"]}, "why: "),
     ],
 )
-def test_what_cannot_be_picked_is_refused(curated: Curated, change: dict[str, object], words: str) -> None:
-    curated.train("nolan", "first")
-    seen = training_on_show(curated.studio, "mini_lora", "nolan").offer.seen
+def test_what_cannot_be_picked_is_refused(trained: Curated, change: dict[str, object], words: str) -> None:
+    seen = training_on_show(trained.studio, "mini_lora", "nolan").offer.seen
     given = {"step": 3, "strength": 1.0, "who": "ann", "why": "", **change}
     with pytest.raises((OrderError, EditError), match=re.escape(words)):
-        checkpoints_shown.pick(curated.studio, "mini_lora", "nolan", seen, **given)  # type: ignore[arg-type]
-    assert not curated.store.exists(NAME)
+        checkpoints_shown.pick(trained.studio, "mini_lora", "nolan", seen, **given)  # type: ignore[arg-type]
+    assert not trained.store.exists(NAME)
 
 
-def test_without_a_training_the_way_to_one_is_told(curated: Curated) -> None:
+def test_without_a_training_the_way_to_one_is_told(looked_at: Curated) -> None:
     with pytest.raises(EditError, match="director run nolan --recipe mini_lora --until adapter"):
-        training_on_show(curated.studio, "mini_lora", "nolan")
+        training_on_show(looked_at.studio, "mini_lora", "nolan")
     for recipe, director in (("../x", "nolan"), ("mini_lora", "x"), (None, "nolan"), ("mini_lora", 3)):
         with pytest.raises(OrderError):
-            training_on_show(curated.studio, recipe, director)
+            training_on_show(looked_at.studio, recipe, director)

@@ -117,19 +117,19 @@ def test_of_two_who_decide_at_once_the_second_is_told(curated: Curated) -> None:
     ],
 )
 def test_what_cannot_be_decided_is_refused_and_writes_nothing(
-    curated: Curated, do: Callable[[Stills, ShownStill], object], words: str
+    looked_at: Curated, do: Callable[[Stills, ShownStill], object], words: str
 ) -> None:
     with pytest.raises((OrderError, EditError)) as caught:
-        do(Stills(curated.studio), stills_on_show(curated.studio, "nolan")[0])
+        do(Stills(looked_at.studio), stills_on_show(looked_at.studio, "nolan")[0])
     assert words in str(caught.value)
     assert len(str(caught.value)) < 300
-    assert not list(curated.stills("nolan").rglob("*.decision.yaml"))
+    assert not list(looked_at.stills("nolan").rglob("*.decision.yaml"))
 
 
 @pytest.mark.parametrize("director", ["absent", "../nolan", "nolan/..", 5, None, ["nolan"], "nolan\0", "x" * 100_000])
-def test_only_directors_on_show_are_looked_up(curated: Curated, director: object) -> None:
+def test_only_directors_on_show_are_looked_up(looked_at: Curated, director: object) -> None:
     with pytest.raises(OrderError) as caught:
-        stills_on_show(curated.studio, director)
+        stills_on_show(looked_at.studio, director)
     assert len(str(caught.value)) < 200
 
 

@@ -132,13 +132,26 @@ def lay_out(studio: Studio) -> None:
     one = [selected, details, text]
     shows = [show.click, choice.input, director.input]
     gr.on(shows, show_table, [director, choice], [table, counted], api_name="captions", **parts.RAW)
-    table.select(select, [director], [selected, picture, details, text], api_name="caption", **parts.RAW)
-    check.click(do_check, [selected, text], [selected, details], api_name="check_caption", **parts.RAW)
-    save.click(do_save, [selected, text], one, api_name="save_caption", **parts.RAW)
-    undo.click(do_undo, [selected], one, api_name="undo_caption", **parts.RAW)
+    table.select(
+        select,
+        [director],
+        [selected, picture, details, text],
+        api_name="caption",
+        **parts.RAW,
+        show_progress_on=details,
+    )
+    check.click(
+        do_check, [selected, text], [selected, details], api_name="check_caption", **parts.RAW, show_progress_on=details
+    )
+    save.click(do_save, [selected, text], one, api_name="save_caption", **parts.RAW, show_progress_on=details)
+    undo.click(do_undo, [selected], one, api_name="undo_caption", **parts.RAW, show_progress_on=details)
     query = [director, find, put, whole, case]
-    look.click(preview, query, [token, changes, found], api_name="preview_replacing", **parts.RAW)
-    replace.click(do_replace, [token, *query], [token, changes, found], api_name="replace", **parts.RAW)
+    look.click(
+        preview, query, [token, changes, found], api_name="preview_replacing", **parts.RAW, show_progress_on=found
+    )
+    replace.click(
+        do_replace, [token, *query], [token, changes, found], api_name="replace", **parts.RAW, show_progress_on=found
+    )
 
 
 def _one(selected: _Selected | None) -> _Selected:

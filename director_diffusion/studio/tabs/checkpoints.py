@@ -88,9 +88,9 @@ def lay_out(studio: Studio) -> None:
 
     seen = [shown, said, steps, curve, sheets, step]
     shows = [show.click, director.input, recipe.input]
-    gr.on(shows, show_training, [recipe, director], seen, api_name="checkpoints", **parts.RAW)
-    pick.click(do_pick, [shown, step, strength, who, why], seen, api_name="pick", **parts.RAW)
-    clear.click(do_clear, [shown], seen, api_name="clear_pick", **parts.RAW)
+    gr.on(shows, show_training, [recipe, director], seen, api_name="checkpoints", **parts.RAW, show_progress_on=said)
+    pick.click(do_pick, [shown, step, strength, who, why], seen, api_name="pick", **parts.RAW, show_progress_on=said)
+    clear.click(do_clear, [shown], seen, api_name="clear_pick", **parts.RAW, show_progress_on=said)
 
 
 def _one(shown: _Shown | None) -> _Shown:

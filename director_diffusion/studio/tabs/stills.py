@@ -122,12 +122,20 @@ def lay_out(studio: Studio) -> None:
     gr.on(
         shows, show_page, [director, choice, number], [page, selected, gallery, counted], api_name="stills", **parts.RAW
     )
-    gallery.select(select, [page], one, api_name="still", **parts.RAW)
-    gr.on([edge.release for edge in edges], frame, [selected, *edges], large, api_name="frame", **parts.RAW)
-    keep.click(do_keep, [selected, reason], one, api_name="keep", **parts.RAW)
-    reject.click(do_reject, [selected, reason], one, api_name="reject", **parts.RAW)
-    crop.click(do_crop, [selected, reason, *edges], one, api_name="crop", **parts.RAW)
-    undo.click(do_undo, [selected], one, api_name="undo_decision", **parts.RAW)
+    gallery.select(select, [page], one, api_name="still", **parts.RAW, show_progress_on=details)
+    gr.on(
+        [edge.release for edge in edges],
+        frame,
+        [selected, *edges],
+        large,
+        api_name="frame",
+        **parts.RAW,
+        show_progress_on=details,
+    )
+    keep.click(do_keep, [selected, reason], one, api_name="keep", **parts.RAW, show_progress_on=details)
+    reject.click(do_reject, [selected, reason], one, api_name="reject", **parts.RAW, show_progress_on=details)
+    crop.click(do_crop, [selected, reason, *edges], one, api_name="crop", **parts.RAW, show_progress_on=details)
+    undo.click(do_undo, [selected], one, api_name="undo_decision", **parts.RAW, show_progress_on=details)
 
 
 def _one(selected: _Selected | None) -> _Selected:
