@@ -37,7 +37,7 @@ CALLS = (
     "cancel",
     "reset",
 )
-CALL_FOLDERS = ("heartbeat/", "call/")
+CALL_FOLDERS = ("heartbeat/",)
 """Of gradio's addresses below /gradio_api/, what the page and `gradio_client` need.  Uploads, proxies, recordings, deep
 links and monitoring are not among them."""
 KEPT_FILE = "file=/"  # a picture in gradio's own private folder; never a URL, which it would fetch
@@ -125,8 +125,8 @@ class Gate:
         async def dressed(message: Message) -> None:
             nonlocal started, failed
             failed = failed or (message["type"] == "http.response.start" and message["status"] == 500)
-            if failed and not started:
-                return  # somebody else's words for a failure: ours follow
+            if not started and (failed or read > self._most):
+                return  # somebody else's words for it: ours follow
             if message["type"] == "http.response.start":
                 started = True
                 fields = MutableHeaders(scope=message)
@@ -139,13 +139,13 @@ class Gate:
         try:
             await self._app(scope, counted, dressed)
         except _TooLargeError:
-            if not started:
-                await self._refuse_size(send)
-            return
+            pass
         except Exception as error:  # noqa: BLE001 — uvicorn would log its words
             log.error("%s at %s", type(error).__name__, place_of(error))
             failed = True
-        if failed and not started:
+        if not started and read > self._most:
+            await self._refuse_size(send)
+        elif not started and failed:
             await _refuse(send, 500, UNEXPECTED)
 
     async def _refuse_size(self, send: Send) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from gradio import mount_gradio_app
 from gradio.route_utils import FnIndexInferError
 
@@ -19,10 +20,12 @@ from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.users import Users
 from director_diffusion.studio.visitors import USER, new_pass
 
+SILENT: TelemetryConfig = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+
 
 def build_server(studio: Studio, *, users: Users | None = None, tabs: Sequence[Tab] = TABS) -> FastAPI:
     """The ASGI app.  With `users`, everything asks for a name and a password."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(telemetry=SILENT, docs_url=None, redoc_url=None, openapi_url=None)
     router = APIRouter()
     shelf.add_routes(router, studio.shelf)
     for tab in tabs:
@@ -42,7 +45,8 @@ def build_server(studio: Studio, *, users: Users | None = None, tabs: Sequence[T
         build_app(studio, tabs),
         path="/",
         app_kwargs={
-            "exception_handlers": {KeyError: _unknown, FnIndexInferError: _unknown, RequestValidationError: _odd}
+            "telemetry": SILENT,
+            "exception_handlers": {KeyError: _unknown, FnIndexInferError: _unknown, RequestValidationError: _odd},
         },
         auth_dependency=None if users is None else lambda request: request.scope.get(USER),
         allowed_paths=[],

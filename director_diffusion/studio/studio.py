@@ -27,7 +27,7 @@ class Limits:
     at_once: int = 8  # calls of one tab's handler side by side, but for drawing, which has one slot
     waiting: int = 16  # pictures that wait for the slot
     wait_s: float = 120.0  # for so long each of them waits
-    sessions: int = 1000  # open pages whose last values the server keeps
+    sessions: int = 256  # open pages whose last values the server keeps
     prompt: int = 1000  # characters
     steps: int = 50
     strength: float = 2.0  # of an adapter, either way

@@ -11,10 +11,18 @@ from pathlib import Path
 
 from director_diffusion.errors import SpecError
 from pipelines.cli.in_process import quiet_libraries
+from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.surroundings import limit_threads, read_surroundings
 
+GRADIO = {
+    "GRADIO_ANALYTICS_ENABLED": "False",  # nothing goes out
+    # For a page that is shut, gradio would make a table of all calls after each: with thousands of them it gets slow.
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9),
+}
 LEAST_PASSWORD = 10  # characters
 CONNECTIONS = 1024  # a page holds a few
+PARTING_S = 3  # for open pages, when the server ends
 
 
 def app_command(*, host: str, port: int, users: str | None) -> int:
@@ -25,12 +33,12 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
             "lets others than this machine in, and needs --users",
             "Make a file: director app-user NAME --users FILE",
         )
+    take_sigterm_as_ctrl_c()  # else what lies in the temporary folder outlives the server
     quiet_libraries()
     surroundings = read_surroundings()
     limit_threads(surroundings)
     with tempfile.TemporaryDirectory(prefix="director-studio-") as cache:
-        os.environ["GRADIO_TEMP_DIR"] = cache  # what gradio keeps in files goes with the server
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ.update(GRADIO, GRADIO_TEMP_DIR=cache)  # what gradio keeps in files goes with the server
         import uvicorn
 
         from director_diffusion.studio.server import build_server
@@ -47,14 +55,16 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
             log_level="warning",
             access_log=False,
             limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=PARTING_S,
             server_header=False,
         )
         server = uvicorn.Server(config)
-        sockets = [config.bind_socket()]
-        print(f"The studio is on http://{_shown(host)}:{sockets[0].getsockname()[1]}", flush=True)
+        socket = config.bind_socket()
+        socket.listen(config.backlog)  # whoever comes from now on is answered
+        print(f"The studio is on http://{_shown(host)}:{socket.getsockname()[1]}", flush=True)
         threading.Thread(target=studio.desk.warm_up, daemon=True).start()
         with suppress(KeyboardInterrupt):
-            server.run(sockets)
+            server.run([socket])
     return 0
 
 

@@ -14,15 +14,16 @@ from director_diffusion.adapters.files import (
     check_fit,
     kind_of,
     load_adapter,
+    load_stack,
     read_adapter,
     read_weights,
     remove_adapter,
     save_adapter,
 )
-from director_diffusion.adapters.injection import adapter_weights
+from director_diffusion.adapters.injection import adapter_weights, linears
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import Adapter, LoraAdapter
-from tests.adapters.adapted import KINDS, SPECS, adapt, block_linears, predict, save, tiny_unet, unet_pipeline
+from tests.adapters.adapted import KINDS, SPECS, adapt, block_linears, deltas, predict, save, tiny_unet, unet_pipeline
 
 Load = Callable[[], FluxTransformer2DModel]
 LORAS = {name: spec for name, spec in SPECS.items() if spec.kind == "lora"}
@@ -68,6 +69,25 @@ def test_loaded_it_is_the_very_adapter_and_removed_it_is_gone(flux: Load, tmp_pa
     assert getattr(fresh, "peft_config", None) is None
     load_adapter(fresh, path)  # and it can be worn again
     torch.testing.assert_close(predict(fresh), predict(trained), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kinds", [("lora", "lora"), ("lora", "lokr"), ("lokr", "lokr")], ids="-".join)
+def test_several_at_strengths_add_up_and_come_off_whole(flux: Load, tmp_path: Path, kinds: tuple[str, str]) -> None:
+    trained = [adapt(flux(), SPECS[kind], seed=seed) for seed, kind in enumerate(kinds)]
+    paths = [
+        save(one, SPECS[kind], tmp_path / f"{n}.safetensors")
+        for n, (one, kind) in enumerate(zip(trained, kinds, strict=False))
+    ]
+    fresh, together, strengths = flux(), flux(), (0.5, -0.25)
+    base, weights = predict(fresh), dict(linears(together))
+    for path, strength in zip(paths, strengths, strict=True):
+        for module, change in deltas(path).items():
+            weights[module].weight.data += strength * change
+    load_stack(fresh, paths, strengths)
+    assert (predict(together) - base).abs().max() > 0.05
+    torch.testing.assert_close(predict(fresh), predict(together), rtol=1e-4, atol=1e-4)
+    remove_adapter(fresh)
+    assert torch.equal(predict(fresh), base)
 
 
 @pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)

@@ -24,9 +24,9 @@ def adapter_input(studio: Studio, label: str = "Director") -> gr.Dropdown:
 def keep_choices(studio: Studio, inputs: Sequence[gr.Dropdown]) -> None:
     """Offer the adapters that there are whenever the page is opened."""
 
-    def look() -> list[object]:
-        found = choices(studio)
-        return [gr.update(choices=found) for _ in inputs]
+    def look() -> object:
+        update = gr.update(choices=choices(studio))
+        return [update] * len(inputs) if len(inputs) > 1 else update
 
     gr.on(None, look, outputs=list(inputs), show_progress="hidden", api_visibility="private")
 
