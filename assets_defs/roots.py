@@ -1,13 +1,20 @@
 """Roots: what people put into the store and the configs.
 
-Belongs here: looking at the outside world and writing down what is there.  Images and captions are separate roots, so
-that editing a caption never touches stills or latents.
+Belongs here: looking at the outside world and writing down what is there.  Images, decisions on them and captions are
+separate roots, so that editing a caption never touches stills or latents, nor a decision what was hashed of the images.
 """
 
 import dagster as dg
 
 from assets_defs.common import DATASET, DIRECTOR_FILE
-from director_diffusion.stills.rows import RAW_FILE, WRITTEN_FILE, RawFile, WrittenCaption
+from director_diffusion.stills.rows import (
+    DECISIONS_FILE,
+    RAW_FILE,
+    WRITTEN_FILE,
+    RawFile,
+    StillDecision,
+    WrittenCaption,
+)
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -43,6 +50,22 @@ def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
         )
 
     @stage(partitions=partitions, group=DATASET, version="1", kinds={"yaml"}, outside=True)
+    def still_decisions(run: StageRun) -> StageResult:
+        """The `.decision.yaml` files beside stills: which a person keeps, rejects or crops over the rules."""
+        from director_diffusion.stills.raw import list_still_decisions
+        from director_diffusion.tables import write_table
+
+        decisions = list_still_decisions(run.store, run.director)
+        write_table(run.out / DECISIONS_FILE, StillDecision, decisions)
+        return run.result(
+            facts={
+                "kept": sum(one.decision == "keep" for one in decisions),
+                "rejected": sum(one.decision == "reject" for one in decisions),
+                "cropped": sum(bool(one.crop) for one in decisions),
+            }
+        )
+
+    @stage(partitions=partitions, group=DATASET, version="1", kinds={"yaml"}, outside=True)
     def director(run: StageRun) -> StageResult:
         """The director's YAML as data, so that an edit of it makes one director stale and not all."""
         spec = run.resources.configs.director(run.director)
@@ -51,4 +74,4 @@ def root_assets(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition
             facts={"name": spec.name, "trigger": spec.trigger, "licence of the stills": spec.stills_licence}
         )
 
-    return [raw_stills, written_captions, director]
+    return [raw_stills, still_decisions, written_captions, director]

@@ -1,19 +1,20 @@
 """The catalog: every spec under a configs folder, read once and checked against each other.
 
-Belongs here: reading YAML into specs, errors that name file, key and value, and the JSON Schemas for editors.
+Belongs here: which files there are, what they must agree on, and the JSON Schemas for editors.  Reading one is
+`spec_reading`'s.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from director_diffusion.catalog_checks import check_references
 from director_diffusion.errors import SpecError
+from director_diffusion.spec_reading import read_spec
 from director_diffusion.specs import Base, Deployment, Director, EvaluationPlan, Project, Recipe
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -79,20 +80,10 @@ def load_catalog(folder: Path) -> Catalog:
 def load_spec(path: Path, model: type[Model]) -> Model:
     """Read one YAML file as `model`; its slug is the file's name."""
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(str(path), f"is not YAML: {error}", "Mend the file.") from error
+        data = path.read_bytes()
     except OSError as error:
         raise SpecError(str(path), f"cannot be read: {error.strerror}", "Give this user read access to it.") from error
-    if not isinstance(data, dict):
-        raise SpecError(str(path), "holds no mapping of keys to values", "Start it with lines such as `name: ...`.")
-    if "slug" in data:
-        raise SpecError(str(path), "key slug is not allowed", "The slug is the file's name: remove the key.")
-    given = {**data, "slug": path.stem}
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise SpecError(str(path), _explain(error, model, given), "Mend the keys named and load again.") from error
+    return read_spec(data, str(path), model, slug=path.stem)
 
 
 def json_schemas() -> dict[str, str]:
@@ -116,39 +107,6 @@ def _pick(specs: Mapping[str, Model], slug: str, folder: Path) -> Model:
             str(folder / f"{slug}.yaml"), "does not exist", f"Choose one of {', '.join(specs) or 'none'}, or write it."
         )
     return specs[slug]
-
-
-def _explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> str:
-    lines = []
-    for problem in error.errors():
-        key = _key(problem["loc"], data, missing=problem["type"] == "missing")
-        if problem["type"] == "extra_forbidden":
-            allowed = ", ".join(name for name in model.model_fields if name != "slug")
-            lines.append(f"key {key} is not known (at the top level, allowed are {allowed})")
-        elif problem["type"] == "missing":
-            lines.append(f"key {key} is missing")
-        elif not key:  # of several keys together: the file's whole content would tell nothing
-            lines.append(problem["msg"].removeprefix("Value error, "))
-        else:
-            lines.append(f"key {key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines)
-
-
-def _key(location: Sequence[int | str], data: Any, *, missing: bool) -> str:
-    """A place in a file as its writer sees it: pydantic also names the `kind` of what it takes a mapping for.
-
-    Its last part is not there where it is `missing`.
-    """
-    parts = []
-    for place, part in enumerate(location, start=1):
-        if isinstance(data, Mapping) and part not in data and not (missing and place == len(location)):
-            continue
-        parts.append(str(part))
-        if isinstance(data, Mapping):
-            data = data.get(part)
-        elif isinstance(data, list) and isinstance(part, int):
-            data = data[part]
-    return ".".join(parts)
 
 
 def _editor_schema(model: type[BaseModel]) -> dict[str, Any]:

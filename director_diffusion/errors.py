@@ -59,6 +59,14 @@ class OrderError(DirectorError):
     """What somebody asks of the studio is refused.  Its words may be shown to whoever sent it."""
 
 
+class EditError(DirectorError):
+    """What somebody would change or choose is refused.  Its words may be shown to whoever sent it."""
+
+
+class ChangedError(EditError):
+    """Somebody else has changed something since it was shown to who would change it now."""
+
+
 class QueueFullError(OrderError):
     """Too many wait for the studio's one place to draw."""
 

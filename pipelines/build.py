@@ -4,7 +4,8 @@ Belongs here: putting assets, resources, jobs, schedules, sensors and policies t
 same graph with other resources.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -25,6 +26,7 @@ from resources.store import ArtifactIOManager, StoreResource
 from resources.votes import VotesResource
 
 if TYPE_CHECKING:
+    from director_diffusion.captions.judging import Judge
     from director_diffusion.studio.studio import Studio
     from director_diffusion.voting.booth import Booth
 
@@ -129,8 +131,26 @@ def build_studio(surroundings: Surroundings) -> "Studio":
         plans={plan.slug: plan},
         booth=None if surroundings.votes_url is None else build_booth(surroundings),
         desk=desk,
+        judge=_judge(surroundings),
         limits=limits,
     )
+
+
+def _judge(surroundings: Surroundings) -> "Judge":
+    """The project's rules for captions; tokenizers are loaded when the first one is judged."""
+    from director_diffusion.captions.judging import Judge
+
+    catalog, project = surroundings.catalog, surroundings.project
+    bases, models = catalog.project_bases(project), build_models(surroundings)
+
+    @cache
+    def counter() -> Callable[[str], int]:
+        from director_diffusion.families import longest_count
+
+        return longest_count((base.family, models.base_folder(base)) for base in bases)
+
+    most = min(base.max_prompt_tokens for base in bases)
+    return Judge(project.captioner, lambda prompt: counter()(prompt), most)
 
 
 def build_hub(surroundings: Surroundings) -> HubResource:

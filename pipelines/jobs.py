@@ -20,7 +20,7 @@ COUNT_VOTES = "count_votes"
 LOOK_AT_INPUTS = "look_at_inputs"
 RANK = "rank"
 PICK, SIGN_OFF = "pick", "sign_off"  # of a recipe, roots too
-ROOT_NAMES = ("raw_stills", "written_captions", "director")
+ROOT_NAMES = ("raw_stills", "still_decisions", "written_captions", "director")
 
 
 def job_name(recipe: str) -> str:
@@ -62,7 +62,7 @@ def project_jobs(
         _Job(
             LOOK_AT_INPUTS,
             root_selection(project),
-            "Looks at the director's stills, caption files, YAML, picks and sign-offs; "
+            "Looks at the director's stills, decisions on them, caption files, YAML, picks and sign-offs; "
             "what depends on a change becomes stale.",
         ),
         _Job(COUNT_VOTES, voted_on(*project.recipes), "Counts people's votes about one director."),

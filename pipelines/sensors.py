@@ -31,7 +31,8 @@ def changed_inputs_sensor(
         name="changed_inputs",
         target=root_selection(project),
         minimum_interval_seconds=30,
-        description="Runs the roots of a director whose stills, caption files, YAML, picks or sign-offs changed.",
+        description="Runs the roots of a director whose stills, what people decided or wrote of them, YAML, picks or "
+        "sign-offs changed.",
     )
     def changed_inputs(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
         seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}

@@ -30,6 +30,7 @@ from tests.small_configs import change, small_configs, surroundings_of
 
 STAGES = (
     "raw_stills",
+    "still_decisions",
     "written_captions",
     "director",
     "stills",

@@ -4,25 +4,35 @@ Belongs here: the questions and their answers in numbers.  Does not: which still
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from director_diffusion.checks import Check
 from director_diffusion.specs import StillsRules
+from director_diffusion.stills.decisions import is_rejected_by_person, unheeded
+from director_diffusion.stills.rows import Still, StillDecision
 from director_diffusion.storage.artifact import CheckOutcome
 
 if TYPE_CHECKING:
     from director_diffusion.stills.still_set import StillSet
 
+MOST_NAMED = 10  # decisions in a check's words
+
 ENOUGH = Check("enough_distinct_stills", "There are enough stills that differ from each other.", blocking=True)
 REJECTED = Check("rejected_share", "Not too large a share of the files was rejected.", blocking=True)
 NO_LEAK = Check("no_leak_across_split", "No held-out still resembles a training still.", blocking=True)
 
-CHECKS = (ENOUGH, REJECTED, NO_LEAK)
+HEEDED = Check(
+    "decisions_heeded", "Every decision of a person is about a still that it can be heeded for.", blocking=False
+)
+
+CHECKS = (ENOUGH, REJECTED, NO_LEAK, HEEDED)
 
 
-def judge(still_set: "StillSet", rules: StillsRules) -> list[CheckOutcome]:
+def judge(still_set: "StillSet", rules: StillsRules, decisions: Sequence[StillDecision] = ()) -> list[CheckOutcome]:
     """Answer every check of `CHECKS`."""
-    return [_enough(still_set, rules), _rejected(still_set, rules), _no_leak(still_set, rules)]
+    heeded = _heeded(still_set, decisions)
+    return [_enough(still_set, rules), _rejected(still_set, rules), _no_leak(still_set, rules), heeded]
 
 
 def _enough(still_set: "StillSet", rules: StillsRules) -> CheckOutcome:
@@ -38,7 +48,8 @@ def _enough(still_set: "StillSet", rules: StillsRules) -> CheckOutcome:
 
 
 def _rejected(still_set: "StillSet", rules: StillsRules) -> CheckOutcome:
-    rejected, files = len(still_set.rejected), len(still_set.rows)
+    out = sum(is_rejected_by_person(still) for still in still_set.rejected)  # a choice, and no fault of the files
+    rejected, files = len(still_set.rejected) - out, len(still_set.rows) - out
     share = rejected / files if files else 1.0
     passed = share <= rules.max_rejected_share
     text = f"{rejected} of {files} files rejected ({share:.0%}); at most {rules.max_rejected_share:.0%} are allowed"
@@ -48,6 +59,16 @@ def _rejected(still_set: "StillSet", rules: StillsRules) -> CheckOutcome:
             "director's file"
         )
     return REJECTED.outcome(passed, text + ".", rejected=rejected, files=files, share=share)
+
+
+def _heeded(still_set: "StillSet", decisions: Sequence[StillDecision]) -> CheckOutcome:
+    lost = unheeded(decisions, still_set.rows)
+    text = f"{len(decisions) - len(lost)} of {len(decisions)} decisions of people are heeded"
+    if lost:
+        text += (
+            f". Not: {'; '.join(lost[:MOST_NAMED])}{' …' if len(lost) > MOST_NAMED else ''}. Mend or remove their files"
+        )
+    return HEEDED.outcome(not lost, text + ".", decisions=len(decisions), unheeded=len(lost))
 
 
 def _no_leak(still_set: "StillSet", rules: StillsRules) -> CheckOutcome:
@@ -91,12 +112,15 @@ def _no_leak(still_set: "StillSet", rules: StillsRules) -> CheckOutcome:
 
 def _main_reasons(still_set: "StillSet") -> str:
     """The kinds of reasons for rejection with their counts, in words; "" where nothing was rejected."""
-    counts = Counter(_kind(still.reason) for still in still_set.rejected)
+    counts = Counter(_kind(still) for still in still_set.rejected)
     return f" (rejected: {', '.join(f'{count} {kind}' for kind, count in counts.most_common(3))})" if counts else ""
 
 
-def _kind(reason: str) -> str:
+def _kind(still: Still) -> str:
     """What a reason is about, without its particulars."""
+    reason = still.reason
+    if is_rejected_by_person(still):
+        return "by people"
     if "same" in reason.split(" as ")[0]:
         return "near-duplicates"
     if "frame" in reason:

@@ -6,11 +6,14 @@ are decoded a second time, to be written as JPEG.
 
 Masks (`RawFile.role`) are no stills: they get no row, and are found in the manifest of raw files beside their still.
 
+What people decided about single stills (`decisions`) is laid over what the rules say: it changes those stills, what is
+near the same as them, and nothing else; the split of all others stays that of before.
+
 Belongs here: the order of those steps, and the reasons that rows carry.  Does not: the steps themselves.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -21,6 +24,7 @@ from threading import Lock
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress, track
 from director_diffusion.specs import StillsRules
+from director_diffusion.stills.decisions import Place, by_file, crop_box, cropped, kept_in_spite, place_of, rejection
 from director_diffusion.stills.decode import UndecodableError, decode, encode_jpeg, is_large
 from director_diffusion.stills.frames import (
     Box,
@@ -31,9 +35,9 @@ from director_diffusion.stills.frames import (
     shows_nothing,
     thumb_of,
 )
-from director_diffusion.stills.rows import NORMALISER_VERSION, STILLS_FILE, RawFile, Split, Still
+from director_diffusion.stills.rows import NORMALISER_VERSION, STILLS_FILE, RawFile, Split, Still, StillDecision
 from director_diffusion.stills.similarity import CLUSTER_SLACK, Look, clusters, near_duplicates, perceptual_hash
-from director_diffusion.stills.split import Member, untrained, validation
+from director_diffusion.stills.split import Member, keep_sides, split_anew
 from director_diffusion.stills.still_set import IMAGES, StillSet, read_unchanged
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import write_table
@@ -61,25 +65,35 @@ class _Judged:
     row: Still
     look: Look | None = None
     picture: str = ""  # hash of the small copy: equal ones show the same pixels
+    keep: StillDecision | None = None  # a person's, over the rules
+    decided: "_Judged | None" = None  # the same file as a person decided about it, where one did
 
 
-def ingest_stills(store: Store, raw: Sequence[RawFile], rules: StillsRules, out: Path, progress: Progress) -> StillSet:
+def ingest_stills(
+    store: Store,
+    raw: Sequence[RawFile],
+    rules: StillsRules,
+    out: Path,
+    progress: Progress,
+    decisions: Sequence[StillDecision] = (),
+) -> StillSet:
     """Choose, normalise and split a director's stills; write `stills.parquet` and `images/` below `out`.
 
     Every raw image gets a row, in the order of film and file; rejected ones say why.  Raises StillsError only where a
     file has changed or gone since it was listed.
     """
     images = sorted((file for file in raw if file.role == "image"), key=lambda file: (file.film, file.file, file.name))
-    known = _known_reasons(images, rules)
+    decided = by_file(decisions)
+    known = _known_reasons(images, rules, decided)
     large = Lock()
     with _threads() as pool:
         probes = pool.map(lambda file: _probe(store, file, known.get(file.name, ""), rules, large), images)
         judged = [
             one
             for _, film in groupby(track(probes, progress, "stills", len(images)), key=lambda probe: probe.raw.film)
-            for one in _judge_film(list(film), rules)
+            for one in _judge_film(list(film), rules, decided)
         ]
-        judged = _split(_without_duplicates(judged, rules), rules)
+        judged = _settle(judged, rules)
         to_write = [one for one in judged if one.row.file]
         writes = pool.map(lambda one: _write_image(store, one, rules, out, large), to_write)
         for _ in track(writes, progress, "convert stills", len(to_write)):
@@ -89,8 +103,13 @@ def ingest_stills(store: Store, raw: Sequence[RawFile], rules: StillsRules, out:
     return StillSet(rows, store, out)
 
 
-def _known_reasons(images: Sequence[RawFile], rules: StillsRules) -> dict[str, str]:
-    """Reasons to reject a file, by its store name, that need no decoding."""
+def _known_reasons(
+    images: Sequence[RawFile], rules: StillsRules, decided: Mapping[Place, StillDecision]
+) -> dict[str, str]:
+    """Reasons to reject a file, by its store name, that need no decoding.
+
+    A file that a person rejects stands in no copy's way.
+    """
     max_bytes = int(rules.max_megapixels * 1e6) * _BYTES_PER_PIXEL
     reasons: dict[str, str] = {}
     first: dict[str, RawFile] = {}
@@ -102,6 +121,8 @@ def _known_reasons(images: Sequence[RawFile], rules: StillsRules) -> dict[str, s
                 f"is {file.size:,} bytes large, more than {rules.max_megapixels:g} megapixels can need; scale it down, "
                 "or raise stills.max_megapixels in the director's file"
             )
+        elif (said := decided.get(place_of(file.film, file.file))) is not None and said.decision == "reject":
+            continue
         elif (same := first.setdefault(file.sha256, file)) is not file:
             reasons[file.name] = f"has the same bytes as {same.film}/{same.file}"
     return reasons
@@ -119,18 +140,25 @@ def _probe(store: Store, raw: RawFile, known: str, rules: StillsRules, large: Lo
         return _Probe(raw, reason=str(error))
 
 
-def _judge_film(probes: Sequence[_Probe], rules: StillsRules) -> Iterator[_Judged]:
-    """Judge the stills of one film, each by itself, inside the crop that the film agrees on."""
+def _judge_film(
+    probes: Sequence[_Probe], rules: StillsRules, decided: Mapping[Place, StillDecision]
+) -> Iterator[_Judged]:
+    """Judge the stills of one film, each by itself, inside the crop that the film agrees on; and as people decided."""
     measured = [probe.measured for probe in probes if probe.measured is not None]
     crops = iter(film_crops(measured) if rules.remove_bars else [still.full for still in measured])
     for probe in probes:
-        yield _judge(probe, next(crops) if probe.measured is not None else None, rules)
+        crop = next(crops) if probe.measured is not None else None
+        judged, decision = _judge(probe, crop, rules), decided.get(place_of(probe.raw.film, probe.raw.file))
+        yield judged if decision is None else replace(judged, decided=_judge(probe, crop, rules, decision))
 
 
-def _judge(probe: _Probe, crop: Box | None, rules: StillsRules) -> _Judged:
+def _judge(probe: _Probe, crop: Box | None, rules: StillsRules, decision: StillDecision | None = None) -> _Judged:
     raw, measured = probe.raw, probe.measured
+    out = rejection(decision) if decision is not None and decision.decision == "reject" else ""
     if measured is None or crop is None:
-        return _Judged(raw, _row(raw, None, reason=probe.reason))
+        return _Judged(raw, _row(raw, None, reason=out or probe.reason))
+    own = crop_box(decision, measured.width, measured.height) if decision is not None and decision.crop else None
+    crop = own or crop
     width, height = crop[2] - crop[0], crop[3] - crop[1]
     picture = thumb_of(measured, crop)
     row = replace(
@@ -138,16 +166,27 @@ def _judge(probe: _Probe, crop: Box | None, rules: StillsRules) -> _Judged:
         width=width,
         height=height,
         phash=perceptual_hash(picture),
-        warnings=_warnings(probe, measured, crop),
+        warnings=_warnings(probe, measured, crop) + ((cropped(decision),) if decision is not None and own else ()),
     )
     reason = shows_nothing(picture)
     if not reason and min(width, height) < rules.min_side:
         reason = f"is {width} × {height} pixels, with a side under {rules.min_side} (stills.min_side)"
-    if reason:
-        return _Judged(raw, _rejected(row, raw, reason))
+    keep = decision if decision is not None and decision.decision == "keep" else None
+    row = _by_rule(row, raw, out or reason, keep)
+    if row.status == "rejected":
+        return _Judged(raw, row)
     row = replace(row, reference=raw.name) if probe.plain else replace(row, file=f"{IMAGES}/{row.still}.jpg")
     look = Look(phash=row.phash, pixels=width * height, sharpness=measured.sharpness, order=raw.name)
-    return _Judged(raw, row, look, hash_bytes(picture.tobytes()))
+    return _Judged(raw, row, look, hash_bytes(picture.tobytes()), keep)
+
+
+def _by_rule(row: Still, raw: RawFile, reason: str, keep: StillDecision | None) -> Still:
+    """The row after a rule that would reject it, unless `reason` is ""; a person's word goes over the rule."""
+    if not reason:
+        return row
+    if keep is not None:
+        return replace(row, warnings=(*row.warnings, kept_in_spite(keep, reason)))
+    return _rejected(row, raw, reason)
 
 
 def _row(raw: RawFile, crop: Box | None, reason: str = "") -> Still:
@@ -203,22 +242,24 @@ def _without_duplicates(judged: Sequence[_Judged], rules: StillsRules) -> list[_
         reasons[one.raw.name] = (
             f"has the same pixels as {where}" if same else f"nearly the same as {where} ({bits} of 64 hash bits differ)"
         )
-    return [
-        _Judged(one.raw, _rejected(one.row, one.raw, reasons[one.raw.name])) if one.raw.name in reasons else one
-        for one in judged
-    ]
+    return [replace(one, row=_by_rule(one.row, one.raw, reasons.get(one.raw.name, ""), one.keep)) for one in judged]
 
 
-def _split(judged: Sequence[_Judged], rules: StillsRules) -> list[_Judged]:
-    """Give kept stills their cluster and their side."""
+def _settle(judged: Sequence[_Judged], rules: StillsRules) -> list[_Judged]:
+    """Reject duplicates and split, at first as though nobody had decided: what nobody decided on stays on that side."""
+    plain = _split(_without_duplicates(judged, rules), rules)
+    if all(one.decided is None for one in judged):
+        return plain
+    sides = {one.row.sha256: one.row.split for one in plain if one.row.status == "kept"}
+    return _split(_without_duplicates([one.decided or one for one in judged], rules), rules, sides)
+
+
+def _split(judged: Sequence[_Judged], rules: StillsRules, sides: Mapping[str, Split] | None = None) -> list[_Judged]:
+    """Give kept stills their cluster and their side: as `sides` has them by content, as far as those will do."""
     kept = [one for one in judged if one.row.status == "kept"]
     numbers = clusters([one.row.phash for one in kept], rules.near_duplicate_distance + CLUSTER_SLACK)
     members = [Member(one.row.film, number, one.row.sha256) for one, number in zip(kept, numbers, strict=True)]
-    away = untrained(members, rules.held_out_share)
-    choosing = validation(members, away)
-    split: list[Split] = [
-        "validation" if index in choosing else "held_out" if index in away else "train" for index in range(len(kept))
-    ]
+    split = keep_sides(members, sides or {}) or split_anew(members, rules.held_out_share)
     rows = {
         one.raw.name: replace(one.row, cluster=numbers[index], split=split[index]) for index, one in enumerate(kept)
     }

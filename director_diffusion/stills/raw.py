@@ -3,10 +3,11 @@
 The layout is `stills/<director>/<film>/<file>`; files that lie directly in `stills/<director>/` are one film, named
 after the director.  What a file is, its name says:
 
-    *.txt               a person's caption of the still with the same stem
-    <stem>.mask.<ext>   a mask of the still with that stem
-    .*                  skipped (hidden files, and files that are still being written)
-    everything else     an image; decoding decides whether it is one
+    *.txt                 a person's caption of the still with the same stem
+    <stem>.mask.<ext>     a mask of the still with that stem
+    <file>.decision.yaml  what a person decided about the still of that name (`decisions`)
+    .*                    skipped (hidden files, and files that are still being written)
+    everything else       an image; decoding decides whether it is one
 
 Folders inside a film are not searched: each becomes a row whose problem says to move its files up.
 
@@ -20,14 +21,16 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from director_diffusion.errors import StillsError, StoreError
+from director_diffusion.errors import SpecError, StillsError, StoreError
 from director_diffusion.hashing import hash_bytes
-from director_diffusion.stills.rows import RawFile, WrittenCaption
+from director_diffusion.stills.decisions import SUFFIX, read_decision, row_of
+from director_diffusion.stills.rows import RawFile, StillDecision, WrittenCaption
 from director_diffusion.storage.store import Store
 
 FOLDER = "stills"  # of the store
 MAX_FILE_BYTES = 1 << 30  # a still of a gibibyte is something else
 MAX_CAPTION_BYTES = 20_000  # about ten times what the longest prompt of any base holds
+MAX_DECISION_BYTES = 20_000
 _CHUNK = 1 << 20
 _THREADS = 4
 
@@ -48,8 +51,23 @@ class _Entry:
         return self.file.lower().endswith(".txt")
 
     @property
+    def is_decision(self) -> bool:
+        return self.file.lower().endswith(SUFFIX)
+
+    @property
     def role(self) -> Literal["image", "mask"]:
         return "mask" if PurePosixPath(self.file).stem.lower().endswith(".mask") else "image"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A file that a person put beside a still, as found."""
+
+    name: str  # the store's name
+    film: str
+    file: str  # its own name
+    data: bytes | None  # None where it cannot be read
+    problem: str  # why it cannot be read, or ""
 
 
 class _UnusableFileError(Exception):
@@ -61,7 +79,7 @@ def list_raw_files(store: Store, director: str) -> list[RawFile]:
 
     Raises StillsError where the director has no folder, or one without any image.
     """
-    entries = [entry for entry in _entries(store, director) if not entry.is_caption]
+    entries = [entry for entry in _entries(store, director) if not (entry.is_caption or entry.is_decision)]
     if not entries:
         raise _nothing_to_use(store, director, "holds no stills")
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
@@ -73,7 +91,56 @@ def list_written_captions(store: Store, director: str) -> list[WrittenCaption]:
 
     Raises StillsError where the director has no folder.
     """
-    return [_written_caption(store, entry) for entry in _entries(store, director) if entry.is_caption]
+    return [written_caption(found) for found in files_beside(store, director, "caption")]
+
+
+def list_still_decisions(store: Store, director: str) -> list[StillDecision]:
+    """A row for every decision beside the stills of `director`.
+
+    Raises StillsError where the director has no folder, SpecError for a decision that cannot be read: what a person
+    took out must not come back by a slip of the pen.
+    """
+    return [still_decision(found) for found in files_beside(store, director, "decision")]
+
+
+def files_beside(store: Store, director: str, kind: Literal["caption", "decision"]) -> list[Beside]:
+    """What people put beside the stills of `director`, sorted by film and file, with its content.
+
+    Raises StillsError where the director has no folder.
+    """
+    most = MAX_CAPTION_BYTES if kind == "caption" else MAX_DECISION_BYTES
+    entries = _entries(store, director)
+    wanted = [entry for entry in entries if (entry.is_caption if kind == "caption" else entry.is_decision)]
+    found = []
+    for entry in wanted:
+        data, problem = None, ""
+        try:
+            _check_readable(store, entry.path, most)
+            data = _read(store, entry.path)
+        except _UnusableFileError as error:
+            problem = str(error)
+        found.append(Beside(_readable(entry.path), entry.film, entry.file, data, problem))
+    return found
+
+
+def written_caption(found: Beside) -> WrittenCaption:
+    """The row of a caption's file."""
+    text, digest, problem = "", "", found.problem
+    if found.data is not None:
+        digest = hash_bytes(found.data)
+        try:
+            text = _caption_text(found.data)
+        except _UnusableFileError as error:
+            problem = str(error)
+    stem = PurePosixPath(found.file).stem
+    return WrittenCaption(film=found.film, stem=stem, text=text, sha256=digest, problem=problem)
+
+
+def still_decision(found: Beside) -> StillDecision:
+    """The row of a decision's file.  Raises SpecError where it holds none."""
+    if found.data is None:
+        raise SpecError(found.name, found.problem, "Mend the file, or remove it.")
+    return row_of(found.film, found.file[: -len(SUFFIX)], read_decision(found.data, found.name))
 
 
 def _raw_file(store: Store, entry: _Entry) -> RawFile:
@@ -91,20 +158,6 @@ def _raw_file(store: Store, entry: _Entry) -> RawFile:
         size=size,
         sha256=digest,
         problem=problem,
-    )
-
-
-def _written_caption(store: Store, entry: _Entry) -> WrittenCaption:
-    text, digest, problem = "", "", ""
-    try:
-        _check_readable(store, entry.path, MAX_CAPTION_BYTES)
-        data = _read(store, entry.path)
-        digest = hash_bytes(data)
-        text = _caption_text(data)
-    except _UnusableFileError as error:
-        problem = str(error)
-    return WrittenCaption(
-        film=entry.film, stem=PurePosixPath(entry.file).stem, text=text, sha256=digest, problem=problem
     )
 
 

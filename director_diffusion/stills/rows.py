@@ -10,6 +10,7 @@ Split = Literal["train", "validation", "held_out", "none"]
 """What a still is for: to be learned from, to choose a training's step, to judge its adapter, or (rejected) nothing."""
 
 RAW_FILE, WRITTEN_FILE, STILLS_FILE = "raw_stills.parquet", "written_captions.parquet", "stills.parquet"
+DECISIONS_FILE = "still_decisions.parquet"
 # Part of every still's id: raise it when the same file and crop come out as other pixels.
 NORMALISER_VERSION = 1
 
@@ -36,6 +37,18 @@ class WrittenCaption:
     text: str
     sha256: str
     problem: str
+
+
+@dataclass(frozen=True)
+class StillDecision:
+    """What a person decided about one file, by a `.decision.yaml` beside it."""
+
+    film: str
+    file: str  # the still's own file name
+    decision: Literal["keep", "reject", "none"]  # none: only cropped
+    reason: str
+    crop: tuple[float, ...]  # left, top, right, bottom as shares of the upright picture's sides; () for none
+    who: str
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ is held out, a third (`validation`) chooses a training's step; the verdict is sp
 
 A plan may ask for two folds: the second holds out what the first has learned, by the same rules.
 
+People may take single stills out, bring them back or crop them.  All others stay where they were before that.
+
 Belongs here: that choice.  Does not: what is similar (`similarity`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from director_diffusion.errors import StillsError
@@ -38,6 +40,42 @@ class _Unit:
 
     order: str  # a hash: units are taken in this order
     members: tuple[int, ...]
+
+
+def split_anew(stills: Sequence[Member], share: float) -> list[Split]:
+    """The split of kept stills, with near `share` of them away from training."""
+    away = untrained(stills, share)
+    choosing = validation(stills, away)
+    return ["validation" if i in choosing else "held_out" if i in away else "train" for i in range(len(stills))]
+
+
+def keep_sides(stills: Sequence[Member], sides: Mapping[str, Split]) -> list[Split] | None:
+    """The split in which stills stay on the `sides` (by content) that they had, or None where too few would be left on
+    one side.
+
+    A still without a side goes to its cluster's, else where its film is.  Where it resembles stills of both sides,
+    all of these are trained on, so that nothing that is held out resembles what is learned.
+    """
+    clusters, films = dict[int, set[Split]](), dict[str, set[Split]]()
+    for still in stills:
+        if (side := sides.get(still.sha256)) is not None:
+            clusters.setdefault(still.cluster, set()).add(side)
+            films.setdefault(still.film, set()).add(side)
+
+    def side_of(still: Member) -> Split:
+        beside = clusters.get(still.cluster, set())
+        if "train" in beside:
+            return "train"
+        if (own := sides.get(still.sha256)) is not None:
+            return own
+        if beside:
+            return "validation" if "validation" in beside else "held_out"
+        film = films.get(still.film, set())
+        return "held_out" if film and "train" not in film else "train"
+
+    split = [side_of(still) for still in stills]
+    enough = split.count("held_out") >= MIN_HELD_OUT and split.count("validation") >= MIN_VALIDATION
+    return split if enough and "train" in split else None
 
 
 def untrained(stills: Sequence[Member], share: float) -> set[int]:

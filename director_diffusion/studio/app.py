@@ -11,7 +11,17 @@ from fastapi import APIRouter
 
 from director_diffusion.studio.guarded import GuardedBlocks
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.tabs import blend, compare, gallery, leaderboard, trial, vote
+from director_diffusion.studio.tabs import (
+    blend,
+    captions,
+    checkpoints,
+    compare,
+    gallery,
+    leaderboard,
+    stills,
+    trial,
+    vote,
+)
 from director_diffusion.studio.vote.routes import add_routes as add_voting_routes
 
 TITLE = "director-diffusion studio"
@@ -38,6 +48,9 @@ TABS: tuple[Tab, ...] = (
     Tab(trial.TITLE, trial.lay_out),
     Tab(compare.TITLE, compare.lay_out),
     Tab(blend.TITLE, blend.lay_out),
+    Tab(stills.TITLE, stills.lay_out),
+    Tab(captions.TITLE, captions.lay_out),
+    Tab(checkpoints.TITLE, checkpoints.lay_out),
     Tab(vote.TITLE, vote.lay_out, add_voting_routes),
     Tab(leaderboard.TITLE, leaderboard.lay_out),
 )

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from director_diffusion.errors import (
+    EditError,
     LedgerError,
     ModelError,
     OrderError,
@@ -20,7 +21,7 @@ from director_diffusion.errors import (
 
 log = logging.getLogger(__name__)
 
-SHOWN = (OrderError, VoteError)  # their words are for whoever asked
+SHOWN = (OrderError, EditError, VoteError)  # their words are for whoever asked
 LOGGED = (LedgerError, ModelError, SpecError, StoreError, TransientError)
 """Their words are for who runs the server: they name files and stores, and nothing that anybody typed here."""
 UNEXPECTED = "Something failed in the studio. Who runs it finds the time and place in its log."

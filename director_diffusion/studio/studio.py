@@ -14,6 +14,7 @@ from director_diffusion.studio.shelf import Shelf
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from director_diffusion.captions.judging import Judge
     from director_diffusion.voting.booth import Booth
 
 
@@ -94,5 +95,6 @@ class Studio:
     plans: Mapping[str, EvaluationPlan]
     booth: "Booth | None"  # None: this deployment has no ledger of votes
     desk: Desk
+    judge: "Judge"  # of captions
     shelf: Shelf = field(default_factory=Shelf)
     limits: Limits = Limits()

@@ -153,7 +153,7 @@ def _made_of(
         "adapter": ("latents", "prompt_embeddings", "pick", "prior", "director", *ADAPTERS[1:]),
         "latents": ("stills",),
         "prompt_embeddings": ("captions",),
-        "stills": ("raw_stills",),
+        "stills": ("raw_stills", "still_decisions"),
         "captions": ("written_captions",),
     }
     for name, inputs in steps.items():

@@ -15,7 +15,7 @@ from director_diffusion.storage import Artifact
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.tracing.following import came_of_stills
-from director_diffusion.tracing.still_words import caption_files, seen_of, written_of
+from director_diffusion.tracing.still_words import files_of_people, seen_of, written_of
 from director_diffusion.tracing.tables import TABLES, learned_by, rows_of
 from director_diffusion.training.rows import ADAPTERS, adapter_version
 
@@ -121,7 +121,7 @@ def trace_still(given: str, ancestry: Ancestry) -> StillTrace:
             publications.append(_published(artifact))
     files |= seen_of(ancestry.store, stills)
     for place in places:
-        files |= caption_files(ancestry.store, place.director, place.film, place.file)
+        files |= files_of_people(ancestry.store, place.director, place.film, place.file)
     return StillTrace(
         given=given,
         places=tuple(places),

@@ -1,12 +1,13 @@
 """Words: where a store keeps what was written and seen of a still, beside the tables that were made of it.
 
-Belongs here: people's caption files, the captioner's answers and encoders' vectors.
+Belongs here: people's captions and decisions, the captioner's answers and encoders' vectors.
 """
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from director_diffusion.captions.written import named
+from director_diffusion.stills.decisions import SUFFIX
 from director_diffusion.stills.raw import FOLDER
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.ancestry import Ancestry
@@ -25,16 +26,17 @@ def seen_of(store: Store, stills: Iterable[str]) -> set[str]:
     }
 
 
-def caption_files(store: Store, director: str, film: str, file: str) -> set[str]:
-    """The `.txt` files beside the still of that name."""
-    wanted = named(film, PurePosixPath(file).stem)
+def files_of_people(store: Store, director: str, film: str, file: str) -> set[str]:
+    """The captions and decisions beside the still of that name."""
+    wanted, decision = named(film, PurePosixPath(file).stem), named(film, file + SUFFIX)
     folders = [f"{FOLDER}/{director}/{film}", *([f"{FOLDER}/{director}"] if film == director else [])]
     return {
         f"{folder}/{name}"
         for folder in folders
         if store.is_folder(folder)
         for name in store.names(folder)
-        if name.lower().endswith(".txt") and named(film, PurePosixPath(name).stem) == wanted
+        if (name.lower().endswith(".txt") and named(film, PurePosixPath(name).stem) == wanted)
+        or named(film, name) == decision
     }
 
 

@@ -9,7 +9,7 @@ Belongs here: one small file for a director and recipe.  What a pick does to the
 import json
 from dataclasses import asdict
 
-from director_diffusion.errors import StoreError, TrainingError
+from director_diffusion.errors import EditError, StoreError
 from director_diffusion.storage.store import Store
 from director_diffusion.training.rows import Pick
 
@@ -43,10 +43,10 @@ def note_training(store: Store, recipe: str, director: str, training: str) -> No
 
 
 def newest_training(store: Store, recipe: str, director: str) -> str:
-    """Its identity.  Raises TrainingError where none was begun."""
+    """Its identity.  Raises EditError where none was begun."""
     name = _training_name(recipe, director)
     if not store.exists(name):
-        raise TrainingError(
+        raise EditError(
             f"{director} by {recipe}",
             "has not been trained yet",
             f"Train first: director run {director} --recipe {recipe} --until adapter",

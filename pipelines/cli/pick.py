@@ -1,24 +1,25 @@
 """`director pick`: a person's choice of a training's step, in place of the held-out loss's.
 
-Belongs here: what may be chosen, and recording it.  What the choice does is the adapter stage's affair.
+Belongs here: the words of the command.  What may be chosen is `picking`'s, what the choice does the adapter stage's.
 """
 
 import getpass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from director_diffusion.errors import SpecError, TrainingError
-from director_diffusion.training.header import FOLDS, HELD_OUT_LOSS
-from director_diffusion.training.picks import newest_training, read_pick, remove_pick, write_pick
-from director_diffusion.training.rows import CurvePoint, Pick
+from director_diffusion.errors import SpecError
 from pipelines.cli.choices import choose_recipe
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.look import look_at
 from pipelines.jobs import PICK
 from pipelines.surroundings import read_surroundings
 from resources.store import StoreResource
+
+if TYPE_CHECKING:
+    from director_diffusion.training.picking import Offer
 
 
 def pick_command(
@@ -38,53 +39,30 @@ def pick_command(
     for word, value in (("--strength", strength), ("--who", who), ("--why", why)):
         if value is not None and step is None:
             raise SpecError(word, "is of a step", "Give --step too.")
-    plan = surroundings.catalog.evaluations[surroundings.project.evaluation]
+    folds = surroundings.catalog.evaluations[surroundings.project.evaluation].folds
     store = StoreResource(url=surroundings.store_url).get()
+
+    from director_diffusion.training.picking import choose, chooser, clear_pick, offer
+
     if clear:
-        if read_pick(store, recipe, director) is None:
-            raise TrainingError(f"{director} by {recipe}", "has no pick", "There is nothing to clear.")
-        remove_pick(store, recipe, director)
-        print(f"{director} by {recipe}: the {HELD_OUT_LOSS if plan.folds == 1 else FOLDS} will choose again.")
+        clear_pick(store, recipe, director)
+        print(f"{director} by {recipe}: the {chooser(folds=folds)} will choose again.")
         return look_at(surroundings, recipe, director, PICK)
-
-    from director_diffusion.training.finished import FinishedSteps
-
-    training = newest_training(store, recipe, director)
-    finished = FinishedSteps(store, training)
-    steps = finished.steps()
-    if not steps:
-        raise TrainingError(
-            f"{director} by {recipe}", "has no checkpoint yet", "Let it train to its first one (checkpoint_every)."
-        )
     if step is None:
-        _list(finished.curve(), steps, training, read_pick(store, recipe, director), watched=plan.folds == 2)
+        _list(offer(store, recipe, director, folds=folds))
         return 0
-    if step not in steps:
-        raise TrainingError(
-            f"step {step}", "was not kept", f"Pick one of {', '.join(map(str, steps))}, where checkpoints were."
-        )
-    pick = Pick(training, step, 1.0 if strength is None else strength, who or getpass.getuser(), why or "")
-    write_pick(store, recipe, director, pick)
+    strength = 1.0 if strength is None else strength
+    pick = choose(store, recipe, director, step=step, strength=strength, who=who or getpass.getuser(), why=why or "")
     print(f"{director} by {recipe}: step {step} at strength {pick.strength:g}, picked by {pick.who}.")
     print(f"The adapter and what follows are stale now: director run {director} --recipe {recipe}")
     return look_at(surroundings, recipe, director, PICK)
 
 
-def _list(curve: tuple[CurvePoint, ...], steps: list[int], training: str, pick: Pick | None, *, watched: bool) -> None:
-    """The steps there are; where they are `watched` by stills that were learned too, the least loss tells nothing."""
-    from director_diffusion.training.choice import Choice, by_person
-    from director_diffusion.training.curve import best_checkpoint
-
-    instead = FOLDS if watched else HELD_OUT_LOSS
-    picked = by_person(pick, training, steps, instead=instead) if pick is not None else None
-    losses = {point.step: point.held_out_loss for point in curve}
-    best, _ = best_checkpoint(curve)
-    table = Table("step", "loss of learned stills" if watched else "held-out loss", "")
-    for step in steps:
-        marks = ["least held-out loss"] if step == best and not watched else []
-        if isinstance(picked, Choice) and picked.step == step:
-            marks.append(f"picked by {picked.who} at strength {picked.strength:g}")
-        table.add_row(str(step), f"{losses[step]:.5f}", escape(", ".join(marks)))
+def _list(offer: "Offer") -> None:
+    """The steps there are; where they are watched by stills that were learned too, the least loss tells nothing."""
+    table = Table("step", "loss of learned stills" if offer.watched else "held-out loss", "")
+    for step, loss in offer.losses.items():
+        table.add_row(str(step), f"{loss:.5f}", escape(", ".join(offer.marks(step))))
     Console().print(table)
-    if isinstance(picked, str):
-        print(picked)
+    if isinstance(offer.picked, str):
+        print(offer.picked)

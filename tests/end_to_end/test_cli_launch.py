@@ -15,7 +15,7 @@ from tests.dagster_server import DagsterServer
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 BY_BACKFILL = {"fincher", "villeneuve"}
-CHEAP = ["raw_stills", "written_captions", "director", "stills"]
+CHEAP = ["raw_stills", "still_decisions", "written_captions", "director", "stills"]
 ASSETS = ",".join(CHEAP)
 BIN = Path(sys.executable).parent
 

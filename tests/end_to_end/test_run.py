@@ -133,7 +133,14 @@ def test_until_stops_there_and_other_directors_are_untouched(project: TinyProjec
     assert outcome.code == 0, outcome.err
     for stage in ("fincher +stills: ", "fincher +captions: "):
         assert re.search(stage, outcome.err), "a bar for each stage that works"
-    assert list(project.artifacts("fincher")) == ["raw_stills", "written_captions", "director", "stills", "captions"]
+    assert list(project.artifacts("fincher")) == [
+        "raw_stills",
+        "still_decisions",
+        "written_captions",
+        "director",
+        "stills",
+        "captions",
+    ]
     (row,) = outcome.rows
     assert row["stills_kept"] == 16
     assert row["captions"] >= 14

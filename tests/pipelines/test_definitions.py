@@ -177,7 +177,7 @@ def test_images_and_captions_are_apart(definitions: dg.Definitions) -> None:
         selection = dg.AssetSelection.assets(dg.AssetKey(name.split("/"))).upstream(include_self=False)
         return {key.to_user_string() for key in selection.resolve(graph)}
 
-    assert ancestors("mini/latents") == {"raw_stills", "director", "stills"}
+    assert ancestors("mini/latents") == {"raw_stills", "still_decisions", "director", "stills"}
     assert "mini/latents" in ancestors("mini_lora/adapter")
     assert "captions" in ancestors("mini/prompt_embeddings")
 

@@ -12,7 +12,7 @@ from PIL import Image
 from director_diffusion.progress import Silent
 from director_diffusion.specs import StillsRules
 from director_diffusion.stills.ingest import ingest_stills
-from director_diffusion.stills.raw import list_raw_files
+from director_diffusion.stills.raw import list_raw_files, list_still_decisions
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage.store import Store
 
@@ -75,6 +75,7 @@ def ingest(store: Store, tmp_path: Path) -> Callable[..., StillSet]:
 
     def run(**rules: Any) -> StillSet:
         raw = list_raw_files(store, "ann")
-        return ingest_stills(store, raw, StillsRules(**rules), tmp_path / "out", Silent())
+        decisions = list_still_decisions(store, "ann")
+        return ingest_stills(store, raw, StillsRules(**rules), tmp_path / "out", Silent(), decisions)
 
     return run

@@ -25,7 +25,10 @@ from pipelines.cli.app import GRADIO
 from pipelines.surroundings import read_surroundings
 from tests.lineages import Lineage, sample
 from tests.small_configs import change, small_configs, surroundings_of
+from tests.studio.curated_fixtures import curated, curated_once, looked_at
 from tests.studio.visitor import Visitor
+
+__all__ = ["curated", "curated_once", "looked_at"]
 
 RECIPE = "mini_lora"
 CARD = """---

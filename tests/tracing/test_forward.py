@@ -110,7 +110,8 @@ def test_what_was_written_and_seen_of_it_is_among_the_files(store: Store, lineag
     words = {f"cache/captions/{asking}/{still_id(1)}.0123.json" for asking in ("a", "b")}
     words |= {"stills/nolan/film/1.TXT", f"cache/embeddings/clip/{still_id(1)}.safetensors"}
     others = {f"cache/captions/a/{still_id(2)}.0123.json", "stills/nolan/film/2.txt", "stills/nolan/film/11.txt"}
-    others |= {f"cache/embeddings/clip/{still_id(2)}.safetensors"}
+    words |= {"stills/nolan/film/1.jpg.decision.yaml"}
+    others |= {"stills/nolan/film/11.jpg.decision.yaml", f"cache/embeddings/clip/{still_id(2)}.safetensors"}
     for name in words | others:
         store.write(name, b"words")
     files = set(traced(store, by).files)

@@ -9,7 +9,7 @@ import torch
 from diffusers import FluxPipeline
 from safetensors.torch import load_file
 
-from director_diffusion.errors import StoreError, TrainingError
+from director_diffusion.errors import EditError, StoreError
 from director_diffusion.hashing import hash_folder
 from director_diffusion.packages import package_versions
 from director_diffusion.specs import Director
@@ -78,7 +78,7 @@ def test_a_file_that_holds_no_pick_is_named(store: Store, text: str) -> None:
 
 
 def test_nothing_trained_says_how_to_train(store: Store) -> None:
-    with pytest.raises(TrainingError, match=r"has not been trained yet.*director run nolan --recipe tiny"):
+    with pytest.raises(EditError, match=r"has not been trained yet.*director run nolan --recipe tiny"):
         newest_training(store, "tiny", "nolan")
 
 

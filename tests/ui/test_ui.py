@@ -20,7 +20,7 @@ DIRECTOR = "nolan"
 ZOOMS = 2  # from further away, nodes have no names
 UP, DOWN, LEFT = (0.0, 0.45), (0.0, -0.45), (0.45, 0.0)  # what a pull shows
 AROUND = (UP, UP, LEFT, DOWN, DOWN, DOWN, DOWN, LEFT, UP, UP, UP, UP)
-DATASET = ["raw_stills", "written_captions", "director", "stills", "captions"]
+DATASET = ["raw_stills", "still_decisions", "written_captions", "director", "stills", "captions"]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,9 @@ from director_diffusion.studio.adapters import choices
 from director_diffusion.studio.orders import SEED_MOST
 from director_diffusion.studio.studio import Studio
 
+RAW: dict[str, Any] = {"preprocess": False, "postprocess": False}
+"""Of an event whose handler takes the very values that were sent, and gives the very ones that a page shows."""
+
 
 def adapter_input(studio: Studio, label: str = "Director") -> gr.Dropdown:
     """One of the adapters, which `keep_choices` lists."""
@@ -82,3 +85,13 @@ def on_draw(
 def picture(address: str) -> dict[str, str | None]:
     """A picture of the shelf, as gradio's page takes it."""
     return {"path": None, "url": address}
+
+
+def labelled(address: str, label: str) -> dict[str, object]:
+    """The same in a gallery, with a line under it."""
+    return {"image": picture(address), "caption": label}
+
+
+def rows(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> dict[str, object]:
+    """A table, as gradio's page takes it."""
+    return {"headers": list(headers), "data": [list(row) for row in cells], "metadata": None}
