@@ -1,10 +1,11 @@
-"""Many visitors of one studio: errors, waiting and memory while they draw.
+"""Many visitors of one studio: errors, waiting, votes and memory while they draw and vote.
 
     python -m benchmarks.studio_load --store STORE [--clients 50] [--seconds 120] [--json]
 
-Starts `director app` over a copy of STORE, which `director run` has filled, and lets every client do one thing after
-another (`ACTIONS`) in a session of its own.  A full queue is no error: the client waits a second.  Memory is the
-server's resident set after the first third of the time, in which it loads what it needs.
+Starts `director app` over a copy of STORE, which `director run` has filled, and lets every client draw and vote by
+turns of chance (`ACTIONS`) in a session of its own; who votes looks at the pair for `--think` seconds first.  A full
+queue is no error: the client waits a second.  Memory is the server's resident set after the first third of the time, in
+which it loads what it needs.  Clients run on the same machine, and take their part of it.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -26,7 +28,9 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.bars import at_least, at_most, print_report
+from benchmarks.bars import at_least, at_most, print_report, within
+from benchmarks.voting_load import MEDIAN_S, Voted, Voter
+from director_diffusion.voting.ledger import Ledger
 
 PROMPTS = ("a red car on a street by day", "two houses on grass at dusk", "three trees on a hill by day")
 STEPS = 4
@@ -42,6 +46,7 @@ class Seen:
     full: int = 0
     errors: list[str] = field(default_factory=list)
     memory: list[tuple[float, int]] = field(default_factory=list)  # seconds, bytes
+    voted: list[Voted] = field(default_factory=list)  # by client
 
 
 class QueueFullError(Exception):
@@ -57,6 +62,8 @@ class Client:
     adapters: list[str]
     rng: random.Random
     session: str  # one page's
+    voter: Voter
+    think_s: float
 
     async def call(self, name: str, *data: object) -> list[Any]:
         """What a call shows.  Raises QueueFullError, and RuntimeError for any other refusal."""
@@ -85,7 +92,13 @@ async def draw(client: Client) -> None:
     (await client.http.get(picture["url"])).raise_for_status()
 
 
-ACTIONS: dict[str, Callable[[Client], Awaitable[None]]] = {"draw": draw}
+async def vote(client: Client) -> None:
+    """On the next pair, looked at."""
+    if not await asyncio.to_thread(client.voter.vote, client.think_s):
+        raise RuntimeError("no pair is left")
+
+
+ACTIONS: dict[str, Callable[[Client], Awaitable[None]]] = {"draw": draw, "vote": vote}
 
 
 async def live(client: Client, seen: Seen, until: float) -> None:
@@ -110,8 +123,9 @@ async def watch(server: psutil.Process, seen: Seen, until: float) -> None:
         await asyncio.sleep(0.5)
 
 
-async def load(address: str, server: psutil.Process, clients: int, seconds: float) -> Seen:
+async def load(address: str, server: psutil.Process, clients: int, seconds: float, think_s: float) -> Seen:
     seen = Seen()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(clients))  # a thread for each who votes
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S) as http:
         config = (await http.get("/config")).raise_for_status().json()
     calls = {one["api_name"]: one["id"] for one in config["dependencies"]}
@@ -125,6 +139,8 @@ async def load(address: str, server: psutil.Process, clients: int, seconds: floa
             adapters,
             random.Random(number),
             f"page-{number}",
+            Voter(address),
+            think_s,
         )
         for number in range(clients)
     ]
@@ -137,12 +153,16 @@ async def load(address: str, server: psutil.Process, clients: int, seconds: floa
     finally:
         for one in visitors:
             await one.http.aclose()
+    seen.voted = [one.voter.seen for one in visitors]
     return seen
 
 
-def measure(store: Path, clients: int, seconds: float) -> dict[str, Any]:
+def measure(store: Path, clients: int, seconds: float, think_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(store, Path(folder) / "store")
+        ledger = Ledger(f"sqlite:///{folder}/store/votes/votes.sqlite")
+        before = sum(ledger.counts().values())
+        ledger.close()
         temporary = Path(folder) / "tmp"
         temporary.mkdir()
         environment = {**os.environ, "DIRECTOR_STORE": f"{folder}/store", "TMPDIR": str(temporary)}
@@ -153,21 +173,32 @@ def measure(store: Path, clients: int, seconds: float) -> dict[str, Any]:
             try:
                 assert app.stdout is not None
                 address = app.stdout.readline().split()[-1]
-                seen = asyncio.run(load(address, psutil.Process(app.pid), clients, seconds))
+                seen = asyncio.run(load(address, psutil.Process(app.pid), clients, seconds, think_s))
             finally:
                 app.terminate()
             said = app.communicate(timeout=60)[1]
+        ledger = Ledger(f"sqlite:///{folder}/store/votes/votes.sqlite")
+        kept = sum(ledger.counts().values()) - before
+        ledger.close()
         left = [path.name for path in temporary.iterdir() if "torch" not in path.name]  # its cache of kernels
-    return report(seen, seconds, said, left)
+    return report(seen, seconds, said, left, kept)
 
 
-def report(seen: Seen, seconds: float, said: str, left: list[str]) -> dict[str, Any]:
+def report(seen: Seen, seconds: float, said: str, left: list[str], kept: int) -> dict[str, Any]:
+    """`kept` votes were found in the ledger."""
+    seen.errors += [error for one in seen.voted for error in one.errors]
+    tokens = [token for one in seen.voted for token in one.cast]
+    times = {
+        what: [second for one in seen.voted for second in one.seconds[what]] for what in ("next", "picture", "cast")
+    }
     settled = [size for at, size in seen.memory if at >= seconds / 3]
     half = len(settled) // 2
     growth = (median(settled[half:]) - median(settled[:half])) / 2**20
     return {
         "done": {name: len(times) for name, times in seen.seconds.items()},
         "median_s": {name: round(median(times), 3) for name, times in seen.seconds.items()},
+        "of_a_vote_ms": {what: round(1000 * median(some), 1) for what, some in times.items() if some},
+        "votes": len(tokens),
         "queue_full": seen.full,
         "errors": sorted(set(seen.errors))[:8],
         "resident_mib": [round(size / 2**20) for _, size in seen.memory[:: max(1, len(seen.memory) // 12)]],
@@ -176,6 +207,8 @@ def report(seen: Seen, seconds: float, said: str, left: list[str]) -> dict[str, 
         "bars": [
             at_most("errors other than a full queue", len(seen.errors), 0),
             at_least("pictures drawn", len(seen.seconds.get("draw", [])), 1),
+            within("votes in the ledger", kept, len(set(tokens)), len(set(tokens))),
+            at_most("median vote, s", median(times["cast"]), MEDIAN_S),
             at_most("growth of memory, later half against earlier, MiB", growth, GROWTH_MIB),
             at_most("lines in the server's log", len(said.splitlines()), 0),
             at_most("temporary files left behind", len(left), 0),
@@ -188,9 +221,10 @@ def main() -> int:
     parser.add_argument("--store", type=Path, required=True, help="of a finished `director run`; it is copied")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--think", type=float, default=2.0, help="seconds that each looks at a pair")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    return print_report(measure(options.store, options.clients, options.seconds), as_json=options.json)
+    return print_report(measure(options.store, options.clients, options.seconds, options.think), as_json=options.json)
 
 
 if __name__ == "__main__":

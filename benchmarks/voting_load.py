@@ -33,32 +33,46 @@ class Voted:
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"next": [], "picture": [], "cast": []})
 
 
-def vote(url: str, stop: Callable[[], bool], *, think_s: float = 0.0, votes: int | None = None) -> Voted:
-    """Vote at the studio `url` until `stop`, or so many times, or until no pair is left; with a pass of one's own."""
-    seen, browser, kept = Voted(), requests.Session(), set[str]()  # stills in the browser's cache
-    browser.get(f"{url}/vote/", timeout=TIMEOUT_S).raise_for_status()
+class Voter:
+    """One browser with a pass of its own."""
 
-    def timed(what: str, method: str, path: str, sent: dict[str, str] | None = None) -> requests.Response:
+    def __init__(self, url: str):
+        self.seen = Voted()
+        self._url, self._browser = url, requests.Session()
+        self._kept: set[str] = set()  # stills in the browser's cache
+        self._browser.get(f"{url}/vote/", timeout=TIMEOUT_S).raise_for_status()
+
+    def vote(self, think_s: float = 0.0) -> bool:
+        """See a pair, look at it and vote on it.  False where none is left."""
+        ballot = self._timed("next", "POST", "next", {}).json()
+        if "token" not in ballot:
+            return False
+        for name in (ballot["a"], ballot["b"]):
+            self._timed("picture", "GET", f"picture/{name}")
+        for name in set(ballot["stills"]) - self._kept:
+            self._kept.add(name)
+            self._timed("picture", "GET", f"still/{name}")
+        time.sleep(think_s)
+        if self._timed("cast", "POST", "cast", {"token": ballot["token"], **ANSWERS}).status_code == 200:
+            self.seen.cast.append(ballot["token"])
+        return True
+
+    def _timed(self, what: str, method: str, path: str, sent: dict[str, str] | None = None) -> requests.Response:
         started = time.perf_counter()
-        response = browser.request(method, f"{url}/vote/{path}", json=sent, timeout=TIMEOUT_S)
-        seen.seconds[what].append(time.perf_counter() - started)
+        response = self._browser.request(method, f"{self._url}/vote/{path}", json=sent, timeout=TIMEOUT_S)
+        self.seen.seconds[what].append(time.perf_counter() - started)
         if response.status_code != 200:
-            seen.errors.append(f"{what}: {response.status_code} {response.text[:200]}")
+            self.seen.errors.append(f"{what}: {response.status_code} {response.text[:200]}")
         return response
 
-    while not stop() and (votes is None or len(seen.cast) < votes):
-        ballot = timed("next", "POST", "next", {}).json()
-        if "token" not in ballot:
+
+def vote(url: str, stop: Callable[[], bool], *, think_s: float = 0.0, votes: int | None = None) -> Voted:
+    """Vote at the studio `url` until `stop`, or so many times, or until no pair is left; with a pass of one's own."""
+    voter = Voter(url)
+    while not stop() and (votes is None or len(voter.seen.cast) < votes):
+        if not voter.vote(think_s):
             break
-        for name in (ballot["a"], ballot["b"]):
-            timed("picture", "GET", f"picture/{name}")
-        for name in set(ballot["stills"]) - kept:
-            kept.add(name)
-            timed("picture", "GET", f"still/{name}")
-        time.sleep(think_s)
-        if timed("cast", "POST", "cast", {"token": ballot["token"], **ANSWERS}).status_code == 200:
-            seen.cast.append(ballot["token"])
-    return seen
+    return voter.seen
 
 
 def crowd(url: str, voters: int, seconds: float, *, think_s: float = 0.0) -> list[Voted]:
