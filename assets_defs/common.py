@@ -1,13 +1,25 @@
 """What the stages share: pools, groups, and the director's spec as it comes down the lineage."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from director_diffusion.errors import StoreError
+from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.sampling.rows import DRAWING_VERSION
-from director_diffusion.specs import Base, Director, EvaluationPlan, Project, Recipe, Source, TrainedSource
+from director_diffusion.specs import (
+    Base,
+    Director,
+    EvaluationPlan,
+    Project,
+    Recipe,
+    Source,
+    Tier,
+    TrainedSource,
+)
+from director_diffusion.specs.bases import ModelSource
 from director_diffusion.storage import Artifact
 from resources.stage_run import StageRun
 
@@ -35,6 +47,17 @@ def drawing_spec(base: Base) -> dict[str, Any]:
 def how_drawn(base: Base, plan: EvaluationPlan) -> dict[str, Any]:
     """All but adapter, prompts and noise that the pixels of a plan's pictures depend on; `base` is what draws them."""
     return {"drawing": DRAWING_VERSION, "base": drawing_spec(base), "sampling": plan.sampling}
+
+
+def judging_spec(project: Project, plan: EvaluationPlan, tier: Tier = "release") -> dict[str, Any]:
+    """What of a plan, of the code and of the captioner's settings scores depend on."""
+    asked = project.captioner.model_dump(mode="json", include={"dtype", "max_pixels"}) if plan.questions else None
+    return {"versions": VERSIONS, "plan": plan.judging(tier), "asked": asked}
+
+
+def fingerprints_of(sources: Mapping[str, ModelSource]) -> Callable[[Any], dict[str, str]]:
+    """A stage's `fingerprints` of several models by name."""
+    return lambda resources: {name: resources.models.fingerprint(source) for name, source in sources.items()}
 
 
 def of_base(base: Base, name: str) -> dg.AssetKey:

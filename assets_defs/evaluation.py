@@ -11,11 +11,19 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets_defs.canary import CANARY
-from assets_defs.common import GPU, director_of, encoders_of, models_of, of_base, of_recipe
+from assets_defs.common import (
+    GPU,
+    director_of,
+    encoders_of,
+    fingerprints_of,
+    judging_spec,
+    models_of,
+    of_base,
+    of_recipe,
+)
 from assets_defs.reference_set import REFERENCE_SET
 from assets_defs.samples import samples_name
 from director_diffusion.evaluation.checks import CHECKS
-from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.sampling.rows import DRAWING_FILE, FILE, Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, Tier
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
@@ -49,15 +57,8 @@ def evaluation_asset(
         name=evaluation_name(tier, of),
         group=recipe.slug,
         version="4",
-        spec={
-            "versions": VERSIONS,
-            "plan": plan.judging(tier),
-            "tier": tier,
-            "asked": project.captioner.model_dump(mode="json", include={"dtype", "max_pixels"})
-            if plan.questions
-            else None,
-        },
-        fingerprints=lambda resources: {name: resources.models.fingerprint(source) for name, source in sources.items()},
+        spec={**judging_spec(project, plan, tier), "tier": tier},
+        fingerprints=fingerprints_of(sources),
         reads={
             "samples": of_recipe(recipe, samples_name(tier, of)),
             "canary": of_base(base, CANARY),

@@ -4,25 +4,21 @@ Belongs here: the sampling stage of a recipe.  Arms, noise and the image cache l
 """
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets_defs.common import GPU, director_of, how_drawn, models_of, of_recipe, same_making
+from assets_defs.drawing import draw_arms, worn
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
-from director_diffusion.hashing import hash_data, hash_file, short
-from director_diffusion.sampling.rows import DRAWING_FILE, Arm, pace_label
+from director_diffusion.hashing import hash_data, short
+from director_diffusion.sampling.rows import DRAWING_FILE, Arm
 from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
-from director_diffusion.stills.learned import learned_of, write_learned
+from director_diffusion.stills.learned import learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
-
-if TYPE_CHECKING:
-    from director_diffusion.sampling.draw import Worn
 
 
 def samples_name(tier: Tier, of: str = "") -> str:
@@ -52,8 +48,7 @@ def samples_asset(
     )
     def samples(run: StageRun, adapter: Artifact, director: Artifact, **further: Artifact) -> StageResult:
         """Images of all arms from the same noise: base, base "in the style of", adapter, and the folds' where asked."""
-        from director_diffusion.sampling.draw import draw_samples, drawn_by
-        from director_diffusion.sampling.grids import comparison_grid
+        from director_diffusion.sampling.draw import drawn_by
 
         models = run.resources.models
         same_folds(recipe, adapter, further)
@@ -67,42 +62,20 @@ def samples_asset(
             same_making(further["judged"], of_recipe(recipe, "samples"), further["drawn"], again=again)
             if verdict_from(further["judged"].json(VERDICT_FILE)).outcome == "fail":
                 seeds = plan.seeds  # no more pictures of what is refuted already
-        rows, paces = draw_samples(
-            asked,
-            drawn_with,
-            person,
-            models.base_folder(drawn_with),
-            _worn(adapters),
-            seeds=seeds,
-            base_fingerprint=models.fingerprint(drawn_with.source),
-            store=run.store,
-            fresh=run.fresh,
-            device=run.resources.machine.device,
-            out=run.out,
-            progress=run.progress,
-        )
         content = models.fingerprint(drawn_with.source)
         drawing = {**how_drawn(drawn_with, plan), "content": content, "by": drawn_by(run.resources.machine.device)}
         (run.out / DRAWING_FILE).write_text(json.dumps({"drawing": short(hash_data(drawing))}) + "\n", encoding="utf-8")
-        write_learned(run.out, {arm: learned_of(one, run.director) for arm, one in adapters.items()})
-        return run.result(
-            facts={
-                "images": len(rows),
-                "prompts": len(asked.prompts),
-                "seeds": len(seeds),
-                **{pace_label(arm): round(pace, 3) for arm, pace in paces.items()},
-            },
-            pictures={"comparison": comparison_grid(rows, run.store)},
-            references=sorted({row.reference for row in rows}),
+        return draw_arms(
+            run,
+            drawn_with,
+            asked,
+            person,
+            {arm: worn(one, WEIGHTS) for arm, one in adapters.items()},
+            learned={arm: learned_of(one, run.director) for arm, one in adapters.items()},
+            seeds=seeds,
         )
 
     return samples
-
-
-def _worn(adapters: Mapping[Arm, Artifact]) -> "dict[Arm, Worn]":
-    from director_diffusion.sampling.draw import Worn
-
-    return {arm: Worn(path, hash_file(path)) for arm, one in adapters.items() for path in (one.path(WEIGHTS),)}
 
 
 def _draft_of(recipe: Recipe) -> dict[str, dg.AssetKey]:

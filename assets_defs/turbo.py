@@ -14,21 +14,23 @@ from assets_defs.common import (
     director_of,
     drawing_spec,
     encoders_of,
+    fingerprints_of,
     how_drawn,
+    judging_spec,
     models_of,
     of_base,
     of_recipe,
     same_making,
 )
+from assets_defs.drawing import draw_arms, worn
 from director_diffusion.distillation.checks import CHECKS as STUDENTS_CHECKS
 from director_diffusion.distillation.rows import TURBO_VERSION, steps_of, weights_file
-from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.evaluation.few_steps_checks import CHECKS as FEW_STEPS_CHECKS
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
-from director_diffusion.sampling.rows import FILE, STOCK_ARMS, TURBO_ARMS, Arm, Sample, pace_label
+from director_diffusion.sampling.rows import FILE, STOCK_ARMS, TURBO_ARMS, Arm, Sample
 from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Project, Recipe, StockWeights, Turbo
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned, learned_of, write_learned
@@ -200,43 +202,23 @@ def _samples_asset(
     )
     def turbo_samples(run: StageRun, adapter: Artifact, turbo_adapter: Artifact, director: Artifact) -> StageResult:
         """Images of the base arms, the adapter in all its steps and each student in its few, from the same noise."""
-        from director_diffusion.sampling.draw import draw_samples
-        from director_diffusion.sampling.grids import comparison_grid
-
         again = f"{recipe.slug}/{TURBO_ADAPTER}"
         same_making(turbo_adapter, of_recipe(recipe, "adapter"), adapter, again=again)
-        models, person = run.resources.models, director_of(director)
-        asked = plan.asked_of(person)
-        full = _worn(adapter, WEIGHTS)
+        person = director_of(director)
+        full = worn(adapter, WEIGHTS)
         adapters: dict[Arm, Worn] = {"adapter": full}
         for count in turbo.step_counts:
-            adapters[TURBO_ARMS[count]] = _worn(turbo_adapter, weights_file(count), on=full)
+            adapters[TURBO_ARMS[count]] = worn(turbo_adapter, weights_file(count), on=full)
             if stock is not None:
-                adapters[STOCK_ARMS[count]] = _stock(models, stock, on=full)
-        rows, paces = draw_samples(
-            asked.model_copy(update={"folds": 1}),  # what folds stand for is the adapter's own matter
+                adapters[STOCK_ARMS[count]] = _stock(run.resources.models, stock, on=full)
+        return draw_arms(
+            run,
             drawn_with,
+            plan.asked_of(person).model_copy(update={"folds": 1}),  # what folds stand for is the adapter's own matter
             person,
-            models.base_folder(drawn_with),
             adapters,
+            learned=dict.fromkeys(adapters, learned_of(adapter)),
             seeds=seeds,
-            base_fingerprint=models.fingerprint(drawn_with.source),
-            store=run.store,
-            fresh=run.fresh,
-            device=run.resources.machine.device,
-            out=run.out,
-            progress=run.progress,
-        )
-        write_learned(run.out, dict.fromkeys(adapters, learned_of(adapter)))
-        return run.result(
-            facts={
-                "images": len(rows),
-                "prompts": len(asked.prompts),
-                "seeds": len(seeds),
-                **{pace_label(arm): round(pace, 3) for arm, pace in paces.items()},
-            },
-            pictures={"comparison": comparison_grid(rows, run.store)},
-            references=sorted({row.reference for row in rows}),
         )
 
     return turbo_samples
@@ -254,14 +236,10 @@ def _evaluation_asset(
         group=recipe.slug,
         version="2",
         spec={
-            "versions": VERSIONS,
-            "plan": plan.judging(),
+            **judging_spec(project, plan),
             "few steps": plan.margins.few_steps,
-            "asked": project.captioner.model_dump(mode="json", include={"dtype", "max_pixels"})
-            if plan.questions
-            else None,
         },
-        fingerprints=lambda resources: {name: resources.models.fingerprint(source) for name, source in sources.items()},
+        fingerprints=fingerprints_of(sources),
         reads={"samples": of_recipe(recipe, TURBO_SAMPLES)},
         checks=FEW_STEPS_CHECKS,
         after=models_of(*sources.values()),
@@ -302,11 +280,3 @@ def _stock(models: "ModelsResource", stock: StockWeights, *, on: "Worn") -> "Wor
     if not path.is_file():
         raise ModelError(str(path), "is not there", "Mend `turbo.baseline` in the recipe.")
     return Worn(path, hash_file(path), on, stock.scheduler)
-
-
-def _worn(artifact: Artifact, file: str, *, on: "Worn | None" = None) -> "Worn":
-    from director_diffusion.hashing import hash_file
-    from director_diffusion.sampling.draw import Worn
-
-    path = artifact.path(file)
-    return Worn(path, hash_file(path), on)
