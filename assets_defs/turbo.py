@@ -31,6 +31,7 @@ from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.sampling.rows import FILE, STOCK_ARMS, TURBO_ARMS, Arm, Sample
+from director_diffusion.sampling.samplers import plan_sampler
 from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Project, Recipe, StockWeights, Turbo
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned, learned_of, write_learned
@@ -89,7 +90,7 @@ def _adapter_asset(
     partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe, turbo: Turbo, plan: EvaluationPlan
 ) -> dg.AssetsDefinition:
     taught_on = base.drawn_with  # students draw with what draws the adapter's own pictures
-    guidance = taught_on.guidance.sample if plan.sampling.guidance is None else plan.sampling.guidance
+    guidance = plan_sampler(plan, taught_on).guidance
     of_stills = ("latents",) if isinstance(turbo, ConsistencyTurbo) else ()  # what segments start from is noise
 
     @stage(
@@ -131,6 +132,8 @@ def _adapter_asset(
         person, models = director_of(director), run.resources.models
         weights, device = adapter.path(WEIGHTS), run.resources.machine.device
         check_trigger(weights, person)
+        for name, data in {"prompt_embeddings": prompt_embeddings, **further}.items():  # no others are in its `learned`
+            same_making(adapter, of_base(base, name), data, again=f"{recipe.slug}/adapter")
         job = StudentJob(
             director=run.director,
             prompts=tuple(prompt_embeddings.table(PROMPTS_FILE, PromptRow)),

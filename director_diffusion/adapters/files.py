@@ -30,6 +30,7 @@ from director_diffusion.adapters.injection import linears, lora_config, replace_
 from director_diffusion.adapters.lokr import KroneckerLinear
 from director_diffusion.adapters.writing import write_adapter_file
 from director_diffusion.errors import ModelError
+from director_diffusion.hashing import hash_bytes, hash_data
 from director_diffusion.specs import Adapter, LoraAdapter
 
 Kind = Literal["lora", "lokr"]
@@ -100,6 +101,15 @@ class AdapterFile:
         """peft's configuration of a LoRA, as far as the header tells it."""
         told = json.loads(self.metadata.get(LORA_ADAPTER_METADATA_KEY, "{}"))
         return {name.removeprefix(f"{self.role}."): value for name, value in told.items()}
+
+    @cached_property
+    def content(self) -> str:
+        """Says what it does to a base: its header's words on who chose it, and how it was trained, are not in it."""
+        tensors = {
+            name: [str(one.dtype), list(one.shape), hash_bytes(one.contiguous().view(torch.uint8).numpy().tobytes())]
+            for name, one in self.weights.items()
+        }
+        return hash_data({"role": self.role, "weights": tensors, "alphas": self.alphas, "config": self.config})
 
     def linear_shape(self, module: str) -> tuple[int, int]:
         """(out, in) of a linear that it adapts."""

@@ -37,7 +37,7 @@ class Taught:
     """A student who has learned."""
 
     count: StepCount
-    training: str  # the identity of its last course
+    training: str  # the identity of the course that it was chosen of
     step: int  # that was chosen, counted over all courses
     finished: FinishedStep
     held_out_loss: float

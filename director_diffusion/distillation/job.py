@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from director_diffusion.adapters.files import read_adapter
 from director_diffusion.distillation.rows import TURBO_VERSION
 from director_diffusion.errors import TrainingError
-from director_diffusion.hashing import hash_data, hash_file, short
+from director_diffusion.hashing import hash_data, short
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.specs import Base, Objective, Recipe, Schedule, Turbo
@@ -49,7 +50,7 @@ class StudentJob:
             "version": TURBO_VERSION,
             "base": self.base_fingerprint,
             "family": self.base.family,
-            "adapter": hash_file(self.adapter),
+            "adapter": read_adapter(self.adapter).content,
             "guidance": [self.base.guidance.kind, self.guidance],
             "empty prompt": self.empty_prompt.reference,
             "steps": self.turbo.teacher_steps,

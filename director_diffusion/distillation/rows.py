@@ -40,7 +40,7 @@ class Student:
     """One that draws in `count` steps, worn on top of the adapter."""
 
     count: StepCount
-    training: str  # the identity of its last course
+    training: str  # the identity of the course that it was chosen of
     chosen_step: int
     # Mean squared errors on its teacher's ways, from prompts that it did not learn, or from other noise where it
     # learned all.  Of segments those of velocities, and on its own ways too where it went to a second course; of a

@@ -20,7 +20,7 @@ from director_diffusion.errors import TrainingError
 from director_diffusion.processes import Flow
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Schedule, SegmentTurbo, StepCount
-from director_diffusion.training.curve import best_checkpoint
+from director_diffusion.training.curve import base_held_out_loss, best_checkpoint
 from director_diffusion.training.data import Batch
 from director_diffusion.training.finished import FinishedSteps
 from director_diffusion.training.held_out import held_out_loss
@@ -52,28 +52,32 @@ class School(Classroom):
         segments, judging = (self._segments(starts, count) for starts in (self._learned_from, self._judged_from))
         lesson = self._lesson(count, turbo.steps, turbo.schedule, after="")
         finished = self._taught(lesson, segments, judging, self._untaught)
-        curve = first = finished.curve()
-        if turbo.visited_steps and count > 1:  # a single step begins where all begin
-            step, _ = best_checkpoint(curve)
-            begun, after = finished.load(step).weights, f"{lesson.identity.short}, step {step}"
-            segments += self._visited(self._learned_from, count, begun, after)
-            judging += self._visited(self._judged_from, count, begun, after)
-            # Warmed up it is.
-            schedule = turbo.schedule.model_copy(update={"warmup_steps": 0})
-            lesson = self._lesson(count, turbo.visited_steps, schedule, after=after)
-            finished = self._taught(lesson, segments, judging, begun)
-            curve = finished.curve()
+        curve = finished.curve()
         step, loss = best_checkpoint(curve)
-        before = first[-1].step if curve is not first else 0
+        chosen, training = finished.load(step), lesson.identity.short
+        if turbo.visited_steps and count > 1:  # a single step begins where all begin
+            of = f"{training}, step {step}"
+            segments += self._visited(self._learned_from, count, chosen.weights, of)
+            judging += self._visited(self._judged_from, count, chosen.weights, of)
+            warmup = min(turbo.schedule.warmup_steps, turbo.visited_steps - 1)  # the optimizer begins anew
+            schedule = turbo.schedule.model_copy(update={"warmup_steps": warmup})
+            lesson = self._lesson(count, turbo.visited_steps, schedule, after=of)
+            finished = self._taught(lesson, segments, judging, chosen.weights)
+            begun, later = base_held_out_loss(finished.curve()), curve[-1].step
+            further, reached = best_checkpoint(finished.curve())
+            if reached < begun:
+                chosen, training, step = finished.load(further), lesson.identity.short, later + further
+            loss = min(begun, reached)
+            curve = (*curve, *(replace(one, step=later + one.step) for one in finished.curve()[1:]))
         set_adapter_weights(self.trainee.denoiser, self._untaught)
         return Taught(
             count=count,
-            training=lesson.identity.short,
-            step=before + step,
-            finished=finished.load(step),
+            training=training,
+            step=step,
+            finished=chosen,
             held_out_loss=loss,
             untaught_loss=held_out_loss(self.trainee, self._batches(judging)),
-            curve=first if curve is first else (*first, *(replace(one, step=before + one.step) for one in curve[1:])),
+            curve=curve,
             seconds=time.perf_counter() - started,
         )
 

@@ -46,10 +46,13 @@ class Start:
 
 
 def starts_of(prompts: Mapping[str, Conditions], sizes: Sequence[Cells], seeds: Sequence[int]) -> list[Start]:
-    """Every prompt from every seed; sizes take turns, so that each prompt has several and each size has many."""
+    """Every prompt from every seed; sizes take turns, so that each prompt has several.
+
+    The size that a prompt begins with is its own, whatever other prompts there are.
+    """
     return [
-        Start(name, prompts[name], seed, sizes[(place + turn) % len(sizes)])
-        for place, name in enumerate(sorted(prompts))
+        Start(name, prompts[name], seed, sizes[(int(short(hash_data(name)), 16) + turn) % len(sizes)])
+        for name in sorted(prompts)
         for turn, seed in enumerate(seeds)
     ]
 

@@ -95,7 +95,9 @@ class PipelinePainter(ABC):
                     f"scheduler {scheduler}", "does not draw with this base", "Draw with the base's own scheduler."
                 )
             other = self.schedulers[scheduler]
-            self._pipeline.scheduler = other.from_config(own.config, timestep_spacing="trailing")
+            # DDIM alone would clip latents as though they were pixels, where the base's own scheduler says nothing.
+            unclipped = {"clip_sample": False} if scheduler == "ddim" else {}
+            self._pipeline.scheduler = other.from_config(own.config, timestep_spacing="trailing", **unclipped)
         try:
             yield
         finally:

@@ -107,6 +107,12 @@ class ConsistencyTurbo(_Turbo):
         None, exclude=True, description="Drawn and judged beside the students. None: nothing is."
     )
 
+    @model_validator(mode="after")
+    def _no_dropout(self) -> Self:
+        if self.adapter.dropout:
+            raise ValueError("adapter.dropout: what a student is held to would be dropped too, and otherwise")
+        return self
+
 
 def _first_kind(given: Any) -> Any:
     """Files need not name it."""

@@ -47,7 +47,7 @@ def worn_by_name(surroundings: Surroundings, given: Sequence[str], base: str | N
     with ExitStack() as open_folders:
         files = [_Given(file) for name in given for file in _files(surroundings, name, open_folders)]
         adapters = [one for one in files if one.draws_in is None]
-        triggers = [one.header["trigger"] for one in files if one.header.get("trigger")]
+        triggers = [one.header["trigger"] for one in adapters if one.header.get("trigger")]
         slug = base or next((one.base for one in adapters if one.base), "")
         bases = surroundings.catalog.bases
         if slug not in bases:
@@ -61,12 +61,16 @@ def worn_by_name(surroundings: Surroundings, given: Sequence[str], base: str | N
             triggers[0] if triggers else "",
             tuple(one.path for one in adapters),
             _students(files, adapters),
-            tuple(
-                f"{one.path.name} knows {' | '.join(one.triggers)}: write one of them"
-                for one in adapters
-                if one.triggers
-            ),
+            _notes(adapters, triggers),
         )
+
+
+def _notes(adapters: "Sequence[_Given]", triggers: Sequence[str]) -> tuple[str, ...]:
+    """What whoever typed the prompt should know of triggers."""
+    found = [f"{one.path.name} knows {' | '.join(one.triggers)}: write one of them" for one in adapters if one.triggers]
+    if len(set(triggers)) > 1:
+        found.append(f"only {triggers[0]!r} is put before a prompt: write the others yourself")
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -119,11 +123,11 @@ def _students(files: Sequence[_Given], adapters: Sequence[_Given]) -> dict[int, 
     for one in files:
         if one.draws_in is None:
             continue
-        if one.header.get("worn_on", "") not in known:
+        if known != {one.header.get("worn_on", "")}:
             raise SpecError(
                 str(one.path),
-                "is a student that is worn on the adapter that taught it, which is not among what is given",
-                "Give that adapter's file with it.",
+                "is a student that is worn on the adapter that taught it, which is not what is given beside it",
+                "Give that adapter's file with it, and no other.",
             )
         if one.draws_in in found:
             raise SpecError(

@@ -149,7 +149,9 @@ def test_students_of_an_earlier_adapter_are_not_worn_on_this_one(project: TinyPr
         "sample", "--adapter", str(files(copy)[0]), student, *PROMPT, "--outdir", str(tmp_path / "o")
     )
     assert outcome.code == 1
-    assert "is worn on the adapter that taught it, which is not among what is given" in " ".join(outcome.err.split())
+    assert "is worn on the adapter that taught it, which is not what is given beside it" in " ".join(
+        outcome.err.split()
+    )
 
 
 def test_an_adapter_with_another_trigger_than_the_director_has_is_refused(project: TinyProject, tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ def test_a_prompt_that_would_be_cut_off_is_refused(project: TinyProject, tmp_pat
 
 
 def test_a_published_repository_is_drawn_with(project: TinyProject, tmp_path: Path) -> None:
-    adapter, _ = files(project)
+    adapter, student = files(project)
     from director_diffusion.publishing.folder_hub import FolderHub
     from director_diffusion.storage import Store
 
@@ -195,10 +197,13 @@ def test_a_published_repository_is_drawn_with(project: TinyProject, tmp_path: Pa
     repo.mkdir()
     (repo / "README.md").write_text("---\n{}\n---\n")
     shutil.copy(adapter, repo / WEIGHTS)
+    shutil.copy(student, repo / student.name)
     hub = FolderHub(Store(str(project.folder / "store" / "hub")))
     hub.put(repo, "studio/nolan", tag="one")
-    outcome = project.director("sample", "--adapter", "studio/nolan", *PROMPT, "--outdir", str(tmp_path / "out"))
+    words = ("--adapter", "studio/nolan", *PROMPT, "--steps", "2", "20", "--outdir", str(tmp_path / "out"))
+    outcome = project.director("sample", *words)
     assert outcome.code == 0, outcome.err
+    assert "2 steps (student)" in outcome.out
     header = json.loads(read_header(adapter)["recipe_spec"])
     assert header["base"] == "mini"
     assert (tmp_path / "out" / "steps20_00_seed0.png").is_file()

@@ -106,12 +106,12 @@ def test_the_grid_of_fewer_steps_is_part_of_a_finer_one(mini_base: Path) -> None
     assert (coarse[0], coarse[-1]) == (1, 0)
 
 
-def test_sizes_take_turns() -> None:
-    starts = starts_of({"b": {}, "a": {}}, [(4, 6), (6, 4), (5, 5)], range(3))
-    assert [(one.prompt, one.seed, one.cells) for one in starts[:3]] == [
-        ("a", 0, (4, 6)),
-        ("a", 1, (6, 4)),
-        ("a", 2, (5, 5)),
-    ]
-    assert {one.cells for one in starts if one.seed == 0} == {(4, 6), (6, 4)}
-    assert len({one.item for one in starts}) == 6
+def test_sizes_take_turns_and_other_prompts_do_not_matter() -> None:
+    sizes, names = [(4, 6), (6, 4), (5, 5)], [f"prompt {number}" for number in range(30)]
+    starts = starts_of({name: {} for name in names}, sizes, range(3))
+    by_prompt = [starts[first : first + 3] for first in range(0, len(starts), 3)]
+    assert all({one.cells for one in some} == set(sizes) for some in by_prompt)
+    assert {some[0].cells for some in by_prompt} == set(sizes)
+    assert len({one.item for one in starts}) == 90
+    fewer = starts_of({name: {} for name in names[1:]}, sizes, range(3))
+    assert {one.item for one in fewer} == {one.item for one in starts if one.prompt != names[0]}

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from director_diffusion.adapters.files import check_fit, load_stack, remove_adapter
 from director_diffusion.distillation.checks import judge_students
@@ -21,7 +23,7 @@ from director_diffusion.errors import StoreError, TrainingError
 from director_diffusion.families import get_family
 from director_diffusion.hashing import hash_file
 from director_diffusion.progress import Silent
-from director_diffusion.specs import Adapter, LokrAdapter, LoraAdapter, SegmentTurbo
+from director_diffusion.specs import AdamW, Adapter, LokrAdapter, LoraAdapter, SegmentTurbo
 from director_diffusion.tables import read_table
 from director_diffusion.training.header import read_header
 from director_diffusion.training.stopping import Stopped
@@ -157,6 +159,31 @@ def test_whatever_adapter_teaches_students_are_what_their_files_say(
     assert all(check.passed for check in judge_students(students)), students
     assert len(items(tmp_path, "trajectories")) == 2 * len(before), "another teacher's ways are others"
     assert header_of_student(job, other)["worn_on"] == hash_file(other)
+
+
+def test_other_words_in_the_adapters_header_teach_nothing_else(
+    undisturbed: Path, make_job: MakeJob, adapter: Path, tmp_path: Path
+) -> None:
+    renamed = tmp_path / "chosen.safetensors"
+    with safe_open(adapter, framework="pt") as file:
+        metadata = {**file.metadata(), "chosen_by": "ann", "chosen_why": "calmer"}
+        save_file({name: file.get_tensor(name) for name in file.keys()}, renamed, metadata)  # noqa: SIM118
+    shutil.copytree(undisturbed / "store", tmp_path / "store")
+    kinds = ("trajectories", "visits", "trainings")
+    before = [items(tmp_path, kind) for kind in kinds]
+    taught(make_job(tmp_path, adapter=renamed), tmp_path / "out")
+    assert [items(tmp_path, kind) for kind in kinds] == before
+    assert (
+        read_header(tmp_path / "out" / weights_file(2)).keys()
+        == read_header(undisturbed / "out" / weights_file(2)).keys()
+    )
+
+
+def test_a_second_course_that_does_harm_is_not_taken(make_job: MakeJob, tmp_path: Path) -> None:
+    turbo = {"step_counts": (2,), "visited_steps": 2, "optimizer": AdamW(lr=0.03), "steps": 2, "checkpoint_every": 1}
+    (student,) = taught(make_job(tmp_path, turbo=turbo), tmp_path / "out")
+    assert student.chosen_step == 2, "the last of the first course"
+    assert all(point.held_out_loss > student.held_out_loss for point in student.curve[3:])  # type: ignore[operator]
 
 
 def test_worn_on_the_adapter_it_adds_to_it(undisturbed: Path, adapter: Path, mini_base: Path) -> None:
