@@ -27,6 +27,7 @@ from typing import Any
 
 import httpx
 import psutil
+import requests
 
 from benchmarks.bars import at_least, at_most, print_report, within
 from benchmarks.voting_load import MEDIAN_S, Voted, Voter
@@ -110,7 +111,7 @@ async def live(client: Client, seen: Seen, until: float) -> None:
         except QueueFullError:
             seen.full += 1
             await asyncio.sleep(1)
-        except (httpx.HTTPError, RuntimeError) as error:
+        except (httpx.HTTPError, requests.RequestException, RuntimeError) as error:
             seen.errors.append(f"{name}: {type(error).__name__}: {error}")
         else:
             seen.seconds.setdefault(name, []).append(time.monotonic() - started)
@@ -206,6 +207,7 @@ def report(seen: Seen, seconds: float, said: str, left: list[str], kept: int) ->
         "left": left,
         "bars": [
             at_most("errors other than a full queue", len(seen.errors), 0),
+            at_least("clients who voted", sum(bool(one.cast) for one in seen.voted), len(seen.voted)),
             at_least("pictures drawn", len(seen.seconds.get("draw", [])), 1),
             within("votes in the ledger", kept, len(set(tokens)), len(set(tokens))),
             at_most("median vote, s", median(times["cast"]), MEDIAN_S),

@@ -16,7 +16,7 @@ from statistics import median, quantiles
 
 import requests
 
-from benchmarks.bars import at_most, print_report, within
+from benchmarks.bars import at_least, at_most, print_report, within
 from director_diffusion.voting.ledger import Ledger
 
 TIMEOUT_S = 60.0
@@ -44,9 +44,12 @@ class Voter:
 
     def vote(self, think_s: float = 0.0) -> bool:
         """See a pair, look at it and vote on it.  False where none is left."""
-        ballot = self._timed("next", "POST", "next", {}).json()
-        if "token" not in ballot:
+        response = self._timed("next", "POST", "next", {})
+        ballot = response.json()
+        if response.status_code == 200 and "token" not in ballot:
             return False
+        if response.status_code != 200:
+            return True  # an error, which is noted
         for name in (ballot["a"], ballot["b"]):
             self._timed("picture", "GET", f"picture/{name}")
         for name in set(ballot["stills"]) - self._kept:
@@ -80,7 +83,10 @@ def crowd(url: str, voters: int, seconds: float, *, think_s: float = 0.0) -> lis
     end, found = time.monotonic() + seconds, [Voted() for _ in range(voters)]
 
     def one(place: int) -> None:
-        found[place] = vote(url, lambda: time.monotonic() > end, think_s=think_s)
+        try:
+            found[place] = vote(url, lambda: time.monotonic() > end, think_s=think_s)
+        except (requests.RequestException, ValueError) as error:
+            found[place].errors.append(f"voter {place} left: {type(error).__name__}: {error}")
 
     threads = [threading.Thread(target=one, args=(place,)) for place in range(voters)]
     for thread in threads:
@@ -114,6 +120,7 @@ def main() -> int:
         **{f"{what}, 99 % ms": round(1000 * quantiles(seconds, n=100)[-1], 1) for what, seconds in times.items()},
         "bars": [
             at_most("errors", len(errors), 0),
+            at_least("voters who voted", sum(bool(one.cast) for one in found), options.voters),
             within("votes in the ledger", added, cast, cast),
             at_most("median vote, s", median(times["cast"]), MEDIAN_S),
         ],

@@ -24,10 +24,11 @@ def read_spec(data: bytes, name: str, model: type[Model], *, slug: str | None = 
         raise SpecError(name, "holds no mapping of keys to values", "Start it with lines such as `name: ...`.")
     if slug is not None and "slug" in found:
         raise SpecError(name, "key slug is not allowed", "The slug is the file's name: remove the key.")
+    given = found if slug is None else {**found, "slug": slug}
     try:
-        return model.model_validate(found if slug is None else {**found, "slug": slug})
+        return model.model_validate(given)
     except ValidationError as error:
-        raise SpecError(name, _explain(error, model, found), "Mend the keys named and load again.") from error
+        raise SpecError(name, _explain(error, model, given), "Mend the keys named and load again.") from error
 
 
 def _explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> str:

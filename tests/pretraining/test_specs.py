@@ -17,10 +17,10 @@ EMBEDDER = {**STEPS, "tower": "test_convnext"}
 @pytest.mark.parametrize(
     ("part", "changes", "message"),
     [
-        ("vae", {"channels": [16, 17]}, r"vae\.trained\.channels = \[16, 17\]: each must be an even number"),
-        ("vae", {"channels": [8]}, r"vae\.trained\.channels = \[8\]: each must be an even number, 16 or more"),
-        ("vae", {"latent_channels": 2}, r"vae\.trained\.latent_channels = 2: must be 3 or more"),
-        ("denoiser", {"pooled_width": 100}, r"denoiser\.flux\.pooled_width = 100: must be divisible by its heads"),
+        ("vae", {"channels": [16, 17]}, r"vae\.channels = \[16, 17\]: each must be an even number"),
+        ("vae", {"channels": [8]}, r"vae\.channels = \[8\]: each must be an even number, 16 or more"),
+        ("vae", {"latent_channels": 2}, r"vae\.latent_channels = 2: must be 3 or more"),
+        ("denoiser", {"pooled_width": 100}, r"denoiser\.pooled_width = 100: must be divisible by its heads"),
         ("captioner", {"width": 100}, r"captioner.*: width 100 must be a multiple of 2 × heads 3"),
         ("captioner", {"width": 9}, r"captioner.*: width 9 must be a multiple of 2 × heads 3"),
         ("captioner", {"vision_width": 20}, r"captioner.*: vision_width 20 must be a multiple of 4 × vision_heads 2"),
