@@ -6,7 +6,9 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from director_diffusion.storage import Store
-from director_diffusion.training.pick import read_pick
+from director_diffusion.training.picks import read_pick
+from director_diffusion.voting.ledger import Ledger
+from tests.small_configs import surroundings_of
 from tests.tiny_project import TinyProject
 from tests.ui.dagster_pages import ARGUMENTS, CHROMIUM
 from tests.ui.studio_pages import StudioPages, running_studio
@@ -27,7 +29,7 @@ def project(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> Tiny
 
 @pytest.fixture(scope="module")
 def url(project: TinyProject) -> Iterator[str]:
-    with running_studio(project.surroundings) as address:
+    with running_studio(surroundings_of(project.folder)) as address:
         yield address
 
 
@@ -68,8 +70,8 @@ def test_all_tabs_in_a_row(chromium: Browser, url: str, project: TinyProject) ->
     ann.choose(panel, "Director", NOLAN)
     panel.get_by_role("button", name="Show", exact=True).click()
     panel.locator("button.thumbnail-item").first.click()
+    expect(panel.locator(".drawn img")).to_be_visible()  # before anything is typed, which it would empty
     panel.get_by_label("Reason").fill("out of focus")
-    expect(panel.locator("img[src*='/shelf/']").last).to_be_visible()
     panel.get_by_role("button", name="Reject", exact=True).click()
     expect(panel.get_by_text("out of focus").first).to_be_visible()
     (decision,) = (project.folder / "store" / "stills" / "nolan").rglob("*.decision.yaml")
@@ -77,7 +79,15 @@ def test_all_tabs_in_a_row(chromium: Browser, url: str, project: TinyProject) ->
 
     panel = ann.open("Captions")
     ann.choose(panel, "Director", NOLAN)
-    panel.get_by_role("button", name="Show", exact=True).click()
+    ann.choose(panel, "Show", "all")
+    panel.locator("td:visible").nth(2).click()
+    expect(panel.locator(".drawn img")).to_be_visible()
+    panel.get_by_label("Caption", exact=True).fill("a quiet street under snow")
+    for _ in range(2):  # the second time in spite of the rules' warnings, if there are some
+        panel.get_by_role("button", name="Save", exact=True).click()
+        ann.page.wait_for_timeout(1000)
+    written = [path.read_text() for path in (project.folder / "store" / "stills" / "nolan").rglob("*.txt")]
+    assert "a quiet street under snow\n" in written
 
     panel = ann.open("Checkpoints")
     ann.choose(panel, "Director", NOLAN)
@@ -89,6 +99,16 @@ def test_all_tabs_in_a_row(chromium: Browser, url: str, project: TinyProject) ->
     assert pick is not None
     assert pick.who == "ann"
 
+    for voter in (ann, bob):
+        frame = voter.open_vote()
+        for key in ("a", "t", "Enter"):
+            frame.locator("body").press(key)
+        expect(frame.locator("#left")).not_to_have_text("")
+    ann.page.reload()
+
     panel = ann.open("Leaderboard")
     expect(panel.get_by_text("nolan").first).to_be_visible()
+    ledger = Ledger(f"sqlite:///{project.folder}/store/votes/votes.sqlite")
+    assert [(vote.style, vote.prompt) for vote in ledger.votes()] == [("A", "tie")] * 2
+    ledger.close()
     assert not [words for one in (ann, bob) for words in one.said]
