@@ -109,7 +109,7 @@ def test_a_signal_saves_a_checkpoint_and_ends_the_command_in_a_line(
 
 
 @pytest.fixture
-def server(project: TinyProject) -> Iterator[DagsterServer]:
+def own_server(project: TinyProject) -> Iterator[DagsterServer]:
     """One of its own: the training that others share has a few steps."""
     server = DagsterServer(project.folder, surroundings_of(project.folder))
     try:
@@ -125,16 +125,16 @@ TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) {
 
 @pytest.mark.e2e
 def test_terminated_in_the_ui_it_saves_a_checkpoint_and_goes_on_when_launched_again(
-    project: TinyProject, server: DagsterServer
+    project: TinyProject, own_server: DagsterServer
 ) -> None:
     saved: list[int] = []
     for _ in range(2):
-        run_id = server.launch("make_mini_lora", "nolan", assets=[ADAPTER])
+        run_id = own_server.launch("make_mini_lora", "nolan", assets=[ADAPTER])
         known = saved[-1] if saved else 0
-        wait_until(lambda run_id=run_id, known=known: max(steps_of(project, run_id), default=0) > known, server.log)  # type: ignore[misc]
+        wait_until(lambda run_id=run_id, known=known: max(steps_of(project, run_id), default=0) > known, own_server.log)  # type: ignore[misc]
         process = psutil.Process(int(newest_run(project).tags[PID]))
-        assert server.ask(TERMINATE, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
-        wait_until(lambda run_id=run_id: server.status(run_id) == "CANCELED", server.log, 30)  # type: ignore[misc]
+        assert own_server.ask(TERMINATE, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        wait_until(lambda run_id=run_id: own_server.status(run_id) == "CANCELED", own_server.log, 30)  # type: ignore[misc]
         psutil.wait_procs([process], timeout=20)
         assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the device is free"
         saved.append(checkpoints(project)[-1])
