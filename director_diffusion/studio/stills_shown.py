@@ -18,12 +18,11 @@ from director_diffusion.stills.decisions import MOST_REASON, MOST_WHO, Decision,
 from director_diffusion.stills.decisions import row_of as decision_row
 from director_diffusion.storage import Store
 from director_diffusion.studio.made import check_made
-from director_diffusion.studio.orders import checked_choice, checked_number, checked_text, checked_whole
+from director_diffusion.studio.orders import checked_choice, checked_number, checked_text
 from director_diffusion.studio.studio import Studio
 
 PAGE = 24  # stills at once
 THUMB, LARGE = 320, 960  # pixels, longer side
-MOST_PAGES = 10_000
 _THUMBS = 256  # small pictures that are kept in memory, some 100 kB each
 _FRAME, _OUTSIDE = (235, 160, 50), 0.35
 _NO_PICTURE, _CHANGED = "no picture", "changed since the last run"
@@ -46,14 +45,6 @@ def chosen(stills: Sequence[ShownStill], choice: object) -> list[ShownStill]:
     """Those of a kind."""
     wanted = checked_choice("what to show", choice, dict.fromkeys(CHOICES))
     return [one for one in stills if wanted == "all" or wanted in _kinds(one)]
-
-
-def page_of(stills: Sequence[ShownStill], number: object) -> tuple[list[ShownStill], str]:
-    """The stills of a page, from 1, and what page that is in words; beyond the last, the last."""
-    pages = max(1, -(-len(stills) // PAGE))
-    page = min(checked_whole("page", number, 1, MOST_PAGES), pages)
-    shown = list(stills[(page - 1) * PAGE : page * PAGE])
-    return shown, f"page {page} of {pages}, {len(stills)} stills"
 
 
 def label(shown: ShownStill) -> str:

@@ -14,7 +14,8 @@ from director_diffusion.stills.deciding import ShownStill
 from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage import Store
 from director_diffusion.studio import stills_shown
-from director_diffusion.studio.stills_shown import LARGE, THUMB, Stills, chosen, empty, page_of, stills_on_show
+from director_diffusion.studio.paging import page_of
+from director_diffusion.studio.stills_shown import LARGE, PAGE, THUMB, Stills, chosen, empty, stills_on_show
 from tests.studio.curated import Curated
 
 
@@ -150,11 +151,12 @@ def test_pages_kinds_and_pictures(curated: Curated) -> None:
     assert "<b>" not in told
     away = chosen(shown, "held out")
     assert away == [one for one in shown if one.still.split in ("held_out", "validation")]
-    assert page_of(shown, 1) == (shown, "page 1 of 1, 13 stills")
-    assert page_of(shown, 99.0)[0] == shown
+    assert page_of(shown, 1, PAGE, "stills") == (shown, "page 1 of 1, 13 stills")
+    assert page_of(shown, 99.0, PAGE, "stills")[0] == shown
+    assert page_of(range(25), 2, PAGE, "stills") == ([24], "page 2 of 2, 25 stills")
     for number in (0, -1, 1.5, "1", None, True, 10**9):
         with pytest.raises(OrderError):
-            page_of(shown, number)
+            page_of(shown, number, PAGE, "stills")
     with pytest.raises(OrderError):
         chosen(shown, "everything")
     stills, kept = Stills(curated.studio), next(one for one in shown if one.still.crop)

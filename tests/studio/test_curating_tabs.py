@@ -121,8 +121,9 @@ def test_a_still_is_shown_chosen_rejected_and_given_back(page: Page, shown: Cura
 
 
 def test_a_caption_with_warnings_is_saved_at_the_second_word(page: Page) -> None:
-    table, words = page("captions", "nolan", "by a person")
+    table, words = page("captions", "nolan", "by a person", 1)
     row = table["data"][0]
+    assert words.startswith("page 1 of 1, ")
     _, picture, _, text = page("caption", "nolan", row_value=row, index=[0, 1])
     assert picture["url"].startswith("/shelf/")
     assert text == row[2]
@@ -130,10 +131,10 @@ def test_a_caption_with_warnings_is_saved_at_the_second_word(page: Page) -> None
     assert "find nothing wrong" in told
     _, told, text = page("save_caption", STATE, "a moody harbour with <b>boats</b> and a lighthouse")
     assert "Save once more" in told
-    assert page("captions", "nolan", "by a person")[0]["data"][0] == row, "nothing was written yet"
+    assert page("captions", "nolan", "by a person", 1)[0]["data"][0] == row, "nothing was written yet"
     _, told, text = page("save_caption", STATE, text)
     assert text == "a moody harbour with <b>boats</b> and a lighthouse"
-    assert page("captions", "nolan", "by a person")[0]["data"][0][2] == text
+    assert page("captions", "nolan", "by a person", 1)[0]["data"][0][2] == text
     _, table, words = page("preview_replacing", "nolan", "boats", "ships", True, False)
     assert table["data"][0][2] == "a moody harbour with <b>ships</b> and a lighthouse"
     replaced = page("replace", STATE, "nolan", "boats", "ships", True, False)[2]
@@ -141,7 +142,7 @@ def test_a_caption_with_warnings_is_saved_at_the_second_word(page: Page) -> None
     _, _, _, text = page("caption", "nolan", row_value=row, index=[0, 1])
     assert "ships" in text
     page("undo_caption", STATE)
-    assert page("captions", "nolan", "all")[0]["data"][0][2] != text
+    assert page("captions", "nolan", "all", 1)[0]["data"][0][2] != text
 
 
 def test_a_step_is_picked_and_cleared(page: Page) -> None:
@@ -180,7 +181,8 @@ def test_preview_sheets_are_pictures_of_the_shelf(page: Page) -> None:
         ("reject", (STATE, "x", *WHOLE), {}),
         ("crop", (STATE, "x", *WHOLE), {}),
         ("undo_decision", (STATE, "", *WHOLE), {}),
-        ("captions", ("../nolan", "all"), {}),
+        ("captions", ("../nolan", "all", 1), {}),
+        ("captions", ("nolan", "all", "1"), {}),
         ("caption", ("nolan",), {"index": 0, "row_value": {"a": 1}}),
         ("caption", ("nolan",), {"index": 0, "row_value": ["../../x"]}),
         ("check_caption", (STATE, "x"), {}),

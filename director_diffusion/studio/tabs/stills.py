@@ -10,7 +10,8 @@ from director_diffusion.errors import OrderError
 from director_diffusion.stills.deciding import ShownStill
 from director_diffusion.studio import stills_shown
 from director_diffusion.studio.orders import checked_whole
-from director_diffusion.studio.stills_shown import CHOICES, Stills, checked_crop, stills_on_show
+from director_diffusion.studio.paging import page_of
+from director_diffusion.studio.stills_shown import CHOICES, PAGE, Stills, checked_crop, stills_on_show
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.tabs import parts
 from director_diffusion.studio.visitors import user_of
@@ -73,7 +74,7 @@ def lay_out(studio: Studio) -> None:
 
     def show_page(director: Any, choice: Any, number: Any) -> tuple[Any, ...]:
         on_show = stills_on_show(studio, director)
-        shown, words = stills_shown.page_of(stills_shown.chosen(on_show, choice), number)
+        shown, words = page_of(stills_shown.chosen(on_show, choice), number, PAGE, "stills")
         pictures = [parts.labelled(stills.thumb(director, one), stills_shown.label(one)) for one in shown]
         places = tuple((one.still.film, one.still.name) for one in shown)
         return _Page(director, places), None, pictures, words
