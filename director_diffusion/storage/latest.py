@@ -30,7 +30,8 @@ def latest_rows(
     store: Store, asset: tuple[str, ...], partition: str, file: str, row_type: type[Row]
 ) -> tuple[Row, ...]:
     """Rows of a Parquet file of the artifact that readers see.  Raises StoreError where there is none."""
-    return _rows(store, asset, partition, latest_version(store, asset, partition), file, row_type)
+    version = latest_version(store, asset, partition)
+    return _rows(store, asset, partition, version, file, row_type)  # type: ignore[arg-type]  # types are hashable
 
 
 @lru_cache(_KEPT)

@@ -161,7 +161,12 @@ def test_no_more_is_replaced_than_was_shown(curated: Curated, monkeypatch: pytes
 
 def test_a_preview_splits_the_other_captions_once(looked_at: Curated, monkeypatch: pytest.MonkeyPatch) -> None:
     split: list[str] = []
-    monkeypatch.setattr(captions_shown, "word_set", lambda text: split.append(text) or word_set(text))
+
+    def noted(text: str) -> frozenset[str]:
+        split.append(text)
+        return word_set(text)
+
+    monkeypatch.setattr(captions_shown, "word_set", noted)
     _, shown, seen = captions_shown.searched(looked_at.studio, "nolan", "a", "the", whole_words=True, match_case=False)
     rows = captions_shown.changes_of(looked_at.studio, "nolan", seen, shown)
     assert len(rows) > 1

@@ -196,6 +196,11 @@ def test_a_rejection_is_lifted_by_name_alone(curated: Curated) -> None:
 def test_a_click_reads_each_version_once(looked_at: Curated, monkeypatch: pytest.MonkeyPatch) -> None:
     first = stills_on_show(looked_at.studio, "nolan")
     read, reads = Store.read, list[str]()
-    monkeypatch.setattr(Store, "read", lambda store, name: reads.append(name) or read(store, name))
+
+    def noted(store: Store, name: str) -> bytes:
+        reads.append(name)
+        return read(store, name)
+
+    monkeypatch.setattr(Store, "read", noted)
     assert stills_on_show(looked_at.studio, "nolan") == first
     assert not [name for name in reads if "still_decisions" in name or name.endswith("artifact.json")]
