@@ -18,8 +18,8 @@ from director_diffusion.stills import raw
 from director_diffusion.stills.decisions import place_of as file_place
 from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, RawFile, Still
 from director_diffusion.storage import Store
-from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.storage.edited import ABSENT, mark_of, replace_unchanged
+from director_diffusion.storage.latest import latest_rows
 
 MOST_TEXT = 2000  # characters: several times what any base reads
 _UNREADABLE = "unreadable"  # a mark that no content has
@@ -55,11 +55,11 @@ def entries(store: Store, director: Director) -> list[Entry]:
     Raises StoreError where there are no captions yet, StillsError where the stills' folder has gone.
     """
     slug = director.slug
-    kept = [one for one in latest_artifact(store, ("stills",), slug).table(STILLS_FILE, Still) if one.status == "kept"]
-    told = {row.still: row for row in latest_artifact(store, ("captions",), slug).table(FILE, Caption)}
+    kept = [one for one in latest_rows(store, ("stills",), slug, STILLS_FILE, Still) if one.status == "kept"]
+    told = {row.still: row for row in latest_rows(store, ("captions",), slug, FILE, Caption)}
     sources = {
         file_place(file.film, file.file): file.name
-        for file in latest_artifact(store, ("raw_stills",), slug).table(RAW_FILE, RawFile)
+        for file in latest_rows(store, ("raw_stills",), slug, RAW_FILE, RawFile)
     }
     files = {
         named(found.film, PurePosixPath(found.file).stem): found for found in raw.files_beside(store, slug, "caption")
@@ -101,8 +101,8 @@ def checked_text(text: object, director: Director) -> str:
 def write_captions(store: Store, director: Director, texts: Mapping[str, str], shown: Iterable[Entry]) -> None:
     """Write the captions of entries, by their files, as they were `shown`; `texts` are checked ones.
 
-    All are written, or none.  Raises ChangedError where somebody else has changed one since, EditError for a file
-    that is none to be replaced.
+    None is written unless all are as they were shown; a store that fails midway keeps those written before.  Raises
+    ChangedError where somebody else has changed one since, EditError for a file that is none to be replaced.
     """
     _replace(store, director, {file: f"{text}\n".encode() for file, text in texts.items()}, shown)
 

@@ -4,10 +4,10 @@ Belongs here: the rules of `quality` put to one text among a director's others. 
 stands whatever they say.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from director_diffusion.captions.quality import Problem, judge_caption, near_identical
+from director_diffusion.captions.quality import Problem, are_alike, judge_caption, word_set
 from director_diffusion.specs import Captioner, Director
 
 
@@ -20,9 +20,9 @@ class Judge:
     max_tokens: int  # that all bases read
 
     def problems(
-        self, text: str, director: Director, *, films: Iterable[str], others: Sequence[tuple[str, str]] = ()
+        self, text: str, director: Director, *, films: Iterable[str], others: Iterable[tuple[str, frozenset[str]]] = ()
     ) -> list[Problem]:
-        """Every rule that a caption without its trigger fails; `others` are names and captions of other stills."""
+        """Every rule that a caption without its trigger fails; `others`: names, and sets of words, of other stills."""
         found = judge_caption(
             text,
             hit_limit=False,
@@ -32,5 +32,6 @@ class Judge:
             count_tokens=self.count_tokens,
             max_tokens=self.max_tokens,
         )
-        twin = next((name for name, other in others if near_identical([other, text])), None)
+        mine = word_set(text)
+        twin = next((name for name, other in others if are_alike(mine, other)), None)
         return [*found, Problem("near_identical", f"says what {twin} says")] if twin is not None else found

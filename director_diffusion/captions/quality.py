@@ -190,18 +190,28 @@ def near_identical(texts: Sequence[str]) -> dict[int, int]:
     Two captions are alike where their sets of words have a Jaccard index of `NEAR_IDENTICAL` or more.  An empty text is
     like nothing.
     """
-    words = [frozenset(words_of(text)) for text in texts]
+    words = [word_set(text) for text in texts]
     alike: dict[int, int] = {}
     firsts: list[int] = []
     for place, mine in enumerate(words):
         if not mine:
             continue
-        twin = next((first for first in firsts if _jaccard(mine, words[first]) >= NEAR_IDENTICAL), None)
+        twin = next((first for first in firsts if are_alike(mine, words[first])), None)
         if twin is None:
             firsts.append(place)
         else:
             alike[place] = twin
     return alike
+
+
+def word_set(text: str) -> frozenset[str]:
+    """What `are_alike` compares."""
+    return frozenset(words_of(text))
+
+
+def are_alike(a: frozenset[str], b: frozenset[str]) -> bool:
+    """Whether two captions of these words say the same; of no words, never."""
+    return bool(a and b) and _jaccard(a, b) >= NEAR_IDENTICAL
 
 
 def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:

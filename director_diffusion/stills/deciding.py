@@ -4,8 +4,10 @@ Belongs here: what a page shows of stills, and writing a decision beside one.  W
 shows after the next materialization.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from PIL import Image
 
@@ -23,10 +25,12 @@ from director_diffusion.stills.decode import UndecodableError, decode
 from director_diffusion.stills.raw import Beside, files_beside
 from director_diffusion.stills.rows import DECISIONS_FILE, RAW_FILE, STILLS_FILE, RawFile, Still, StillDecision
 from director_diffusion.stills.still_set import read_unchanged
-from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import find_artifact, latest_artifact, partition_folder
+from director_diffusion.storage import Store
+from director_diffusion.storage.artifact import partition_folder
 from director_diffusion.storage.edited import ABSENT, mark_of, replace_unchanged
+from director_diffusion.storage.latest import artifact_of, latest_rows, latest_version
 
+_KEPT = 32  # versions of stills whose decisions are kept in memory
 UNREADABLE = "unreadable"  # a mark that no content has
 
 
@@ -53,13 +57,15 @@ def shown_stills(store: Store, director: str) -> list[ShownStill]:
 
     Raises StoreError where there are no stills yet, StillsError where their folder has gone.
     """
-    stills = latest_artifact(store, ("stills",), director)
-    sources = _sources(store, director)
-    made_with = _made_with(store, stills)
+    sources = {
+        place_of(file.film, file.file): file.name
+        for file in latest_rows(store, ("raw_stills",), director, RAW_FILE, RawFile)
+    }
+    made_with = _made_with(store, director, latest_version(store, ("stills",), director))
     now = {place_of(one.film, one.file[: -len(SUFFIX)]): one for one in files_beside(store, director, "decision")}
     return [
         _shown(still, sources[place], now.get(place), made_with.get(place))
-        for still in stills.table(STILLS_FILE, Still)
+        for still in latest_rows(store, ("stills",), director, STILLS_FILE, Still)
         if (place := place_of(still.film, still.name)) in sources
     ]
 
@@ -90,18 +96,15 @@ def open_upright(store: Store, source: str, sha256: str, max_megapixels: float) 
         return None
 
 
-def _sources(store: Store, director: str) -> Mapping[Place, str]:
-    raw = latest_artifact(store, ("raw_stills",), director).table(RAW_FILE, RawFile)
-    return {place_of(file.film, file.file): file.name for file in raw}
-
-
-def _made_with(store: Store, stills: Artifact) -> Mapping[Place, StillDecision]:
-    """The decisions that these stills were made with."""
+@lru_cache(_KEPT)
+def _made_with(store: Store, director: str, stills: str) -> Mapping[Place, StillDecision]:
+    """The decisions that stills of this version were made with."""
     asset = ("still_decisions",)
-    wanted, director = stills.manifest.inputs.get(asset[0]), stills.manifest.partition
+    wanted = artifact_of(store, ("stills",), director, json.loads(stills)["key"]).manifest.inputs.get(asset[0])
     keys = [name for name in store.names(partition_folder(asset, director)) if not name.endswith(".json")]
-    found = (find_artifact(store, asset, director, key) for key in keys)
-    made_with = next((one for one in found if one is not None and one.version == wanted), None)
+    whole = [key for key in keys if store.exists(f"{partition_folder(asset, director)}/{key}/artifact.json")]
+    found = (artifact_of(store, asset, director, key) for key in whole)
+    made_with = next((one for one in found if one.version == wanted), None)
     return {} if made_with is None else by_file(made_with.table(DECISIONS_FILE, StillDecision))
 
 

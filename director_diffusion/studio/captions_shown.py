@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
 from director_diffusion.captions.editing import Entry, checked_text, entries, take_back, write_captions
+from director_diffusion.captions.quality import word_set
 from director_diffusion.captions.replacing import Preview, Search, apply, checked_search, preview
-from director_diffusion.errors import OrderError
+from director_diffusion.errors import EditError, OrderError
 from director_diffusion.studio.made import check_made
 from director_diffusion.studio.orders import checked_choice
 from director_diffusion.studio.studio import Studio
 
 Choice = Literal["need a person", "all", "by a person", "by the model", "waiting for a run"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
-MOST_SHOWN = 500  # rows of a table
+PAGE = 200  # rows of the table
+MOST_CHANGES = 500  # that one replacement may make: as many as its preview shows
 _BY = {"person": "a person", "model": "the model", "none": "nobody"}
 
 
@@ -42,8 +44,8 @@ def chosen(shown: Sequence[Entry], choice: object) -> list[Entry]:
 
 
 def rows_of(shown: Sequence[Entry]) -> list[list[str]]:
-    """Still, by whom, caption: as many as a table shows."""
-    return [[entry.name, _by(entry), entry.text or "; ".join(entry.problems)] for entry in shown[:MOST_SHOWN]]
+    """Still, by whom, caption."""
+    return [[entry.name, _by(entry), entry.text or "; ".join(entry.problems)] for entry in shown]
 
 
 def counted(shown: Sequence[Entry]) -> str:
@@ -65,10 +67,7 @@ def told(entry: Entry, problems: Sequence[str]) -> str:
 
 def problems_of(studio: Studio, director: str, entry: Entry, text: str, shown: Sequence[Entry]) -> list[str]:
     """What the rules say of a text as the caption of an entry: advice, since a person's caption stands anyway."""
-    others = [(one.name, one.text) for one in shown if one.text and one.file != entry.file]
-    films = sorted({one.still.film for one in shown})
-    spec = studio.directors[director]
-    return [str(problem) for problem in studio.judge.problems(text, spec, films=films, others=others)]
+    return _problems(studio, director, [(entry, text)], shown)[0]
 
 
 def save(studio: Studio, director: str, entry: Entry, text: object) -> str:
@@ -103,23 +102,47 @@ def replace_all(
     match_case: object,
     token: object,
 ) -> int:
-    """Make the changes shown under `token`; how many captions were written.  Raises EditError as `apply` does."""
-    search, shown, _ = searched(studio, director, find, replace, whole_words=whole_words, match_case=match_case)
+    """Make the changes shown under `token`; how many captions were written.
+
+    Raises EditError as `apply` does, and for more changes than are shown.
+    """
+    search, shown, seen = searched(studio, director, find, replace, whole_words=whole_words, match_case=match_case)
+    if len(seen.changes) > MOST_CHANGES:
+        problem = f"would change {len(seen.changes):,} captions, of which {MOST_CHANGES} are shown"
+        raise EditError("This search", problem, "Search for something rarer: what nobody saw is not written.")
     return apply(studio.store, studio.directors[str(director)], shown, search, token)
 
 
 def changes_of(studio: Studio, director: object, found: Preview, shown: Sequence[Entry]) -> list[list[str]]:
-    """Still, before, after, and what the rules say of it: as many as a table shows."""
+    """Still, before, after, and what the rules say of it: as many changes, and as many refused, as may be made."""
+    changes = found.changes[:MOST_CHANGES]
+    problems = _problems(studio, str(director), [(one.entry, one.after) for one in changes], shown)
     rows = [
-        [
-            change.entry.name,
-            change.entry.text,
-            change.after,
-            "; ".join(problems_of(studio, str(director), change.entry, change.after, shown)),
-        ]
-        for change in found.changes[:MOST_SHOWN]
+        [one.entry.name, one.entry.text, one.after, "; ".join(said)]
+        for one, said in zip(changes, problems, strict=True)
     ]
-    return rows + [[name, "", "(left as it is)", why] for name, why in found.refused]
+    return rows + [[name, "", "(left as it is)", why] for name, why in found.refused[:MOST_CHANGES]]
+
+
+def said_of(found: Preview) -> str:
+    """How many captions a search would change, and whether it may."""
+    count = len(found.changes)
+    if count <= MOST_CHANGES:
+        return f"{count} captions would change."
+    return f"{count:,} captions would change. The first {MOST_CHANGES} are shown; so many are not replaced at once."
+
+
+def _problems(
+    studio: Studio, director: str, texts: Sequence[tuple[Entry, str]], shown: Sequence[Entry]
+) -> list[list[str]]:
+    """What the rules say of each text as its entry's caption; the others' words are told apart once for all."""
+    words = [(one, word_set(one.text)) for one in shown if one.text]
+    films, spec = sorted({one.still.film for one in shown}), studio.directors[director]
+    found = []
+    for entry, text in texts:
+        others = ((one.name, mine) for one, mine in words if one.file != entry.file)
+        found.append([str(problem) for problem in studio.judge.problems(text, spec, films=films, others=others)])
+    return found
 
 
 def _kinds(entry: Entry) -> set[str]:

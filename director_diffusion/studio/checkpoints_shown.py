@@ -3,6 +3,7 @@
 Belongs here: words, pictures and bounds.  Imports no gradio.
 """
 
+import base64
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ MOST_STEPS = 10_000_000
 MOST_WHO, MOST_WHY = 100, 500  # characters
 LEAST_STRENGTH = 0.05
 SHEETS = ("previews", "strengths")
-_PICTURE = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/=]+")
+_PICTURE = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,9 @@ class Training:
 
     recipe: str
     director: str
+    title: str  # the two as people call them
     offer: "Offer"
-    sheets: dict[str, str]  # data URIs, of the adapter that there is
+    sheets: dict[str, bytes]  # JPEGs, of the adapter that there is
     made_step: int | None  # that the adapter was made of; None where there is none yet
     is_newest: bool  # the adapter is of this training, and not of one before
 
@@ -85,12 +87,13 @@ def training_on_show(studio: Studio, recipe: object, director: object) -> Traini
     person = checked_choice("director", director, studio.directors)
     (plan,) = studio.plans.values()
     found = offer(studio.store, slug, person, folds=plan.folds)
+    title = f"{studio.directors[person].name} by {slug}"
     if not is_made(studio.store, (slug, ADAPTER), person):
-        return Training(slug, person, found, {}, None, is_newest=False)
+        return Training(slug, person, title, found, {}, None, is_newest=False)
     adapter = latest_artifact(studio.store, (slug, ADAPTER), person)
     result = adapter.json(RESULT_FILE)
     step, newest = int(result["chosen_step"]), str(result["training"]) == found.training
-    return Training(slug, person, found, _sheets(adapter), step, newest)
+    return Training(slug, person, title, found, _sheets(adapter), step, newest)
 
 
 def pick(
@@ -134,8 +137,8 @@ def clear(studio: Studio, recipe: object, director: object, seen: "Seen") -> Non
     )
 
 
-def _sheets(adapter: Artifact) -> dict[str, str]:
+def _sheets(adapter: Artifact) -> dict[str, bytes]:
     """The preview sheets that the adapter's stage told, by name."""
     told = {entry.label: str(entry.value) for entry in adapter.manifest.metadata if entry.label in SHEETS}
     found = {name: _PICTURE.search(text) for name, text in told.items()}
-    return {name: match.group() for name, match in found.items() if match is not None}
+    return {name: base64.b64decode(match[1]) for name, match in found.items() if match is not None}

@@ -15,6 +15,7 @@ from director_diffusion.sampling.images import png_bytes
 
 ADDRESS = "shelf"  # first word of the addresses
 KEPT_BYTES = 128 * 2**20
+_KINDS = {"png": "image/png", "jpg": "image/jpeg"}
 
 
 class Shelf:
@@ -31,7 +32,14 @@ class Shelf:
 
     def put_png(self, data: bytes) -> str:
         """The same of a PNG that may be shown as it is; equal ones share an address."""
-        name = hmac.digest(self._key, data, "sha256").hex()
+        return self._put(data, "png")
+
+    def put_jpeg(self, data: bytes) -> str:
+        """The same of a JPEG."""
+        return self._put(data, "jpg")
+
+    def _put(self, data: bytes, kind: str) -> str:
+        name = f"{hmac.digest(self._key, data, 'sha256').hex()}.{kind}"
         with self._lock:
             if name not in self._pictures:
                 self._pictures[name] = data
@@ -39,10 +47,10 @@ class Shelf:
             self._pictures.move_to_end(name)
             while len(self._pictures) > 1 and self._bytes > self._most:
                 self._bytes -= len(self._pictures.popitem(last=False)[1])
-        return f"/{ADDRESS}/{name}.png"
+        return f"/{ADDRESS}/{name}"
 
     def get(self, name: str) -> bytes | None:
-        """None for a name that was not made here, or made long ago."""
+        """None for a last word of an address that was not made here, or made long ago."""
         with self._lock:
             return self._pictures.get(name)
 
@@ -50,9 +58,10 @@ class Shelf:
 def add_routes(router: APIRouter, shelf: Shelf) -> None:
     """Serve what lies there."""
 
-    @router.get(f"/{ADDRESS}/{{name}}.png")
+    @router.get(f"/{ADDRESS}/{{name}}")
     def picture(name: str) -> Response:
         data = shelf.get(name)
         if data is None:
             return Response("This picture is no longer kept. Draw it again.", status_code=404, media_type="text/plain")
-        return Response(data, media_type="image/png", headers={"cache-control": "private, max-age=86400"})
+        kind = _KINDS[name.rpartition(".")[2]]
+        return Response(data, media_type=kind, headers={"cache-control": "private, max-age=86400"})

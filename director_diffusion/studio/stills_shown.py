@@ -11,20 +11,21 @@ from typing import Final, Literal, get_args
 from PIL import Image, ImageDraw, ImageEnhance
 from pydantic import ValidationError
 
-from director_diffusion.errors import EditError, OrderError
+from director_diffusion.errors import EditError, OrderError, StillsError
 from director_diffusion.sampling.images import png_bytes
 from director_diffusion.stills.deciding import ShownStill, decide, open_upright, shown_stills
 from director_diffusion.stills.decisions import MOST_REASON, MOST_WHO, Decision, crop_box
 from director_diffusion.stills.decisions import row_of as decision_row
+from director_diffusion.storage import Store
 from director_diffusion.studio.made import check_made
-from director_diffusion.studio.orders import checked_choice, checked_number, checked_text, checked_whole
+from director_diffusion.studio.orders import checked_choice, checked_number, checked_text
 from director_diffusion.studio.studio import Studio
 
 PAGE = 24  # stills at once
 THUMB, LARGE = 320, 960  # pixels, longer side
-MOST_PAGES = 10_000
 _THUMBS = 256  # small pictures that are kept in memory, some 100 kB each
 _FRAME, _OUTSIDE = (235, 160, 50), 0.35
+_NO_PICTURE, _CHANGED = "no picture", "changed since the last run"
 
 Choice = Literal["all", "kept", "rejected", "held out", "with a decision", "waiting for a run"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
@@ -44,14 +45,6 @@ def chosen(stills: Sequence[ShownStill], choice: object) -> list[ShownStill]:
     """Those of a kind."""
     wanted = checked_choice("what to show", choice, dict.fromkeys(CHOICES))
     return [one for one in stills if wanted == "all" or wanted in _kinds(one)]
-
-
-def page_of(stills: Sequence[ShownStill], number: object) -> tuple[list[ShownStill], str]:
-    """The stills of a page, from 1, and what page that is in words; beyond the last, the last."""
-    pages = max(1, -(-len(stills) // PAGE))
-    page = min(checked_whole("page", number, 1, MOST_PAGES), pages)
-    shown = list(stills[(page - 1) * PAGE : page * PAGE])
-    return shown, f"page {page} of {pages}, {len(stills)} stills"
 
 
 def label(shown: ShownStill) -> str:
@@ -95,21 +88,28 @@ class Stills:
 
     def __init__(self, studio: Studio):
         self._studio = studio
-        self._thumb = lru_cache(_THUMBS)(self._draw_thumb)
 
     def thumb(self, director: str, shown: ShownStill) -> str:
-        """Address of a small picture, inside the still's crop; dimmed where it is rejected, empty for what is none."""
+        """Address of a small picture, inside the still's crop; dimmed where it is rejected, a word for what is none."""
         still = shown.still
         crop = still.crop if still.width else ()
-        png = self._thumb(director, shown.source, still.sha256, crop, still.status == "rejected")
+        most = self._studio.directors[director].stills.max_megapixels
+        try:
+            png = _thumb(self._studio.store, shown.source, still.sha256, most, crop, still.status == "rejected")
+        except StillsError:
+            return self._studio.shelf.put(empty(THUMB, _CHANGED))
         return self._studio.shelf.put_png(png)
 
     def large(self, director: str, shown: ShownStill, crop: Crop | None = None) -> tuple[str, Crop]:
         """Address of the whole picture with what `crop` would leave of it framed, and that crop: if none is
         asked for, a person's, else the last run's."""
-        picture = self._open(director, shown.source, shown.still.sha256)
+        most = self._studio.directors[director].stills.max_megapixels
+        try:
+            picture = open_upright(self._studio.store, shown.source, shown.still.sha256, most)
+        except StillsError:
+            return self._studio.shelf.put(empty(LARGE, _CHANGED)), crop or _WHOLE
         if picture is None:
-            return self._studio.shelf.put(_empty(LARGE)), _WHOLE
+            return self._studio.shelf.put(empty(LARGE, _NO_PICTURE)), _WHOLE
         crop = crop or (shown.decision.crop if shown.decision is not None else None)
         crop = crop or _shares(shown.still.crop, *picture.size)
         picture.thumbnail((LARGE, LARGE))
@@ -131,8 +131,10 @@ class Stills:
 
     def crop(self, director: str, shown: ShownStill, crop: Crop, reason: object, who: str | None) -> None:
         """Crop a still, which stays kept by a person where it was; the whole picture is a crop too."""
-        kept = shown.decision is not None and shown.decision.decision == "keep"
-        self._decide(director, shown, reason, who, decision="keep" if kept else None, crop=crop)
+        now = shown.decision.decision if shown.decision is not None else None
+        if now == "reject":
+            raise EditError(shown.name, "is rejected by a person", "Keep it first, then crop it.")
+        self._decide(director, shown, reason, who, decision=now, crop=crop)
 
     def take_back(self, director: str, shown: ShownStill) -> None:
         """Leave a still to the rules again.  Raises EditError where nobody decided on it."""
@@ -158,18 +160,16 @@ class Stills:
             raise EditError("decision", problem, "Change it and save again.") from None
         decide(self._studio.store, director, shown, said)
 
-    def _draw_thumb(self, director: str, source: str, sha256: str, crop: tuple[int, ...], dimmed: bool) -> bytes:
-        picture = self._open(director, source, sha256)
-        if picture is None:
-            return png_bytes(_empty(THUMB))
-        if crop:
-            picture = picture.crop(crop)  # type: ignore[arg-type]
-        picture.thumbnail((THUMB, THUMB))
-        return png_bytes(ImageEnhance.Brightness(picture).enhance(0.5) if dimmed else picture)
 
-    def _open(self, director: str, source: str, sha256: str) -> Image.Image | None:
-        rules = self._studio.directors[director].stills
-        return open_upright(self._studio.store, source, sha256, rules.max_megapixels)
+@lru_cache(_THUMBS)
+def _thumb(store: Store, source: str, sha256: str, most: float, crop: tuple[int, ...], dimmed: bool) -> bytes:
+    picture = open_upright(store, source, sha256, most)
+    if picture is None:
+        return png_bytes(empty(THUMB, _NO_PICTURE))
+    if crop:
+        picture = picture.crop(crop)  # type: ignore[arg-type]
+    picture.thumbnail((THUMB, THUMB))
+    return png_bytes(ImageEnhance.Brightness(picture).enhance(0.5) if dimmed else picture)
 
 
 def _kinds(shown: ShownStill) -> set[str]:
@@ -201,5 +201,9 @@ def _shares(crop: tuple[int, ...], width: int, height: int) -> Crop:
     return round(left / width, 4), round(top / height, 4), round(right / width, 4), round(bottom / height, 4)
 
 
-def _empty(side: int) -> Image.Image:
-    return Image.new("RGB", (side, side * 9 // 16), (60, 60, 60))
+def empty(side: int, words: str) -> Image.Image:
+    """A picture that says why there is none."""
+    image = Image.new("RGB", (side, side * 9 // 16), (60, 60, 60))
+    at = (image.width / 2, image.height / 2)
+    ImageDraw.Draw(image).text(at, words, fill=(220, 220, 220), anchor="mm", font_size=side / 16)
+    return image

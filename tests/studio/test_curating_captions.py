@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from director_diffusion.captions.editing import Entry, write_captions
+from director_diffusion.captions.quality import word_set
 from director_diffusion.captions.replacing import Search
 from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.errors import ChangedError, EditError, OrderError
@@ -142,6 +143,34 @@ def test_find_and_replace_shows_first_and_does_just_that(curated: Curated) -> No
     after = texts(captions_on_show(curated.studio, "nolan"))
     assert after == before | changing | {shown[0].name: TEXT}
     assert not captions_shown.searched(curated.studio, "nolan", "tower", "castle", **options)[2].changes
+
+
+def test_no_more_is_replaced_than_was_shown(curated: Curated, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, shown = curated.studio.directors["nolan"], captions_on_show(curated.studio, "nolan")[:3]
+    write_captions(curated.store, spec, {one.file: f"a tower and {one.name}" for one in shown}, shown)
+    before = texts(captions_on_show(curated.studio, "nolan"))
+    monkeypatch.setattr(captions_shown, "MOST_CHANGES", 2)
+    options = {"whole_words": True, "match_case": False}
+    _, among, seen = captions_shown.searched(curated.studio, "nolan", "tower", "castle", **options)
+    assert len(captions_shown.changes_of(curated.studio, "nolan", seen, among)) == 2 < len(seen.changes)
+    assert "The first 2 are shown" in captions_shown.said_of(seen)
+    with pytest.raises(EditError, match="of which 2 are shown"):
+        captions_shown.replace_all(curated.studio, "nolan", "tower", "castle", **options, token=seen.token)
+    assert texts(captions_on_show(curated.studio, "nolan")) == before
+
+
+def test_a_preview_splits_the_other_captions_once(looked_at: Curated, monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[str] = []
+
+    def noted(text: str) -> frozenset[str]:
+        split.append(text)
+        return word_set(text)
+
+    monkeypatch.setattr(captions_shown, "word_set", noted)
+    _, shown, seen = captions_shown.searched(looked_at.studio, "nolan", "a", "the", whole_words=True, match_case=False)
+    rows = captions_shown.changes_of(looked_at.studio, "nolan", seen, shown)
+    assert len(rows) > 1
+    assert len(split) == sum(bool(one.text) for one in shown)
 
 
 def test_a_replacement_that_leaves_nothing_is_refused_for_that_caption(curated: Curated) -> None:

@@ -12,8 +12,10 @@ from PIL import Image, ImageFilter
 from director_diffusion.errors import ChangedError, EditError, OrderError
 from director_diffusion.stills.deciding import ShownStill
 from director_diffusion.stills.rows import STILLS_FILE, Still
+from director_diffusion.storage import Store
 from director_diffusion.studio import stills_shown
-from director_diffusion.studio.stills_shown import Stills, chosen, page_of, stills_on_show
+from director_diffusion.studio.paging import page_of
+from director_diffusion.studio.stills_shown import LARGE, PAGE, THUMB, Stills, chosen, empty, stills_on_show
 from tests.studio.curated import Curated
 
 
@@ -149,17 +151,56 @@ def test_pages_kinds_and_pictures(curated: Curated) -> None:
     assert "<b>" not in told
     away = chosen(shown, "held out")
     assert away == [one for one in shown if one.still.split in ("held_out", "validation")]
-    assert page_of(shown, 1) == (shown, "page 1 of 1, 13 stills")
-    assert page_of(shown, 99.0)[0] == shown
+    assert page_of(shown, 1, PAGE, "stills") == (shown, "page 1 of 1, 13 stills")
+    assert page_of(shown, 99.0, PAGE, "stills")[0] == shown
+    assert page_of(range(25), 2, PAGE, "stills") == ([24], "page 2 of 2, 25 stills")
     for number in (0, -1, 1.5, "1", None, True, 10**9):
         with pytest.raises(OrderError):
-            page_of(shown, number)
+            page_of(shown, number, PAGE, "stills")
     with pytest.raises(OrderError):
         chosen(shown, "everything")
     stills, kept = Stills(curated.studio), next(one for one in shown if one.still.crop)
     address, crop = stills.large("nolan", kept)
     assert crop[1] > 0, "the bars are outside the frame"
     for one in (address, stills.thumb("nolan", kept), stills.thumb("nolan", bad)):
-        data = curated.studio.shelf.get(one.removeprefix("/shelf/").removesuffix(".png"))
+        data = curated.studio.shelf.get(one.removeprefix("/shelf/"))
         assert data is not None
         assert Image.open(BytesIO(data)).format == "PNG"
+
+
+def test_a_still_whose_file_was_changed_or_removed_leaves_the_others_on_show(curated: Curated) -> None:
+    stills, (changed, removed, *_) = Stills(curated.studio), stills_on_show(curated.studio, "nolan")
+    before = stills.thumb("nolan", changed)
+    path = curated.stills("nolan") / changed.name
+    data = path.read_bytes()
+    path.write_bytes(data + b"more")
+    (curated.stills("nolan") / removed.name).unlink()
+    put, words = curated.studio.shelf.put, "changed since the last run"
+    now = {one.name: one for one in stills_on_show(curated.studio, "nolan")}
+    assert stills.large("nolan", now[changed.name]) == (put(empty(LARGE, words)), (0, 0, 1, 1))
+    assert stills.thumb("nolan", now[removed.name]) == put(empty(THUMB, words))
+    path.write_bytes(data)
+    assert stills.thumb("nolan", now[changed.name]) == before
+
+
+def test_a_rejection_is_lifted_by_name_alone(curated: Curated) -> None:
+    stills, name = Stills(curated.studio), stills_on_show(curated.studio, "nolan")[0].name
+    stills.reject("nolan", named(stills_on_show(curated.studio, "nolan"), name), "a hand", None)
+    with pytest.raises(EditError, match="is rejected by a person"):
+        stills.crop("nolan", named(stills_on_show(curated.studio, "nolan"), name), (0, 0, 0.5, 0.5), "", None)
+    now = named(stills_on_show(curated.studio, "nolan"), name).decision
+    assert now is not None
+    assert now.decision == "reject"
+
+
+def test_a_click_reads_each_version_once(looked_at: Curated, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = stills_on_show(looked_at.studio, "nolan")
+    read, reads = Store.read, list[str]()
+
+    def noted(store: Store, name: str) -> bytes:
+        reads.append(name)
+        return read(store, name)
+
+    monkeypatch.setattr(Store, "read", noted)
+    assert stills_on_show(looked_at.studio, "nolan") == first
+    assert not [name for name in reads if "still_decisions" in name or name.endswith("artifact.json")]

@@ -36,9 +36,9 @@ class Visitor:
         return self.post({"data": data, "fn_index": self.calls[name]})
 
     def post(self, body: dict[str, Any]) -> Said:
-        """Any body of a call; the session is given."""
-        session = f"session-{next(self._sessions)}"
-        text = json.dumps({"session_hash": session, **body})  # NaN and lone surrogates are written too
+        """Any body of a call; one without a session has one of its own."""
+        body = {"session_hash": f"session-{next(self._sessions)}", **body}
+        session, text = body["session_hash"], json.dumps(body)  # NaN and lone surrogates are written too
         answer = self.client.post("/gradio_api/queue/join", content=text, headers={"content-type": "application/json"})
         if answer.status_code != 200:
             return Said(answer.status_code, None, answer.json()["detail"])

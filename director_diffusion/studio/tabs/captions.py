@@ -9,7 +9,8 @@ from director_diffusion.captions.editing import MOST_TEXT, Entry, checked_text
 from director_diffusion.captions.replacing import MOST_WORDS
 from director_diffusion.errors import OrderError
 from director_diffusion.studio import captions_shown
-from director_diffusion.studio.captions_shown import CHOICES, captions_on_show
+from director_diffusion.studio.captions_shown import CHOICES, PAGE, captions_on_show
+from director_diffusion.studio.paging import page_of
 from director_diffusion.studio.stills_shown import Stills, stills_on_show
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.tabs import parts
@@ -40,6 +41,7 @@ def lay_out(studio: Studio) -> None:
     with gr.Row():
         director = gr.Dropdown([(one.name, slug) for slug, one in studio.directors.items()], label="Director")
         choice = gr.Dropdown(list(CHOICES), value=CHOICES[0], label="Show")
+        number = gr.Number(1, precision=0, minimum=1, label="Page")
         show = gr.Button("Show", variant="primary")
     counted = gr.Markdown()
     table = gr.Dataframe(headers=_HEADERS, type="array", interactive=False, wrap=True, max_height=360, buttons=[])
@@ -71,10 +73,11 @@ def lay_out(studio: Studio) -> None:
             look = gr.Button("Preview")
             replace = gr.Button("Replace all of these", variant="primary")
 
-    def show_table(director: Any, choice: Any) -> tuple[Any, ...]:
+    def show_table(director: Any, choice: Any, number: Any) -> tuple[Any, ...]:
         shown = captions_on_show(studio, director)
-        chosen = captions_shown.chosen(shown, choice)
-        return parts.rows(_HEADERS, captions_shown.rows_of(chosen)), captions_shown.counted(shown)
+        chosen, where = page_of(captions_shown.chosen(shown, choice), number, PAGE, "captions")
+        words = f"{where}; of all {captions_shown.counted(shown)}"
+        return parts.rows(_HEADERS, captions_shown.rows_of(chosen)), words
 
     def select(director: Any, event: gr.SelectData) -> tuple[Any, ...]:
         # The row's words and not its number: a browser sorts as it likes.
@@ -119,9 +122,8 @@ def lay_out(studio: Studio) -> None:
 
     def preview(director: Any, find: Any, put: Any, whole: Any, case: Any) -> tuple[Any, ...]:
         _, shown, seen = captions_shown.searched(studio, director, find, put, whole_words=whole, match_case=case)
-        words = f"{len(seen.changes)} captions would change."
         rows = captions_shown.changes_of(studio, director, seen, shown)
-        return seen.token, parts.rows(_CHANGES, rows), words
+        return seen.token, parts.rows(_CHANGES, rows), captions_shown.said_of(seen)
 
     def do_replace(token: Any, director: Any, find: Any, put: Any, whole: Any, case: Any) -> tuple[Any, ...]:
         if token is None:
@@ -131,7 +133,7 @@ def lay_out(studio: Studio) -> None:
 
     one = [selected, details, text]
     shows = [show.click, choice.input, director.input]
-    gr.on(shows, show_table, [director, choice], [table, counted], api_name="captions", **parts.RAW)
+    gr.on(shows, show_table, [director, choice, number], [table, counted], api_name="captions", **parts.RAW)
     table.select(
         select,
         [director],

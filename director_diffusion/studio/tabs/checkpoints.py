@@ -60,40 +60,53 @@ def lay_out(studio: Studio) -> None:
         offer = training.offer
         chosen = offer.pick.step if offer.pick is not None and offer.pick.step in offer.steps else offer.steps[-1]
         pictures = "".join(
-            f'<figure><figcaption>{name}</figcaption><img alt="{name}" src="{training.sheets[name]}"></figure>'
+            f'<figure><figcaption>{name}</figcaption><img alt="{name}" src="{studio.shelf.put_jpeg(sheet)}"></figure>'
             for name in SHEETS
-            if name in training.sheets
+            if (sheet := training.sheets.get(name)) is not None
         )
         return (
             _Shown(training.recipe, training.director, offer.seen),
-            f"<p>{html.escape(training.said)}</p>",
+            f"<p>{html.escape(training.title)}. {html.escape(training.said)}</p>",
             parts.rows(_HEADERS, training.rows),
             parts.picture(studio.shelf.put(training.curve())),
             pictures,
             gr.update(choices=[(str(step), step) for step in offer.steps], value=chosen),
         )
 
-    def do_pick(shown: _Shown | None, step: Any, strength: Any, who: Any, why: Any, request: gr.Request) -> Any:
-        one = _one(shown)
+    def do_pick(
+        shown: _Shown | None,
+        recipe: Any,
+        director: Any,
+        step: Any,
+        strength: Any,
+        who: Any,
+        why: Any,
+        request: gr.Request,
+    ) -> tuple[Any, ...]:
+        one = _one(shown, recipe, director)
         name = user_of(request) or who
         checkpoints_shown.pick(
             studio, one.recipe, one.director, one.seen, step=step, strength=strength, who=name, why=why
         )
         return show_training(one.recipe, one.director)
 
-    def do_clear(shown: _Shown | None) -> tuple[Any, ...]:
-        one = _one(shown)
+    def do_clear(shown: _Shown | None, recipe: Any, director: Any) -> tuple[Any, ...]:
+        one = _one(shown, recipe, director)
         checkpoints_shown.clear(studio, one.recipe, one.director, one.seen)
         return show_training(one.recipe, one.director)
 
     seen = [shown, said, steps, curve, sheets, step]
     shows = [show.click, director.input, recipe.input]
     gr.on(shows, show_training, [recipe, director], seen, api_name="checkpoints", **parts.RAW, show_progress_on=said)
-    pick.click(do_pick, [shown, step, strength, who, why], seen, api_name="pick", **parts.RAW, show_progress_on=said)
-    clear.click(do_clear, [shown], seen, api_name="clear_pick", **parts.RAW, show_progress_on=said)
+    picked = [shown, recipe, director, step, strength, who, why]
+    pick.click(do_pick, picked, seen, api_name="pick", **parts.RAW, show_progress_on=said)
+    clear.click(do_clear, [shown, recipe, director], seen, api_name="clear_pick", **parts.RAW, show_progress_on=said)
 
 
-def _one(shown: _Shown | None) -> _Shown:
+def _one(shown: _Shown | None, recipe: object, director: object) -> _Shown:
+    """What is on show, where it is of what is chosen: it stays on show when that has no training."""
     if shown is None:
         raise OrderError("training", "is not on show", "Choose a recipe and a director.")
+    if (shown.recipe, shown.director) != (recipe, director):
+        raise OrderError("training", "on show is not of the recipe and director chosen", "Show theirs first.")
     return shown

@@ -1,5 +1,6 @@
 """The tab Stills: what became of a director's files and why; people keep, reject and crop."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from director_diffusion.errors import OrderError
 from director_diffusion.stills.deciding import ShownStill
 from director_diffusion.studio import stills_shown
 from director_diffusion.studio.orders import checked_whole
-from director_diffusion.studio.stills_shown import CHOICES, Stills, checked_crop, stills_on_show
+from director_diffusion.studio.paging import page_of
+from director_diffusion.studio.stills_shown import CHOICES, PAGE, Stills, checked_crop, stills_on_show
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.tabs import parts
 from director_diffusion.studio.visitors import user_of
@@ -72,7 +74,7 @@ def lay_out(studio: Studio) -> None:
 
     def show_page(director: Any, choice: Any, number: Any) -> tuple[Any, ...]:
         on_show = stills_on_show(studio, director)
-        shown, words = stills_shown.page_of(stills_shown.chosen(on_show, choice), number)
+        shown, words = page_of(stills_shown.chosen(on_show, choice), number, PAGE, "stills")
         pictures = [parts.labelled(stills.thumb(director, one), stills_shown.label(one)) for one in shown]
         places = tuple((one.still.film, one.still.name) for one in shown)
         return _Page(director, places), None, pictures, words
@@ -89,33 +91,23 @@ def lay_out(studio: Studio) -> None:
         if shown is None:
             raise OrderError("this still", "is no longer there", "Show the stills again.")
         picture, edges = stills.large(director, shown)
-        return (director, shown), parts.picture(picture), stills_shown.told(shown), "", *(100 * edge for edge in edges)
+        reason = shown.decision.reason if shown.decision is not None else ""
+        told = stills_shown.told(shown)
+        return (director, shown), parts.picture(picture), told, reason, *(100 * edge for edge in edges)
 
     def frame(selected: _Selected | None, *edges: Any) -> object:
         director, shown = _one(selected)
         return parts.picture(stills.large(director, shown, checked_crop(edges))[0])
 
-    def do_keep(selected: _Selected | None, reason: Any, request: gr.Request) -> tuple[Any, ...]:
-        director, shown = _one(selected)
-        stills.keep(director, shown, reason, user_of(request))
-        return _selected(director, (shown.still.film, shown.still.name))
+    def deciding(decide: Callable[[str, ShownStill, Any, str | None, Sequence[Any]], None]) -> Callable[..., Any]:
+        """The handler of a button: decide on what is selected, and show it as it is then."""
 
-    def do_reject(selected: _Selected | None, reason: Any, request: gr.Request) -> tuple[Any, ...]:
-        director, shown = _one(selected)
-        stills.reject(director, shown, reason, user_of(request))
-        return _selected(director, (shown.still.film, shown.still.name))
+        def handler(request: gr.Request, selected: _Selected | None, reason: Any, *edges: Any) -> tuple[Any, ...]:
+            director, shown = _one(selected)
+            decide(director, shown, reason, user_of(request), edges)
+            return _selected(director, (shown.still.film, shown.still.name))
 
-    def do_crop(
-        selected: _Selected | None, reason: Any, left: Any, top: Any, right: Any, bottom: Any, request: gr.Request
-    ) -> tuple[Any, ...]:
-        director, shown = _one(selected)
-        stills.crop(director, shown, checked_crop((left, top, right, bottom)), reason, user_of(request))
-        return _selected(director, (shown.still.film, shown.still.name))
-
-    def do_undo(selected: _Selected | None) -> tuple[Any, ...]:
-        director, shown = _one(selected)
-        stills.take_back(director, shown)
-        return _selected(director, (shown.still.film, shown.still.name))
+        return handler
 
     one = [selected, large, details, reason, *edges]
     shows = [show.click, choice.input, director.input]
@@ -132,10 +124,18 @@ def lay_out(studio: Studio) -> None:
         **parts.RAW,
         show_progress_on=details,
     )
-    keep.click(do_keep, [selected, reason], one, api_name="keep", **parts.RAW, show_progress_on=details)
-    reject.click(do_reject, [selected, reason], one, api_name="reject", **parts.RAW, show_progress_on=details)
-    crop.click(do_crop, [selected, reason, *edges], one, api_name="crop", **parts.RAW, show_progress_on=details)
-    undo.click(do_undo, [selected], one, api_name="undo_decision", **parts.RAW, show_progress_on=details)
+    for button, name, decide in (
+        (keep, "keep", lambda director, shown, reason, who, _: stills.keep(director, shown, reason, who)),
+        (reject, "reject", lambda director, shown, reason, who, _: stills.reject(director, shown, reason, who)),
+        (
+            crop,
+            "crop",
+            lambda director, shown, reason, who, edges: stills.crop(director, shown, checked_crop(edges), reason, who),
+        ),
+        (undo, "undo_decision", lambda director, shown, *_: stills.take_back(director, shown)),
+    ):
+        handler, sent = deciding(decide), [selected, reason, *edges]
+        button.click(handler, sent, one, api_name=name, **parts.RAW, show_progress_on=details)
 
 
 def _one(selected: _Selected | None) -> _Selected:
