@@ -6,7 +6,6 @@ Belongs here: the file of names and password hashes, a line `name: scrypt$<n>$<r
 import hashlib
 import hmac
 import secrets
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,24 +24,26 @@ class Users:
         self._hashes = dict(hashes)
         self._nobody = hashed(secrets.token_hex(8))  # asked for names that there are not: they take as long
         self._key, self._seen = secrets.token_bytes(32), set[bytes]()
-        self._one_at_a_time = threading.Lock()
 
     @property
     def names(self) -> frozenset[str]:
         return frozenset(self._hashes)
 
+    def remembers(self, name: str, password: str) -> bool:
+        """Whether they were right before, told at once."""
+        return self._mark(name, password) in self._seen
+
     def knows(self, name: str, password: str) -> bool:
-        """Whether they belong together.  Guesses are hashed one after the other; who was right once is not again."""
+        """Whether they belong together, told by hashing; who is right is remembered."""
         if len(password) > _MOST_PASSWORD:
             return False
-        mark = hmac.digest(self._key, f"{len(name)} {name}{password}".encode(errors="surrogatepass"), "sha256")
-        if mark in self._seen:
-            return True
-        with self._one_at_a_time:
-            right = is_of(password, self._hashes.get(name, self._nobody)) and name in self._hashes
+        right = is_of(password, self._hashes.get(name, self._nobody)) and name in self._hashes
         if right:
-            self._seen.add(mark)
+            self._seen.add(self._mark(name, password))
         return right
+
+    def _mark(self, name: str, password: str) -> bytes:
+        return hmac.digest(self._key, f"{len(name)} {name}{password}".encode(errors="surrogatepass"), "sha256")
 
 
 def read_users(path: Path) -> Users:

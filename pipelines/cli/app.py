@@ -1,7 +1,6 @@
 """`director app`: the studio, in a browser.  `director app-user`: who may come in from elsewhere."""
 
 import getpass
-import ipaddress
 import os
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from director_diffusion.errors import SpecError
+from director_diffusion.studio.hosts import is_loopback
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.surroundings import limit_threads, read_surroundings
@@ -27,7 +27,7 @@ PARTING_S = 3  # for open pages, when the server ends
 
 def app_command(*, host: str, port: int, users: str | None) -> int:
     """Serve until interrupted.  Raises SpecError where others than this machine are let in without a name."""
-    if users is None and not _is_loopback(host):
+    if users is None and not is_loopback(host):
         raise SpecError(
             f"--host {host}",
             "lets others than this machine in, and needs --users",
@@ -89,13 +89,6 @@ def app_user_command(name: str, *, users: str) -> int:
         raise SpecError(str(path), f"cannot be written: {error.strerror}", "Give another --users.") from error
     print(f"{name} may come in: director app --host ADDRESS --users {path}")
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _shown(host: str) -> str:
