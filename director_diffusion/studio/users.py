@@ -5,6 +5,7 @@ Belongs here: the file of names and password hashes, a line `name: scrypt$<n>$<r
 
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,10 +26,6 @@ class Users:
         self._nobody = hashed(secrets.token_hex(8))  # asked for names that there are not: they take as long
         self._key, self._seen = secrets.token_bytes(32), set[bytes]()
 
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(self._hashes)
-
     def remembers(self, name: str, password: str) -> bool:
         """Whether they were right before, told at once."""
         return self._mark(name, password) in self._seen
@@ -47,7 +44,15 @@ class Users:
 
 
 def read_users(path: Path) -> Users:
-    """Read a file of users.  Raises SpecError, naming the line, for what is none."""
+    """Read a file of users.  Raises SpecError, naming the line, for what is none, and for one that names nobody."""
+    hashes = hashes_in(path)
+    if not hashes:
+        raise SpecError(str(path), "names nobody", "Make lines by: director app-user NAME --users FILE")
+    return Users(hashes)
+
+
+def hashes_in(path: Path) -> dict[str, str]:
+    """Its password hashes by name.  Raises SpecError, naming the line, for what is no file of users."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -64,9 +69,16 @@ def read_users(path: Path) -> Users:
             problem = "has a name that was there before" if name in hashes else "is no `name: hash`"
             raise SpecError(f"{path}, line {number}", problem, "Make lines by: director app-user NAME --users FILE")
         hashes[name] = kept
-    if not hashes:
-        raise SpecError(str(path), "names nobody", "Make lines by: director app-user NAME --users FILE")
-    return Users(hashes)
+    return hashes
+
+
+def add_user(path: Path, name: str, password: str) -> None:
+    """Add a line to the file, which is made for its owner's eyes alone.  Raises OSError where it cannot be written."""
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+", encoding="utf-8") as file:  # noqa: PTH123
+        file.seek(0)
+        text = file.read()
+        file.write("\n" if text and not text.endswith("\n") else "")
+        file.write(f"{name}: {hashed(password)}\n")
 
 
 def is_name(name: str) -> bool:

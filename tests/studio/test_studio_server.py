@@ -14,7 +14,7 @@ from director_diffusion.errors import CaptionError, EvaluationError, StillsError
 from director_diffusion.studio.guarded import UNEXPECTED, told
 from director_diffusion.studio.server import build_server
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.users import Users, hashed, is_name, read_users
+from director_diffusion.studio.users import Users, hashed, hashes_in, is_name, read_users
 from director_diffusion.studio.visitors import COOKIE
 from pipelines.cli.main import main
 from tests.studio.conftest import RECIPE, served
@@ -259,6 +259,14 @@ def test_the_file_of_users(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     assert main(["app-user", "ada", "--users", str(path)]) == 1
     monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
     assert main(["app-user", "bob", "--users", str(path)]) == 1
+    path.write_text(f"# nobody\nbob: {hashed('x')}")  # an editor that ends no last line
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
+    assert main(["app-user", "ada", "--users", str(path)]) == 0
+    assert set(hashes_in(path)) == {"ada", "bob"}
+    path.write_text("")  # the one line was deleted, as the tool says
+    monkeypatch.setattr("sys.stdin", io.StringIO("another horse\n"))
+    assert main(["app-user", "ada", "--users", str(path)]) == 0
+    assert read_users(path).knows("ada", "another horse")
     path.write_text("ada: plain\n")
     assert main(["app", "--host", "0.0.0.0", "--users", str(path)]) == 1
     path.write_text("")
