@@ -2,7 +2,7 @@
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from director_diffusion.distillation.rows import weights_file
 from director_diffusion.errors import OrderError, QueueFullError
 from director_diffusion.families import painter_of
 from director_diffusion.sampling.samplers import few_steps, plan_sampler
+from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.studio import desk as desk_module
 from director_diffusion.studio.slot import Slot
@@ -104,6 +105,24 @@ def test_what_is_not_there_is_refused(studio: Studio) -> None:
         drawn(studio, Layer("fincher"), turbo=True)
     with pytest.raises(OrderError, match=r"prompt: has .* tokens"):
         studio.desk.draw([Order(RECIPE, (), "car " * 40, SEED, STEPS)])
+
+
+def test_the_store_is_asked_before_the_line_and_only_of_who_is_drawn(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn(studio, Layer("fincher"))
+    asked: list[str] = []
+    exists, desk = type(studio.store).exists, cast(desk_module.OneDesk, studio.desk)
+
+    def noted(store: Store, name: str) -> bool:
+        asked.append(name)
+        assert not desk._slot._line, "nobody waits for the store"
+        return exists(store, name)
+
+    monkeypatch.setattr(type(studio.store), "exists", noted)
+    drawn(studio, Layer("fincher"))
+    assert asked
+    assert all("fincher" in name for name in asked)
 
 
 def test_the_line_is_served_in_order_and_has_an_end() -> None:
