@@ -5,12 +5,11 @@ Belongs here: what gradio would keep in files, whose paths a browser would see.
 
 import hmac
 import secrets
-import threading
-from collections import OrderedDict
 
 from fastapi import APIRouter, Response
 from PIL import Image
 
+from director_diffusion.kept import KeptBytes
 from director_diffusion.sampling.images import png_bytes
 
 ADDRESS = "shelf"  # first word of the addresses
@@ -18,12 +17,11 @@ KEPT_BYTES = 128 * 2**20
 
 
 class Shelf:
-    """The pictures drawn last.  It may be shared by threads."""
+    """The pictures shown last.  It may be shared by threads."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES):
-        self._most, self._bytes, self._lock = kept_bytes, 0, threading.Lock()
         self._key = secrets.token_bytes(32)
-        self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self._pictures: KeptBytes[str] = KeptBytes(kept_bytes)
 
     def put(self, image: Image.Image) -> str:
         """The picture's address on this server.  Its pixels are served, without metadata."""
@@ -32,19 +30,12 @@ class Shelf:
     def put_png(self, data: bytes) -> str:
         """The same of a PNG that may be shown as it is; equal ones share an address."""
         name = hmac.digest(self._key, data, "sha256").hex()
-        with self._lock:
-            if name not in self._pictures:
-                self._pictures[name] = data
-                self._bytes += len(data)
-            self._pictures.move_to_end(name)
-            while len(self._pictures) > 1 and self._bytes > self._most:
-                self._bytes -= len(self._pictures.popitem(last=False)[1])
+        self._pictures.add(name, data)
         return f"/{ADDRESS}/{name}.png"
 
     def get(self, name: str) -> bytes | None:
         """None for a name that was not made here, or made long ago."""
-        with self._lock:
-            return self._pictures.get(name)
+        return self._pictures.find(name)
 
 
 def add_routes(router: APIRouter, shelf: Shelf) -> None:

@@ -75,10 +75,9 @@ def on_draw(
         handler,
         list(inputs),
         list(outputs),
-        preprocess=False,
-        postprocess=False,
         concurrency_limit=None,
         api_name=name,
+        **RAW,
     )
 
 
