@@ -17,7 +17,6 @@ from director_diffusion.sampling.ways import Kept, Way, Worn, check_length, kept
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifacts
-from director_diffusion.studio.orders import Bounds
 from director_diffusion.studio.slot import Slot
 from director_diffusion.studio.studio import Limits, Order, Picture
 
@@ -54,7 +53,6 @@ class OneDesk:
         """`folder_of` resolves a base to the folder that holds it."""
         self._store, self._directors, self._recipes, self._bases = store, directors, recipes, bases
         self._plan, self._folder_of, self._device = plan, folder_of, device
-        self._bounds = Bounds(recipes, directors, limits)
         self._slot = Slot(waiting=limits.waiting, wait_s=limits.wait_s)
         self._opened: _Opened | None = None
         self._worn: dict[tuple[str, str], Worn] = {}
@@ -74,9 +72,6 @@ class OneDesk:
 
     def draw(self, orders: Sequence[Order]) -> list[Picture]:
         """See `studio.Desk`."""
-        for order in orders:
-            layers = [(layer.director, layer.strength) for layer in order.layers]
-            self._bounds.order(order.recipe, layers, order.prompt, order.seed, order.steps, turbo=order.turbo)
         worn = {(order.recipe, layer.director) for order in orders for layer in order.layers}
         kept = {one: self._kept(*one) for one in worn}  # read beforehand: nobody waits for the store's answers
         with self._slot.taken():

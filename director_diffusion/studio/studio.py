@@ -77,9 +77,9 @@ class Desk(Protocol):
         """Do beforehand what the first drawing would wait for.  Reads nothing from a network."""
 
     def draw(self, orders: Sequence[Order]) -> list[Picture]:
-        """A picture per order, all in one turn.
+        """A picture per order, all in one turn.  Orders are within bounds: `orders.Bounds` made them.
 
-        Raises OrderError for what this studio refuses, QueueFullError where too many wait, StoreError, ModelError and
+        Raises OrderError for what there is not, QueueFullError where too many wait, StoreError, ModelError and
         EvaluationError as drawing does.
         """
 
