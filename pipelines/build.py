@@ -1,7 +1,7 @@
-"""`build_definitions`: the whole graph of one project on one deployment.
+"""`build_definitions`: the whole graph of one project on one deployment.  `build_studio`: its web app's parts.
 
 Belongs here: putting assets, resources, jobs, schedules, sensors and policies together, so that tests can build the
-same graph with other resources.
+same graph with other resources; and what runs no graph (models, hub, booth, the studio with its desk and judge).
 """
 
 from collections.abc import Callable, Mapping
@@ -127,7 +127,6 @@ def build_studio(surroundings: Surroundings) -> "Studio":
         store=store,
         directors=directors,
         recipes=recipes,
-        bases=bases,
         plans={plan.slug: plan},
         booth=None if surroundings.votes_url is None else build_booth(surroundings),
         desk=desk,

@@ -17,7 +17,6 @@ from director_diffusion.sampling.ways import Kept, Way, Worn, check_length, kept
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifacts
-from director_diffusion.studio.orders import Bounds
 from director_diffusion.studio.slot import Slot
 from director_diffusion.studio.studio import Limits, Order, Picture
 
@@ -54,7 +53,6 @@ class OneDesk:
         """`folder_of` resolves a base to the folder that holds it."""
         self._store, self._directors, self._recipes, self._bases = store, directors, recipes, bases
         self._plan, self._folder_of, self._device = plan, folder_of, device
-        self._bounds = Bounds(recipes, directors, limits)
         self._slot = Slot(waiting=limits.waiting, wait_s=limits.wait_s)
         self._opened: _Opened | None = None
         self._worn: dict[tuple[str, str], Worn] = {}
@@ -74,15 +72,14 @@ class OneDesk:
 
     def draw(self, orders: Sequence[Order]) -> list[Picture]:
         """See `studio.Desk`."""
-        for order in orders:
-            layers = [(layer.director, layer.strength) for layer in order.layers]
-            self._bounds.order(order.recipe, layers, order.prompt, order.seed, order.steps, turbo=order.turbo)
+        worn = {(order.recipe, layer.director) for order in orders for layer in order.layers}
+        kept = {one: self._kept(*one) for one in worn}  # read beforehand: nobody waits for the store's answers
         with self._slot.taken():
-            return [self._drawn(order) for order in orders]
+            return [self._drawn(order, kept) for order in orders]
 
-    def _drawn(self, order: Order) -> Picture:
+    def _drawn(self, order: Order, kept: Mapping[tuple[str, str], Kept]) -> Picture:
         base = self._bases[self._recipes[order.recipe].base].drawn_with
-        way = self._way(order, base)
+        way = self._way(order, base, kept)
         opened = self._open(base)
         (prompt,) = way.prompts
         try:
@@ -94,12 +91,13 @@ class OneDesk:
         (image,) = opened.painter.draw([prompt], [order.seed], **vars(way.sampler))
         return Picture(image, prompt, way.sampler.steps, time.perf_counter() - started)
 
-    def _way(self, order: Order, base: Base) -> Way:
+    def _way(self, order: Order, base: Base, kept: Mapping[tuple[str, str], Kept]) -> Way:
         """Adapters at strength 0 are not worn; a student is worn whole on top of its adapter at any strength."""
         full = plan_sampler(self._plan, base)
         if not order.layers:
             return Way("base", (order.prompt,), (), replace(full, steps=order.steps))
-        worn = [self._worn_of(order.recipe, layer.director) for layer in order.layers]
+        names = [(order.recipe, layer.director) for layer in order.layers]
+        worn = [self._worn_of(*name, kept[name]) for name in names]
         prompt = order.prompt
         for one in reversed(worn):
             prompt = with_trigger(one.trigger, prompt)
@@ -118,11 +116,14 @@ class OneDesk:
         strengths = [strength for _, strength in pairs]
         return replace(way, strengths=(*strengths, *[1.0] * (len(way.adapters) - len(strengths))))
 
-    def _worn_of(self, recipe: str, director: str) -> Worn:
-        """The files of an adapter; those of a remote store are fetched once."""
-        if director not in self.directors(recipe):
+    def _kept(self, recipe: str, director: str) -> Kept:
+        if director not in usable_artifacts(self._store, (recipe, "adapter"), [director]):
             raise OrderError("director", "has no adapter of this recipe that may be used", "Choose another one.")
-        kept, known = kept_of(self._store, recipe, director), self._worn.get((recipe, director))
+        return kept_of(self._store, recipe, director)
+
+    def _worn_of(self, recipe: str, director: str, kept: Kept) -> Worn:
+        """The files of an adapter; those of a remote store are fetched once."""
+        known = self._worn.get((recipe, director))
         if known is None or not isinstance(known.owner, Kept) or known.owner.versions != kept.versions:
             known = kept.worn(self._bases[self._recipes[recipe].base], self._directors[director])
             self._worn[recipe, director] = known

@@ -12,17 +12,18 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.concurrency import run_in_threadpool
+import anyio
+from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from director_diffusion.studio.guarded import UNEXPECTED, place_of
+from director_diffusion.studio.hosts import is_loopback
 from director_diffusion.studio.users import Users
 from director_diffusion.studio.visitors import USER
 
 log = logging.getLogger(__name__)
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 PAGE = ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt")
 PAGE_FOLDERS = ("/assets/", "/static/")
 CALLS = (
@@ -41,6 +42,7 @@ CALL_FOLDERS = ("heartbeat/",)
 """Of gradio's addresses below /gradio_api/, what the page and `gradio_client` need.  Uploads, proxies, recordings, deep
 links and monitoring are not among them."""
 KEPT_FILE = "file=/"  # a picture in gradio's own private folder; never a URL, which it would fetch
+GUESSES = 16  # names and passwords that are hashed, or wait for it, some 50 ms each
 HEADERS = {
     "content-security-policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
@@ -48,6 +50,11 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
+
+
+_Refusal = tuple[int, str, dict[str, str]]
+_UNNAMED: _Refusal = (401, "Name and password are needed.", {"www-authenticate": 'Basic realm="studio"'})
+_CROWDED: _Refusal = (503, "Too many passwords are being checked. Try again in a moment.", {"retry-after": "1"})
 
 
 class _TooLargeError(Exception):
@@ -70,6 +77,10 @@ class Gate:
         """`own` are first words of addresses that tabs serve; `welcome` is a cookie for who opens the page."""
         self._app, self._users, self._own, self._most = app, users, frozenset(own), request_bytes
         self._welcome = welcome
+        self._guesses, self._hashing = (
+            0,
+            anyio.CapacityLimiter(1),
+        )  # a thread of their own: whoever guesses keeps nobody waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -79,12 +90,12 @@ class Gate:
             await send({"type": "websocket.close"})
             return
         headers = Headers(scope=scope)
-        if self._users is None and _name(headers.get("host", "")) not in LOOPBACK:
+        if self._users is None and not is_loopback(_name(headers.get("host", ""))):
             await _refuse(send, 403, "This studio is open to its own machine alone: http://127.0.0.1")
         elif _from_elsewhere(headers, scope["method"]):
             await _refuse(send, 403, "The request came from another site's page.")
-        elif self._users is not None and not await self._let_in(scope, headers, self._users):
-            await _refuse(send, 401, "Name and password are needed.", {"www-authenticate": 'Basic realm="studio"'})
+        elif self._users is not None and (refusal := await self._refusal(scope, headers, self._users)):
+            await _refuse(send, *refusal)
         elif not self._is_known(scope["path"]):
             await _refuse(send, 404, "There is nothing at this address.")
         elif (
@@ -94,18 +105,30 @@ class Gate:
         else:
             await self._pass_on(scope, receive, send)
 
-    async def _let_in(self, scope: MutableMapping[str, Any], headers: Headers, users: Users) -> bool:
+    async def _refusal(self, scope: MutableMapping[str, Any], headers: Headers, users: Users) -> _Refusal | None:
+        """None for a user, whom the scope names from then on."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         try:
             name, colon, password = base64.b64decode(given, validate=True).decode().partition(":")
         except (binascii.Error, ValueError):
-            return False
-        if scheme.lower() != "basic" or not colon or not await run_in_threadpool(users.knows, name, password):
-            return False
+            return _UNNAMED
+        if scheme.lower() != "basic" or not colon:
+            return _UNNAMED
+        if not users.remembers(name, password):
+            if self._guesses >= GUESSES:
+                return _CROWDED
+            self._guesses += 1
+            try:
+                if not await run_sync(users.knows, name, password, limiter=self._hashing):
+                    return _UNNAMED
+            finally:
+                self._guesses -= 1
         scope[USER] = name
-        return True
+        return None
 
     def _is_known(self, path: str) -> bool:
+        if not path.startswith("/"):  # OPTIONS * asks about the server as a whole
+            return False
         if path in PAGE or path.startswith(PAGE_FOLDERS) or path.split("/")[1] in self._own:
             return True
         call = path.removeprefix("/gradio_api/").rstrip("/")
@@ -132,6 +155,8 @@ class Gate:
                 fields = MutableHeaders(scope=message)
                 if scope["path"] == "/" and (cookie := self._welcome(scope)):
                     fields.append("set-cookie", cookie)
+                for name in [name for name in fields if name.startswith("access-control-")]:
+                    del fields[name]  # gradio lets any site read a server that has a name
                 for name, value in HEADERS.items():
                     fields.setdefault(name, value)  # a tab's own page may be stricter, or framed by ours
             await send(message)
@@ -169,8 +194,8 @@ def _name(host: str) -> str:
 
 
 def _from_elsewhere(headers: Headers, method: str) -> bool:
-    """Whether another site's page sends what may change something here, with this visitor's cookies or password."""
-    if method in ("GET", "HEAD"):
+    """Whether another site's page asks, with this visitor's cookies or password.  It may link to what is here."""
+    if method == "GET" and headers.get("sec-fetch-mode") == "navigate":
         return False
     origin = headers.get("origin")
     return headers.get("sec-fetch-site") == "cross-site" or (

@@ -9,12 +9,16 @@ from typing import Any
 import gradio as gr
 
 from director_diffusion.errors import (
+    CaptionError,
     EditError,
+    EvaluationError,
     LedgerError,
     ModelError,
     OrderError,
     SpecError,
+    StillsError,
     StoreError,
+    TrainingError,
     TransientError,
     VoteError,
 )
@@ -22,10 +26,25 @@ from director_diffusion.errors import (
 log = logging.getLogger(__name__)
 
 SHOWN = (OrderError, EditError, VoteError)  # their words are for whoever asked
-LOGGED = (LedgerError, ModelError, SpecError, StoreError, TransientError)
+LOGGED = (
+    CaptionError,
+    EvaluationError,
+    LedgerError,
+    ModelError,
+    SpecError,
+    StillsError,
+    StoreError,
+    TrainingError,
+    TransientError,
+)
 """Their words are for who runs the server: they name files and stores, and nothing that anybody typed here."""
 UNEXPECTED = "Something failed in the studio. Who runs it finds the time and place in its log."
+_PLAIN = (str, int, float, type(None))
 REFUSED = "This was not understood: a value is missing, or of another kind than the page sends."
+
+
+class _OurError(gr.Error):
+    """Words of our own: gradio's errors may repeat what was sent."""
 
 
 class GuardedBlocks(gr.Blocks):
@@ -45,8 +64,14 @@ class GuardedBlocks(gr.Blocks):
             raise _told(REFUSED) from error
 
     async def process_api(self, *args: Any, **kwargs: Any) -> Any:
-        """As gradio's, errors told as `told` has them."""
+        """As gradio's, errors told as `told` has them.
+
+        Of what was selected only the place and its row reach a handler: gradio looks for files in everything else.
+        """
         try:
+            if kwargs["block_fn"].collects_event_data:
+                event = kwargs["event_data"]
+                kwargs["event_data"] = gr.EventData(event.target, _selection(event._data))
             return await super().process_api(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 — whatever a handler raised ends here
             raise told(error) from None
@@ -58,8 +83,10 @@ def told(error: Exception) -> gr.Error:
     What is refused is told in its own words.  Of anything else the visitor learns nothing, and the log its kind and
     place, with its words only where they cannot hold what a visitor typed.
     """
+    if isinstance(error, _OurError):
+        return error
     if isinstance(error, gr.Error):
-        return _told(str(error.message))
+        return _told(REFUSED)
     if isinstance(error, SHOWN):
         return _told(str(error))
     words = f": {error}" if isinstance(error, LOGGED) else ""
@@ -81,8 +108,21 @@ def _holds_file(value: object) -> bool:
     return False
 
 
+def _selection(data: object) -> dict[str, object]:
+    """What was selected, where it is plain values.  Raises what `_told` makes of anything else."""
+    found = data if isinstance(data, dict) else {}
+    index, row = found.get("index"), found.get("row_value")
+    if not all(isinstance(one, _PLAIN) for one in (*_listed(index), *_listed(row))) or index is None:
+        raise _told(REFUSED)
+    return {"index": index, "value": None, "row_value": row}
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
 def _told(message: str) -> gr.Error:
-    return gr.Error(message, duration=None, print_exception=False)
+    return _OurError(message, duration=None, print_exception=False)
 
 
 def place_of(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from director_diffusion.errors import OrderError
 from director_diffusion.specs import Director, Recipe
 from director_diffusion.studio.studio import Layer, Limits, Order
+from director_diffusion.voting.given import kind_of
 
 SEED_MOST = 2**32 - 1
 _SPACES = "\n\r\t"  # that people paste; a prompt is one line
@@ -74,7 +75,7 @@ def checked_prompt(value: object, limits: Limits) -> str:
 def checked_text(what: str, value: object, most: int) -> str:
     """A line of at most so many characters, spaces at its ends and between words made one; "" is one too."""
     if not isinstance(value, str):
-        raise OrderError(what, f"{_kind(value)} is no text", "Type some words.")
+        raise OrderError(what, f"{kind_of(value)} is no text", "Type some words.")
     if len(value) > most:
         raise OrderError(what, f"has {len(value):,} characters, of at most {most:,}", "Shorten it.")
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in _SPACES for char in value):
@@ -86,7 +87,7 @@ def checked_choice(what: str, value: object, known: Mapping[str, Any]) -> str:
     """One of the slugs that there are."""
     if isinstance(value, str) and value in known:
         return value
-    raise OrderError(what, f"{_kind(value)} names none", f"Choose of {', '.join(known) or 'none'}.")
+    raise OrderError(what, f"{kind_of(value)} names none", f"Choose of {', '.join(known) or 'none'}.")
 
 
 def checked_whole(what: str, value: object, least: int, most: int) -> int:
@@ -109,16 +110,9 @@ def checked_flag(what: str, value: object) -> bool:
     """Yes or no."""
     if isinstance(value, bool):
         return value
-    raise OrderError(what, f"{_kind(value)} is neither yes nor no", "Send true or false.")
+    raise OrderError(what, f"{kind_of(value)} is neither yes nor no", "Send true or false.")
 
 
 def _number(value: object) -> str:
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return "a number out of bounds" if known else _kind(value)
-
-
-def _kind(value: object) -> str:
-    """What it is, in words that are ours."""
-    if isinstance(value, str):
-        return f"a text of {len(value):,} characters"
-    return f"a {type(value).__name__}"
+    return "a number out of bounds" if known else kind_of(value)

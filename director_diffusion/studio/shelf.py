@@ -5,12 +5,11 @@ Belongs here: what gradio would keep in files, whose paths a browser would see.
 
 import hmac
 import secrets
-import threading
-from collections import OrderedDict
 
 from fastapi import APIRouter, Response
 from PIL import Image
 
+from director_diffusion.kept import KeptBytes
 from director_diffusion.sampling.images import png_bytes
 
 ADDRESS = "shelf"  # first word of the addresses
@@ -19,12 +18,11 @@ _KINDS = {"png": "image/png", "jpg": "image/jpeg"}
 
 
 class Shelf:
-    """The pictures drawn last.  It may be shared by threads."""
+    """The pictures shown last.  It may be shared by threads."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES):
-        self._most, self._bytes, self._lock = kept_bytes, 0, threading.Lock()
         self._key = secrets.token_bytes(32)
-        self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self._pictures: KeptBytes[str] = KeptBytes(kept_bytes)
 
     def put(self, image: Image.Image) -> str:
         """The picture's address on this server.  Its pixels are served, without metadata."""
@@ -40,19 +38,12 @@ class Shelf:
 
     def _put(self, data: bytes, kind: str) -> str:
         name = f"{hmac.digest(self._key, data, 'sha256').hex()}.{kind}"
-        with self._lock:
-            if name not in self._pictures:
-                self._pictures[name] = data
-                self._bytes += len(data)
-            self._pictures.move_to_end(name)
-            while len(self._pictures) > 1 and self._bytes > self._most:
-                self._bytes -= len(self._pictures.popitem(last=False)[1])
+        self._pictures.add(name, data)
         return f"/{ADDRESS}/{name}"
 
     def get(self, name: str) -> bytes | None:
         """None for a last word of an address that was not made here, or made long ago."""
-        with self._lock:
-            return self._pictures.get(name)
+        return self._pictures.find(name)
 
 
 def add_routes(router: APIRouter, shelf: Shelf) -> None:

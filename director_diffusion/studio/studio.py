@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
+from director_diffusion.specs import Director, EvaluationPlan, Recipe
 from director_diffusion.storage import Store
 from director_diffusion.studio.shelf import Shelf
 
@@ -23,7 +23,7 @@ class Limits:
     """How much one visitor, and all together, may ask for."""
 
     request_bytes: int = 256 * 1024  # of one request's body
-    queued: int = 64  # calls that wait or run, of all visitors
+    queued: int = 64  # calls that wait, of all visitors; those that run are not counted
     at_once: int = 8  # calls of one tab's handler side by side, but for drawing, which has one slot
     waiting: int = 16  # pictures that wait for the slot
     wait_s: float = 120.0  # for so long each of them waits
@@ -77,9 +77,9 @@ class Desk(Protocol):
         """Do beforehand what the first drawing would wait for.  Reads nothing from a network."""
 
     def draw(self, orders: Sequence[Order]) -> list[Picture]:
-        """A picture per order, all in one turn.
+        """A picture per order, all in one turn.  Orders are within bounds: `orders.Bounds` made them.
 
-        Raises OrderError for what this studio refuses, QueueFullError where too many wait, StoreError, ModelError and
+        Raises OrderError for what there is not, QueueFullError where too many wait, StoreError, ModelError and
         EvaluationError as drawing does.
         """
 
@@ -91,7 +91,6 @@ class Studio:
     store: Store
     directors: Mapping[str, Director]  # of the project, as everything below
     recipes: Mapping[str, Recipe]
-    bases: Mapping[str, Base]
     plans: Mapping[str, EvaluationPlan]
     booth: "Booth | None"  # None: this deployment has no ledger of votes
     desk: Desk

@@ -5,8 +5,8 @@ Belongs here: the file of names and password hashes, a line `name: scrypt$<n>$<r
 
 import hashlib
 import hmac
+import os
 import secrets
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,28 +25,34 @@ class Users:
         self._hashes = dict(hashes)
         self._nobody = hashed(secrets.token_hex(8))  # asked for names that there are not: they take as long
         self._key, self._seen = secrets.token_bytes(32), set[bytes]()
-        self._one_at_a_time = threading.Lock()
 
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(self._hashes)
+    def remembers(self, name: str, password: str) -> bool:
+        """Whether they were right before, told at once."""
+        return self._mark(name, password) in self._seen
 
     def knows(self, name: str, password: str) -> bool:
-        """Whether they belong together.  Guesses are hashed one after the other; who was right once is not again."""
+        """Whether they belong together, told by hashing; who is right is remembered."""
         if len(password) > _MOST_PASSWORD:
             return False
-        mark = hmac.digest(self._key, f"{len(name)} {name}{password}".encode(errors="surrogatepass"), "sha256")
-        if mark in self._seen:
-            return True
-        with self._one_at_a_time:
-            right = is_of(password, self._hashes.get(name, self._nobody)) and name in self._hashes
+        right = is_of(password, self._hashes.get(name, self._nobody)) and name in self._hashes
         if right:
-            self._seen.add(mark)
+            self._seen.add(self._mark(name, password))
         return right
+
+    def _mark(self, name: str, password: str) -> bytes:
+        return hmac.digest(self._key, f"{len(name)} {name}{password}".encode(errors="surrogatepass"), "sha256")
 
 
 def read_users(path: Path) -> Users:
-    """Read a file of users.  Raises SpecError, naming the line, for what is none."""
+    """Read a file of users.  Raises SpecError, naming the line, for what is none, and for one that names nobody."""
+    hashes = hashes_in(path)
+    if not hashes:
+        raise SpecError(str(path), "names nobody", "Make lines by: director app-user NAME --users FILE")
+    return Users(hashes)
+
+
+def hashes_in(path: Path) -> dict[str, str]:
+    """Its password hashes by name.  Raises SpecError, naming the line, for what is no file of users."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -63,9 +69,16 @@ def read_users(path: Path) -> Users:
             problem = "has a name that was there before" if name in hashes else "is no `name: hash`"
             raise SpecError(f"{path}, line {number}", problem, "Make lines by: director app-user NAME --users FILE")
         hashes[name] = kept
-    if not hashes:
-        raise SpecError(str(path), "names nobody", "Make lines by: director app-user NAME --users FILE")
-    return Users(hashes)
+    return hashes
+
+
+def add_user(path: Path, name: str, password: str) -> None:
+    """Add a line to the file, which is made for its owner's eyes alone.  Raises OSError where it cannot be written."""
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+", encoding="utf-8") as file:  # noqa: PTH123
+        file.seek(0)
+        text = file.read()
+        file.write("\n" if text and not text.endswith("\n") else "")
+        file.write(f"{name}: {hashed(password)}\n")
 
 
 def is_name(name: str) -> bool:

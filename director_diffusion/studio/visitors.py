@@ -21,21 +21,12 @@ USER = "director.user"  # in a request's scope: who was let in by name
 COOKIE_S = 365 * 24 * 3600
 
 
-def voter_of(studio: Studio, request: "gr.Request") -> str:
-    """The voter behind a handler's request: the named user where the studio asks for names, else the cookie's pass.
+def voter_behind(studio: Studio, request: "Request") -> str:
+    """The voter behind a request to one of the studio's own routes: the named user where the studio asks for names,
+    else the cookie's pass.
 
     Raises VoteError for a forged pass or none, and where this studio has no booth.
     """
-    name = user_of(request)
-    if name is not None:
-        return name
-    if studio.booth is None:
-        raise VoteError("voting", "has no ledger here", "Set `votes` in the deployment's file.")
-    return studio.booth.voter_of(request.cookies.get(COOKIE))
-
-
-def voter_behind(studio: Studio, request: "Request") -> str:
-    """The same, of a request to one of the studio's own routes."""
     name = request.scope.get(USER)
     if isinstance(name, str):
         return name

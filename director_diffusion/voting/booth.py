@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from PIL import Image
 
 from director_diffusion.errors import VoteError
+from director_diffusion.kept import KeptBytes
 from director_diffusion.sampling.images import open_picture, png_bytes
 from director_diffusion.voting.exhibition import Exhibition, Show
 from director_diffusion.voting.given import PASS, checked_answers, checked_slug, checked_token, checked_voter
@@ -62,10 +63,10 @@ class Booth:
 
     def __init__(self, ledger: Ledger, exhibition: Exhibition, key: bytes):
         self._ledger, self._exhibition, self._marks = ledger, exhibition, Marks(key)
-        self._lock, self._counting = threading.Lock(), threading.Lock()
+        self._counting = threading.Lock()
         self._tally: dict[str, int] = {}
         self._tallied = float("-inf")
-        self._encoded: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._encoded: KeptBytes[tuple[str, str]] = KeptBytes(KEPT_BYTES)
         self._pictures, self._ballots = Handed(), Handed()
 
     def on_show(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -213,15 +214,9 @@ class Booth:
         return self._png(("sample", shown.sha256), lambda: open_picture(self._exhibition.store, shown.reference))
 
     def _png(self, key: tuple[str, str], picture: Callable[[], Image.Image]) -> bytes:
-        with self._lock:
-            if key in self._encoded:
-                self._encoded.move_to_end(key)
-                return self._encoded[key]
-        data = png_bytes(picture(), QUICK)
-        with self._lock:
-            self._encoded[key] = data
-            while len(self._encoded) > 1 and sum(map(len, self._encoded.values())) > KEPT_BYTES:
-                self._encoded.popitem(last=False)
+        if (data := self._encoded.find(key)) is None:
+            data = png_bytes(picture(), QUICK)
+            self._encoded.add(key, data)
         return data
 
 

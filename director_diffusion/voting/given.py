@@ -23,7 +23,9 @@ def checked_voter(value: object) -> str:
     if isinstance(value, str) and _VOTER.fullmatch(value):
         return value
     raise VoteError(
-        "voter", f"{_kind(value)} is no name", "Give up to 128 letters, digits and . _ @ + - of ASCII, a letter first."
+        "voter",
+        f"{kind_of(value)} is no name",
+        "Give up to 128 letters, digits and . _ @ + - of ASCII, a letter first.",
     )
 
 
@@ -31,28 +33,28 @@ def checked_token(value: object, what: str) -> str:
     """What only the booth can have made."""
     if isinstance(value, str) and _TOKEN.fullmatch(value):
         return value
-    raise VoteError(what, f"{_kind(value)} was not made here", "Give back what the booth handed out, unchanged.")
+    raise VoteError(what, f"{kind_of(value)} was not made here", "Give back what the booth handed out, unchanged.")
 
 
 def checked_slug(value: object) -> str:
     """A director's or recipe's."""
     if isinstance(value, str) and len(value) <= 64 and _SLUG.fullmatch(value):
         return value
-    raise VoteError("director or recipe", f"{_kind(value)} names none", "Choose one of those on show.")
+    raise VoteError("director or recipe", f"{kind_of(value)} names none", "Choose one of those on show.")
 
 
 def checked_answers(value: object) -> dict[Question, Answer]:
     """An answer to each question, and nothing else."""
     way_out = f"Answer {' and '.join(QUESTIONS)}, each with one of {', '.join(ANSWERS)}."
     if not isinstance(value, Mapping) or len(value) != len(QUESTIONS) or any(name not in value for name in QUESTIONS):
-        raise VoteError("answers", f"{_kind(value)} does not answer the {len(QUESTIONS)} questions", way_out)
+        raise VoteError("answers", f"{kind_of(value)} does not answer the {len(QUESTIONS)} questions", way_out)
     for name in QUESTIONS:
         if not isinstance(value[name], str) or value[name] not in ANSWERS:
-            raise VoteError(f"answer to {name}", f"{_kind(value[name])} is none", way_out)
+            raise VoteError(f"answer to {name}", f"{kind_of(value[name])} is none", way_out)
     return {name: cast(Answer, value[name]) for name in QUESTIONS}
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """What it is, in words that are ours."""
     if isinstance(value, str):
         return f"a text of {len(value):,} characters"

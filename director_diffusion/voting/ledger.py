@@ -186,11 +186,6 @@ class Ledger:
         with self._explained(), self._engine.connect() as connection:
             return [Vote(*row) for row in connection.execute(select(*_ROW).where(_VOTES.c.voter == voter))]
 
-    def pairs_voted_on(self, voter: str) -> set[str]:
-        """Identities of the pairs that a voter, by pseudonym, has voted on."""
-        with self._explained(), self._engine.connect() as connection:
-            return set(connection.scalars(select(_VOTES.c.pair).where(_VOTES.c.voter == voter)))
-
     def tally(self, director: str | None = None) -> dict[str, int]:
         """How many votes each pair has, by its identity; pairs without any are left out."""
         in_index_order = (_VOTES.c.director, _VOTES.c.pair)  # a pair is of one director: read without sorting

@@ -47,13 +47,11 @@ class Pair:
     pictures: tuple[Shown, Shown]
 
 
-def pairs_of(
-    director: str, recipe: str, samples: Sequence[Sample], contests: Sequence[tuple[str, str]] = CONTESTS
-) -> tuple[Pair, ...]:
+def pairs_of(director: str, recipe: str, samples: Sequence[Sample]) -> tuple[Pair, ...]:
     """The pairs of one recipe's samples, by contest, prompt and seed."""
     return tuple(
         pair
-        for one, other in contests
+        for one, other in CONTESTS
         for pair in pairs_between(director, (Side(recipe, one), samples), (Side(recipe, other), samples))
     )
 

@@ -1,7 +1,6 @@
 """`director app`: the studio, in a browser.  `director app-user`: who may come in from elsewhere."""
 
 import getpass
-import ipaddress
 import os
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from director_diffusion.errors import SpecError
+from director_diffusion.studio.hosts import is_loopback
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.surroundings import limit_threads, read_surroundings
@@ -27,7 +27,7 @@ PARTING_S = 3  # for open pages, when the server ends
 
 def app_command(*, host: str, port: int, users: str | None) -> int:
     """Serve until interrupted.  Raises SpecError where others than this machine are let in without a name."""
-    if users is None and not _is_loopback(host):
+    if users is None and not is_loopback(host):
         raise SpecError(
             f"--host {host}",
             "lets others than this machine in, and needs --users",
@@ -70,12 +70,12 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
 
 def app_user_command(name: str, *, users: str) -> int:
     """Ask for a password and add a line to the file of users, which is made for its owner's eyes alone."""
-    from director_diffusion.studio.users import hashed, is_name, read_users
+    from director_diffusion.studio.users import add_user, hashes_in, is_name
 
     path = Path(users).expanduser()
     if not is_name(name):
         raise SpecError(name, "is no name for a user", "Give up to 128 letters, digits and . _ @ + - of ASCII.")
-    if path.exists() and name in read_users(path).names:
+    if path.exists() and name in hashes_in(path):
         raise SpecError(f"{path}", f"has {name} already", "Delete that line first, for another password.")
     password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     if len(password) < LEAST_PASSWORD:
@@ -83,19 +83,11 @@ def app_user_command(name: str, *, users: str) -> int:
     if sys.stdin.isatty() and getpass.getpass("Again: ") != password:
         raise SpecError("the password", "was typed differently the second time", "Try again.")
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(f"{name}: {hashed(password)}\n")
+        add_user(path, name, password)
     except OSError as error:
         raise SpecError(str(path), f"cannot be written: {error.strerror}", "Give another --users.") from error
     print(f"{name} may come in: director app --host ADDRESS --users {path}")
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _shown(host: str) -> str:

@@ -64,7 +64,6 @@ class Curated:
             store=self.store,
             directors={one.slug: one for one in self.catalog.project_directors(project)},
             recipes={one.slug: one for one in self.catalog.project_recipes(project)},
-            bases={one.slug: one for one in self.catalog.project_bases(project)},
             plans={project.evaluation: self.catalog.evaluations[project.evaluation]},
             booth=None,
             desk=NoDesk(),

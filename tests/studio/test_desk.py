@@ -2,15 +2,18 @@
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from director_diffusion.catalog import load_catalog
 from director_diffusion.distillation.rows import weights_file
 from director_diffusion.errors import OrderError, QueueFullError
 from director_diffusion.families import painter_of
 from director_diffusion.sampling.samplers import few_steps, plan_sampler
+from director_diffusion.specs import Base
+from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.studio import desk as desk_module
 from director_diffusion.studio.slot import Slot
@@ -27,11 +30,15 @@ def drawn(studio: Studio, *layers: Layer, turbo: bool = False) -> np.ndarray:
     return np.asarray(picture.image)
 
 
+def mini(studio: Studio) -> Base:
+    return load_catalog(Path(studio.store.root).with_name("configs")).bases["mini"]
+
+
 def fresh(
     studio: Studio, folder: Path, prompt: str, *files: Path, strengths: Any = None, few: bool = False
 ) -> np.ndarray:
     """What a pipeline draws that has worn nothing else."""
-    (plan,), base = studio.plans.values(), studio.bases["mini"]
+    (plan,), base = studio.plans.values(), mini(studio)
     sampler = plan_sampler(plan, base)
     painter = painter_of(base, folder, device="cpu")
     if files:
@@ -79,12 +86,12 @@ def test_every_arm_is_a_fresh_pipelines_to_the_last_bit(
 def test_one_base_is_in_memory(studio: Studio, mini_base: Path) -> None:
     loaded: list[str] = []
     other = studio.recipes[RECIPE].model_copy(update={"slug": "other", "base": "twin"})
-    twin = studio.bases["mini"].model_copy(update={"slug": "twin"})
+    twin = mini(studio).model_copy(update={"slug": "twin"})
     desk = desk_module.OneDesk(
         studio.store,
         studio.directors,
         {RECIPE: studio.recipes[RECIPE], "other": other},
-        {"mini": studio.bases["mini"], "twin": twin},
+        {"mini": mini(studio), "twin": twin},
         next(iter(studio.plans.values())),
         lambda base: loaded.append(base.slug) or mini_base,  # type: ignore[func-returns-value]
         device="cpu",
@@ -104,6 +111,24 @@ def test_what_is_not_there_is_refused(studio: Studio) -> None:
         drawn(studio, Layer("fincher"), turbo=True)
     with pytest.raises(OrderError, match=r"prompt: has .* tokens"):
         studio.desk.draw([Order(RECIPE, (), "car " * 40, SEED, STEPS)])
+
+
+def test_the_store_is_asked_before_the_line_and_only_of_who_is_drawn(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn(studio, Layer("fincher"))
+    asked: list[str] = []
+    exists, desk = type(studio.store).exists, cast(desk_module.OneDesk, studio.desk)
+
+    def noted(store: Store, name: str) -> bool:
+        asked.append(name)
+        assert not desk._slot._line, "nobody waits for the store"
+        return exists(store, name)
+
+    monkeypatch.setattr(type(studio.store), "exists", noted)
+    drawn(studio, Layer("fincher"))
+    assert asked
+    assert all("fincher" in name for name in asked)
 
 
 def test_the_line_is_served_in_order_and_has_an_end() -> None:

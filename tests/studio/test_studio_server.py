@@ -4,14 +4,17 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
+from director_diffusion.errors import CaptionError, EvaluationError, StillsError, TrainingError
+from director_diffusion.studio.guarded import UNEXPECTED, told
 from director_diffusion.studio.server import build_server
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.users import Users, hashed, is_name, read_users
+from director_diffusion.studio.users import Users, hashed, hashes_in, is_name, read_users
 from director_diffusion.studio.visitors import COOKIE
 from pipelines.cli.main import main
 from tests.studio.conftest import RECIPE, served
@@ -121,6 +124,42 @@ def test_hostile_values_are_refused_in_words_of_our_own(visitor: Visitor, name: 
     assert MARK not in said.problem
 
 
+DEEP: Any = MARK
+for _ in range(400):
+    DEEP = [DEEP]
+SELECTIONS: tuple[Any, ...] = (
+    None,
+    MARK,
+    [MARK],
+    {"path": MARK},
+    {"index": {"path": MARK}, "value": 1},
+    {"value": MARK},
+    {"index": DEEP, "value": 1},
+    {"index": 0, "value": 1, "row_value": [{"path": MARK}]},
+)
+
+
+@pytest.mark.parametrize("name", ["still", "caption"])
+def test_a_hostile_selection_is_refused_and_not_logged(
+    visitor: Visitor, name: str, quiet: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = [None] if name == "still" else ["villeneuve"]  # of a still's page, the server knows
+    call = {"data": data, "fn_index": visitor.calls[name]}
+    for selection in SELECTIONS:
+        said = visitor.post({**call, "event_data": selection})
+        assert (said.shown, said.problem[:23]) == (None, "This was not understood"), selection
+    picture = {"image": {"path": MARK, "url": "/shelf/x.png"}, "caption": None}  # as the page sends it
+    said = visitor.post({**call, "event_data": {"index": 0, "value": picture, "row_value": ["a", "b", "c"]}})
+    assert said.problem.startswith("stills: are not on show" if name == "still" else "villeneuve: has no captions yet")
+    assert not caplog.records
+
+
+def test_the_log_says_what_its_reader_can_mend(caplog: pytest.LogCaptureFixture) -> None:
+    for kind in (CaptionError, EvaluationError, StillsError, TrainingError):
+        assert told(kind("adapter.safetensors", "has another trigger", "Train it again.")).message == UNEXPECTED
+        assert "adapter.safetensors: has another trigger. Train it again." in caplog.messages.pop()
+
+
 @pytest.mark.usefixtures("quiet")
 def test_hostile_calls_are_refused(visitor: Visitor) -> None:
     call = {"data": [MARK], "fn_index": visitor.calls["try"]}
@@ -220,6 +259,14 @@ def test_the_file_of_users(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     assert main(["app-user", "ada", "--users", str(path)]) == 1
     monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
     assert main(["app-user", "bob", "--users", str(path)]) == 1
+    path.write_text(f"# nobody\nbob: {hashed('x')}")  # an editor that ends no last line
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\n"))
+    assert main(["app-user", "ada", "--users", str(path)]) == 0
+    assert set(hashes_in(path)) == {"ada", "bob"}
+    path.write_text("")  # the one line was deleted, as the tool says
+    monkeypatch.setattr("sys.stdin", io.StringIO("another horse\n"))
+    assert main(["app-user", "ada", "--users", str(path)]) == 0
+    assert read_users(path).knows("ada", "another horse")
     path.write_text("ada: plain\n")
     assert main(["app", "--host", "0.0.0.0", "--users", str(path)]) == 1
     path.write_text("")

@@ -133,13 +133,13 @@ def lay_out(studio: Studio) -> None:
 
     one = [selected, details, text]
     shows = [show.click, choice.input, director.input]
-    gr.on(shows, show_table, [director, choice, number], [table, counted], api_name="captions", **parts.RAW)
+    gr.on(shows, show_table, [director, choice, number], [table, counted], api_name="captions", **parts.SHOW)
     table.select(
         select,
         [director],
         [selected, picture, details, text],
         api_name="caption",
-        **parts.RAW,
+        **parts.SHOW,
         show_progress_on=details,
     )
     check.click(

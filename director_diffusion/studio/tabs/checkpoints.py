@@ -97,7 +97,7 @@ def lay_out(studio: Studio) -> None:
 
     seen = [shown, said, steps, curve, sheets, step]
     shows = [show.click, director.input, recipe.input]
-    gr.on(shows, show_training, [recipe, director], seen, api_name="checkpoints", **parts.RAW, show_progress_on=said)
+    gr.on(shows, show_training, [recipe, director], seen, api_name="checkpoints", **parts.SHOW, show_progress_on=said)
     picked = [shown, recipe, director, step, strength, who, why]
     pick.click(do_pick, picked, seen, api_name="pick", **parts.RAW, show_progress_on=said)
     clear.click(do_clear, [shown, recipe, director], seen, api_name="clear_pick", **parts.RAW, show_progress_on=said)

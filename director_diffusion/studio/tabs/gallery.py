@@ -4,6 +4,7 @@ import gradio as gr
 
 from director_diffusion.studio.cards import Entry, card_of, entries, overview
 from director_diffusion.studio.studio import Studio
+from director_diffusion.studio.tabs import parts
 
 TITLE = "Gallery"
 
@@ -20,14 +21,7 @@ def lay_out(studio: Studio) -> None:
         return overview(found), gr.update(choices=choices_of(found))
 
     gr.on(None, look, outputs=[table, chosen], show_progress="hidden", api_visibility="private")
-    chosen.input(
-        lambda value: card_of(studio, value, studio.shelf.put_png),
-        chosen,
-        card,
-        preprocess=False,
-        postprocess=False,
-        api_name="card",
-    )
+    chosen.input(lambda value: card_of(studio, value, studio.shelf.put_png), chosen, card, api_name="card", **parts.RAW)
 
 
 def choices_of(found: list[Entry]) -> list[tuple[str, str]]:

@@ -16,6 +16,10 @@ RAW: dict[str, Any] = {"preprocess": False, "postprocess": False}
 """Of an event whose handler takes the very values that were sent, and gives the very ones that a page shows."""
 
 
+SHOW: dict[str, Any] = {**RAW, "trigger_mode": "always_last"}
+"""The same of one that shows what was chosen last: answers to earlier choices must not overtake it."""
+
+
 def adapter_input(studio: Studio, label: str = "Director") -> gr.Dropdown:
     """One of the adapters, which `keep_choices` lists."""
     return gr.Dropdown(choices(studio), label=label, value=None)
@@ -75,10 +79,9 @@ def on_draw(
         handler,
         list(inputs),
         list(outputs),
-        preprocess=False,
-        postprocess=False,
         concurrency_limit=None,
         api_name=name,
+        **RAW,
     )
 
 

@@ -112,9 +112,14 @@ def lay_out(studio: Studio) -> None:
     one = [selected, large, details, reason, *edges]
     shows = [show.click, choice.input, director.input]
     gr.on(
-        shows, show_page, [director, choice, number], [page, selected, gallery, counted], api_name="stills", **parts.RAW
+        shows,
+        show_page,
+        [director, choice, number],
+        [page, selected, gallery, counted],
+        api_name="stills",
+        **parts.SHOW,
     )
-    gallery.select(select, [page], one, api_name="still", **parts.RAW, show_progress_on=details)
+    gallery.select(select, [page], one, api_name="still", **parts.SHOW, show_progress_on=details)
     gr.on(
         [edge.release for edge in edges],
         frame,
