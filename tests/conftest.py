@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 
@@ -12,15 +13,16 @@ if TYPE_CHECKING:
     from tests.dagster_server import DagsterServer
 
 MINI = Path(__file__).parents[1] / "models" / "mini"
-COSTLY = ("server", "made")  # fixtures of a session that one worker is to make for all their tests
+COSTLY = {"server": 1, "made": 2}  # fixtures of a session, and how many workers at most are to make each
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Among workers (pytest-xdist), a file's tests stay together, and so do all tests of a costly fixture."""
+    """Among workers (pytest-xdist), a file's tests stay together, and tests of a costly fixture on a few workers."""
     for item in items:
         costly = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(costly[0] if costly else item.path.stem))
+        share = f"{costly[0]} {crc32(item.path.stem.encode()) % COSTLY[costly[0]]}" if costly else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(share))
 
 
 @pytest.fixture(scope="session")
