@@ -55,6 +55,10 @@ class PublishError(DirectorError):
     """A model card or repository cannot be written."""
 
 
+class AlertError(DirectorError):
+    """An alert did not reach whom it was for."""
+
+
 class OrderError(DirectorError):
     """What somebody asks of the studio is refused.  Its words may be shown to whoever sent it."""
 

@@ -15,11 +15,18 @@ from director_diffusion.leaderboard.chains import ENDS
 from director_diffusion.training.rows import ADAPTERS
 from pipelines.jobs import PICK, ROOT_NAMES, SIGN_OFF
 
+TO_THE_STILLS = 4  # steps up from what follows a verdict: adapter, embeddings, captions, stills
 TRAINED_ON = ("stills", "captions", "latents", "prompt_embeddings")
 
 
+def code_changed() -> dg.AutomationCondition:
+    """The spec or stage version of something that was made before has changed, and what it reads is not about to."""
+    changed: dg.AutomationCondition = dg.AutomationCondition.code_version_changed()
+    return changed.since_last_handled() & ~dg.AutomationCondition.missing() & settled()
+
+
 def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
-    """Run when an input's content really changed, `but` some inputs.
+    """Run when an input's content really changed, `but` some inputs, or the code of the asset itself.
 
     - `data_version_changed`: an identical re-materialization upstream must not retrain; `eager()` would.
     - `since_last_handled`: edge-triggered.  A run that failed is not asked for again until something changes, so a
@@ -32,14 +39,22 @@ def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
     if but:
         ignored = dg.AssetSelection.assets(*but)
         changed, missing = changed.ignore(ignored), missing.ignore(ignored)
-    condition = changed.since_last_handled() & ~missing & ~dg.AutomationCondition.in_progress()
+    condition = (changed.since_last_handled() | code_changed()) & ~missing & ~dg.AutomationCondition.in_progress()
     return condition.with_label("inputs changed")
 
 
-def settled() -> dg.AutomationCondition:
-    """No input is being made, or is about to be."""
+def settled(depth: int = 1) -> dg.AutomationCondition:
+    """No input is being made, or is about to be; nor what these are made of, `depth` steps up.
+
+    Other directors' reference sets are not looked at: somebody's stills are always on their way.
+    """
     coming = dg.AutomationCondition.in_progress() | dg.AutomationCondition.will_be_requested()
-    return ~dg.AutomationCondition.any_deps_match(coming)
+    above = coming
+    for _ in range(depth):
+        above = dg.AutomationCondition.any_deps_match(coming | above).ignore(
+            dg.AssetSelection.assets(dg.AssetKey([REFERENCE_SET]))
+        )
+    return ~above
 
 
 def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
@@ -59,8 +74,9 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         )
         names = {dep.asset_key.path[-1]: dep.asset_key for dep in spec.deps}
         condition = inputs_changed(but=[key for name, key in names.items() if name in earlier])
-        # Students come by a way of their own, which is longer: a card waits until they have arrived.
-        return condition if TURBO_ADAPTER not in names else (condition & settled()).with_label("inputs changed")
+        # A new still changes the verdict on the old adapter before there is a new one, and students come by a way of
+        # their own, which is longer: nothing is drawn for a release, nor published, until what is on its way is there.
+        return (condition & settled(TO_THE_STILLS)).with_label("inputs changed")
 
     def after_the_adapter(spec: dg.AssetSpec) -> dg.AutomationCondition:
         """Students follow their adapter, and their pictures follow them: what adapters are trained on changes before
@@ -74,7 +90,7 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         said = dg.AssetSelection.assets(*(dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in ENDS))
         changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).allow(said)
         quiet = settled() & ~dg.AutomationCondition.in_progress()
-        return (changed.since_last_handled() & quiet).with_label("inputs changed")
+        return ((changed.since_last_handled() | code_changed()) & quiet).with_label("inputs changed")
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.key.path[-1] in (*ROOT_NAMES, PICK, SIGN_OFF):
@@ -83,6 +99,9 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
             return spec.replace_attributes(automation_condition=at_rest(spec))
         if spec.key.path[-1] in ("release_samples", "model_card"):
             return spec.replace_attributes(automation_condition=waiting_for_the_verdict(spec))
+        if spec.key.path[-1] == "published_model":
+            waiting = (condition & settled(TO_THE_STILLS + 1)).with_label("inputs changed")
+            return spec.replace_attributes(automation_condition=waiting)
         if spec.key.path[-1] in (TURBO_ADAPTER, TURBO_SAMPLES):
             return spec.replace_attributes(automation_condition=after_the_adapter(spec))
         gathers = any(dep.asset_key.path == [REFERENCE_SET] for dep in spec.deps)

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assets_defs.freshness import freshness_checks
 from assets_defs.lineage import directors_partitions, lineage
 from director_diffusion.errors import LedgerError
 from director_diffusion.storage import Store
+from pipelines.alerts import failed_runs_sensor, freshness_sensor
 from pipelines.automation import with_automation
 from pipelines.jobs import project_jobs
 from pipelines.schedules import weekly_reevaluations
 from pipelines.sensors import changed_inputs_sensor, dead_runs_sensor, new_votes_sensor
 from pipelines.surroundings import Surroundings
+from resources.alerts import VARIABLE as WEBHOOK_VARIABLE
+from resources.alerts import AlertsResource
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource, ProgressResource
@@ -38,9 +42,11 @@ def build_definitions(
     catalog, project = surroundings.catalog, surroundings.project
     partitions = directors_partitions(catalog, project)
     assets = with_automation(lineage(catalog, project))
+    days, alerted = surroundings.deployment.evaluated_within_days, surroundings.alerted
     jobs = project_jobs(project, catalog.project_recipes(project), catalog.project_bases_trained_here(project))
     return dg.Definitions(
         assets=assets,
+        asset_checks=freshness_checks(partitions, catalog.project_recipes(project), days),
         resources={**build_resources(surroundings), **(resource_overrides or {})},
         jobs=jobs,
         schedules=weekly_reevaluations(project, jobs, partitions),
@@ -48,6 +54,8 @@ def build_definitions(
             changed_inputs_sensor(project, partitions, surroundings.catalog.folder),
             new_votes_sensor(project, partitions),
             dead_runs_sensor(),
+            failed_runs_sensor(on=alerted),
+            freshness_sensor(project, partitions, days, on=alerted),
             dg.AutomationConditionSensorDefinition("automation", target=dg.AssetSelection.all()),
         ],
         executor=_executor(surroundings),
@@ -71,6 +79,8 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
         "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),
         "votes": VotesResource(url=surroundings.votes_url),
         "progress": ProgressResource(),
+        # The UI shows the variable's name, not the address.
+        "alerts": AlertsResource(url=dg.EnvVar(WEBHOOK_VARIABLE) if surroundings.alerted else None),
     }
 
 

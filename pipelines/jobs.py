@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from assets_defs.canary import CANARY
+from assets_defs.freshness import lately_key
 from assets_defs.joint import JOINT, JOINT_OVERVIEW
 from assets_defs.leaderboard import LEADERBOARD
 from assets_defs.training import JOINT_ADAPTER
@@ -111,4 +112,5 @@ def project_jobs(
                 f"Trains from scratch what is not trained yet of {', '.join(base.slug for base in trained_here)}.",
             )
         )
-    return [dg.define_asset_job(job.name, job.selection, description=job.description) for job in wanted]
+    by_the_clock = dg.AssetSelection.checks(*(lately_key(recipe.slug) for recipe in recipes))
+    return [dg.define_asset_job(job.name, job.selection - by_the_clock, description=job.description) for job in wanted]

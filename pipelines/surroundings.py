@@ -7,6 +7,7 @@ Belongs here: the one reading of the environment.  Everything below this floor i
     DIRECTOR_CONFIGS     the folder of configs (default: configs/ of this checkout)
     DIRECTOR_STORE       folder or URL of the store (default: the deployment's)
     DAGSTER_HOME         Dagster's own records (default: .director/dagster beside configs/)
+    DIRECTOR_WEBHOOK     where alerts are posted to (default: nowhere)
 """
 
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from director_diffusion.catalog import Catalog, load_catalog
 from director_diffusion.specs import Deployment, Project
+from resources.alerts import VARIABLE as WEBHOOK_VARIABLE
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +33,7 @@ class Surroundings:
     store_url: str
     model_cache: Path
     dagster_home: Path
+    alerted: bool = False  # whether there is a webhook; its address stays in the environment, where the UI shows it not
 
     @property
     def hub_url(self) -> str:
@@ -84,6 +87,7 @@ def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundin
         store_url=_place(environment.get("DIRECTOR_STORE") or deployment.store, root),
         model_cache=_model_cache(deployment, root, environment),
         dagster_home=Path(home).expanduser().resolve() if home else root / ".director" / "dagster",
+        alerted=bool(environment.get(WEBHOOK_VARIABLE)),
     )
 
 

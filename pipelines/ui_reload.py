@@ -5,12 +5,17 @@ import os
 ADDRESS_VARIABLE, DEFAULT_ADDRESS = "DIRECTOR_UI", "127.0.0.1:3000"
 
 
+def ui_address() -> str:
+    """Host and port of the UI that this machine's people look at."""
+    return os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
+
+
 def reload_running_ui() -> str:
     """Reload the code location of the UI at DIRECTOR_UI, if one answers there; says what happened."""
     from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError, ReloadRepositoryLocationStatus
     from requests.exceptions import RequestException
 
-    address = os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
+    address = ui_address()
     host, _, port = address.partition(":")
     try:
         client = DagsterGraphQLClient(host, port_number=int(port or 80), timeout=10)

@@ -98,6 +98,10 @@ class Deployment(Spec):
         description="Ledger of votes: sqlite:///<path> on a local disk, or postgresql://<user>@<host>/<database> "
         "(password: PGPASSWORD or ~/.pgpass); None: votes/votes.sqlite in a local store, else none.",
     )
+    evaluated_within_days: Annotated[float, Field(gt=0)] = Field(
+        8.0,
+        description="Days after which a trained director is overdue for an evaluation, as DIRECTOR_WEBHOOK is told.",
+    )
     model_cache: Text | None = Field(None, description="Folder of downloaded models; None: the user's cache.")
 
     @model_validator(mode="after")  # of the whole, so that an error does not repeat the value

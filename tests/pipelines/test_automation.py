@@ -191,7 +191,8 @@ def test_other_directors_stills_evaluate_nothing_again_and_hold_nobody_up(defini
 def test_a_sign_off_is_looked_at_by_people_alone_and_followed(definitions: dg.Definitions) -> None:
     with dg.instance_for_test() as instance:
         automation = Automation(definitions, instance)
-        assert ("mini_lora/published_model", "nolan") in automation.after("mini_lora/sign_off", "v2")
+        assert automation.after("mini_lora/sign_off", "v2") == of_nolan("mini_lora/model_card")
+        assert automation.after("mini_lora/model_card", "v2") == of_nolan("mini_lora/published_model"), "card first"
         assert automation.after("mini_lora/adapter", "v2") >= of_nolan(
             "mini_lora/samples", "mini_lora/published_before"
         )

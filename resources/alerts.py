@@ -1,0 +1,50 @@
+"""Alerts: what somebody should hear of without looking, posted to a webhook."""
+
+from typing import Any
+
+import dagster as dg
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from director_diffusion.errors import AlertError
+
+TIMEOUT_S = (5.0, 10.0)  # to connect, to answer
+TRIES, BACKOFF_S = 4, 0.5  # waits of 0, 1 and 2 s between them
+VARIABLE = "DIRECTOR_WEBHOOK"
+
+
+class AlertsResource(dg.ConfigurableResource):
+    """The webhook that alerts are posted to, if there is one.  Its address is a secret: who has it may post."""
+
+    url: str | None = None
+
+    def post(self, text: str, **facts: Any) -> None:
+        """Post `text`, as Slack, Mattermost (`text`) and Discord (`content`) show it, and `facts` for programs.
+
+        An answer of 429 or 5xx, and none at all, is asked again.  Raises AlertError, which does not hold the address,
+        where the alert did not arrive.
+        """
+        if self.url is None:
+            raise AlertError("the webhook", "is not set", f"Set {VARIABLE}.")
+        retry = Retry(
+            TRIES - 1, backoff_factor=BACKOFF_S, status_forcelist=[429, *range(500, 600)], allowed_methods=None
+        )
+        with requests.Session() as session:
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, HTTPAdapter(max_retries=retry))
+            try:
+                answer = session.post(
+                    self.url,
+                    json={"text": text, "content": text[:2000], "director_diffusion": facts},
+                    timeout=TIMEOUT_S,
+                )
+            except (requests.RequestException, ValueError) as error:
+                # `from None`: what requests says of it holds the address.
+                raise AlertError(
+                    "the webhook",
+                    f"did not take an alert: {type(error).__name__}",
+                    f"See to {VARIABLE} or to its server.",
+                ) from None
+        if not answer.ok:
+            raise AlertError("the webhook", f"answered {answer.status_code}", f"See to {VARIABLE} or to its server.")

@@ -1,0 +1,232 @@
+"""Alerts: failed runs and overdue directors reach a real webhook; its address is told to nobody."""
+
+import datetime
+import json
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from director_diffusion.errors import AlertError, CaptionError
+from pipelines.alerts import failed_runs_sensor
+from pipelines.build import build_definitions
+from pipelines.surroundings import read_surroundings
+from resources.alerts import AlertsResource
+
+
+class Webhook:
+    """A server on loopback that keeps what is posted, after `refusals` answers of 503."""
+
+    def __init__(self) -> None:
+        self.posted: list[dict[str, Any]] = []
+        self.refusals, self.answer = 0, 200
+        webhook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if webhook.refusals:
+                    webhook.refusals -= 1
+                    self.send_response(503)
+                else:
+                    webhook.posted.append(json.loads(body))
+                    self.send_response(webhook.answer)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks/s3cret"
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    made = Webhook()
+    Thread(target=made.server.serve_forever, daemon=True).start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def failing_job(error: Exception) -> dg.JobDefinition:
+    @dg.op
+    def captions() -> None:
+        raise error
+
+    @dg.job
+    def make_mini_lora() -> None:
+        captions()
+
+    return make_mini_lora
+
+
+def told_of(job: dg.JobDefinition, alerts: AlertsResource, tags: dict[str, str]) -> Any:
+    """What the sensor does about a run of `job` that fails."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False, tags=tags)
+        assert not result.success
+        failed = next(event for event in result.all_events if event.is_run_failure)
+        context = dg.build_run_status_sensor_context(
+            sensor_name="failed_runs", dagster_instance=instance, dagster_run=result.dagster_run, dagster_event=failed
+        ).for_run_failure()
+        return failed_runs_sensor(on=True)(context, alerts=alerts)
+
+
+def test_a_failed_run_is_told_with_the_way_out(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIRECTOR_UI", "studio.example:3000")
+    error = CaptionError("still 3", "has no caption", "Write one beside it.")
+    job = failing_job(dg.Failure(description=str(error), allow_retries=False))
+    told_of(job, AlertsResource(url=webhook.url), {"dagster/partition": "nolan"})
+    (alert,) = webhook.posted
+    assert "nolan: make_mini_lora failed." in alert["text"]
+    assert "captions: still 3: has no caption. Write one beside it." in alert["text"]
+    facts = alert["director_diffusion"]
+    assert facts["director"] == "nolan"
+    assert facts["url"] == f"http://studio.example:3000/runs/{facts['run_id']}"
+
+
+def test_an_error_that_nobody_foresaw_is_told_too(webhook: Webhook) -> None:
+    told_of(failing_job(ZeroDivisionError("by nought")), AlertsResource(url=webhook.url), {})
+    assert "by nought" in webhook.posted[0]["text"]
+
+
+def test_a_run_that_is_run_again_by_itself_is_not_told(webhook: Webhook) -> None:
+    job = failing_job(ZeroDivisionError())
+    skipped = told_of(job, AlertsResource(url=webhook.url), {"dagster/will_retry": "true"})
+    assert isinstance(skipped, dg.SkipReason)
+    assert webhook.posted == []
+
+
+def test_without_a_webhook_nothing_is_posted_and_the_tick_says_so() -> None:
+    skipped = told_of(failing_job(ZeroDivisionError()), AlertsResource(), {})
+    assert "DIRECTOR_WEBHOOK" in (skipped.skip_message or "")
+
+
+def test_a_busy_webhook_is_asked_again(webhook: Webhook) -> None:
+    webhook.refusals = 2
+    AlertsResource(url=webhook.url).post("hello", event="test")
+    assert [alert["text"] for alert in webhook.posted] == ["hello"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/hooks/s3cret", "not an address s3cret"])
+def test_an_alert_that_does_not_arrive_is_an_error_without_the_address(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.alerts.BACKOFF_S", 0.0)
+    with pytest.raises(AlertError, match="DIRECTOR_WEBHOOK") as caught:
+        AlertsResource(url=url).post("hello")
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_refused_alert_is_an_error(webhook: Webhook) -> None:
+    webhook.answer = 404
+    with pytest.raises(AlertError, match="answered 404"):
+        AlertsResource(url=webhook.url).post("hello")
+
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def definitions(tmp_path: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+    monkeypatch.setenv("DIRECTOR_WEBHOOK", webhook.url)
+    places = {"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path)}
+    return build_definitions(read_surroundings(places | {"DIRECTOR_WEBHOOK": webhook.url}))
+
+
+def made(instance: dg.DagsterInstance, name: str, slug: str) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(["mini_lora", name]), partition=slug))
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    """The clock of the sensor and the check goes `days` before ours."""
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return datetime.datetime.fromtimestamp(time.time() + days * DAY, tz)
+
+    for module in ("pipelines.alerts", "assets_defs.freshness"):
+        monkeypatch.setattr(f"{module}.datetime.datetime", Clock)
+
+
+def test_overdue_directors_are_told_once_and_shown_each(
+    definitions: dg.Definitions, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerting = {"alerts": AlertsResource(url=webhook.url)}
+    sensor, key = definitions.resolve_sensor_def("freshness"), dg.AssetKey(["mini_lora", "evaluation"])
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def tick(cursor: str | None, days: float) -> tuple[dict[str | None, bool], str | None]:
+            with monkeypatch.context() as clock:
+                later(clock, days)
+                with dg.build_sensor_context(
+                    instance=instance, cursor=cursor, resources=alerting, definitions=definitions
+                ) as context:
+                    data = sensor.evaluate_tick(context)
+            events = [event for event in data.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+            assert {event.asset_key for event in events} <= {key}
+            return {event.partition: event.passed for event in events}, data.cursor
+
+        nobody, cursor = tick(None, 30)
+        assert nobody == {}, "nobody is trained"
+        for slug in ("nolan", "fincher"):
+            made(instance, "adapter", slug)
+        made(instance, "evaluation", "nolan")
+        fresh, cursor = tick(cursor, 1)
+        assert fresh == {"nolan": True, "fincher": True}
+        assert tick(cursor, 7)[0] == {}, "nothing changed"
+        late, cursor = tick(cursor, 9)
+        assert late == {"nolan": False, "fincher": False}, "one was never evaluated, the other not lately"
+        assert [alert["text"] for alert in webhook.posted] == ["Not evaluated for 8 days:\nmini_lora: fincher, nolan"]
+        assert tick(cursor, 9)[0] == {}, "told once"
+        assert len(webhook.posted) == 1
+
+
+def test_an_alert_that_fails_is_posted_at_the_next_tick(
+    definitions: dg.Definitions, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerting, sensor = {"alerts": AlertsResource(url=webhook.url)}, definitions.resolve_sensor_def("freshness")
+    with dg.DagsterInstance.ephemeral() as instance:
+        made(instance, "adapter", "nolan")
+        later(monkeypatch, 9)
+        webhook.answer = 404
+        with (
+            dg.build_sensor_context(instance=instance, resources=alerting, definitions=definitions) as context,
+            pytest.raises(AlertError, match="answered 404"),
+        ):
+            sensor.evaluate_tick(context)
+
+
+def test_people_may_run_the_check_of_one_director(definitions: dg.Definitions) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        made(instance, "adapter", "nolan")
+        made(instance, "evaluation", "nolan")
+        key = dg.AssetCheckKey(dg.AssetKey(["mini_lora", "evaluation"]), "evaluated_lately")
+        job = definitions.get_implicit_global_asset_job_def().get_subset(asset_check_selection={key})
+        result = job.execute_in_process(instance=instance, partition_key="nolan")
+        (evaluation,) = result.get_asset_check_evaluations()
+        assert evaluation.passed
+
+
+def test_runs_of_the_graph_do_not_run_it(definitions: dg.Definitions) -> None:
+    for name in ("make_mini_lora", "reevaluate_mini_lora"):
+        steps = {node.name for node in definitions.resolve_job_def(name).all_node_defs}
+        assert not [step for step in steps if "evaluated_lately" in step], "it would be a step of every run"
+
+
+def test_the_webhooks_address_is_not_in_what_the_ui_shows(definitions: dg.Definitions) -> None:
+    from dagster._core.remote_representation.external_data import RepositorySnap
+    from dagster_shared.serdes import serialize_value
+
+    shown = serialize_value(RepositorySnap.from_def(definitions.get_repository_def()))
+    assert "DIRECTOR_WEBHOOK" in shown
+    assert "s3cret" not in shown
