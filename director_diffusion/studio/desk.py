@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from director_diffusion.errors import EvaluationError, OrderError
 from director_diffusion.sampling.samplers import plan_sampler
-from director_diffusion.sampling.ways import Kept, Way, Worn, check_length, kept_of, way_in, with_trigger
+from director_diffusion.sampling.ways import AdapterStack, Kept, Way, check_length, kept_of, way_in, with_trigger
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifacts
@@ -55,7 +55,7 @@ class OneDesk:
         self._plan, self._folder_of, self._device = plan, folder_of, device
         self._slot = Slot(waiting=limits.waiting, wait_s=limits.wait_s)
         self._opened: _Opened | None = None
-        self._worn: dict[tuple[str, str], Worn] = {}
+        self._worn: dict[tuple[str, str], AdapterStack] = {}
 
     def directors(self, recipe: str) -> Sequence[str]:
         """See `studio.Desk`."""
@@ -111,7 +111,7 @@ class OneDesk:
         if order.turbo and order.steps not in students:
             known = ", ".join(map(str, students)) or "none"
             raise OrderError("turbo", f"no student draws in {order.steps} steps", f"There are some for: {known}.")
-        together = Worn(worn[0].base, "", tuple(path for path, _ in pairs), students)
+        together = AdapterStack(worn[0].base, "", tuple(path for path, _ in pairs), students)
         way = way_in(order.steps, together, (prompt,), full, of_students=full)
         strengths = [strength for _, strength in pairs]
         return replace(way, strengths=(*strengths, *[1.0] * (len(way.adapters) - len(strengths))))
@@ -121,11 +121,11 @@ class OneDesk:
             raise OrderError("director", "has no adapter of this recipe that may be used", "Choose another one.")
         return kept_of(self._store, recipe, director)
 
-    def _worn_of(self, recipe: str, director: str, kept: Kept) -> Worn:
+    def _worn_of(self, recipe: str, director: str, kept: Kept) -> AdapterStack:
         """The files of an adapter; those of a remote store are fetched once."""
         known = self._worn.get((recipe, director))
         if known is None or not isinstance(known.owner, Kept) or known.owner.versions != kept.versions:
-            known = kept.worn(self._bases[self._recipes[recipe].base], self._directors[director])
+            known = kept.stack(self._bases[self._recipes[recipe].base], self._directors[director])
             self._worn[recipe, director] = known
         return known
 
