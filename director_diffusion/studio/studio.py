@@ -91,7 +91,7 @@ class Studio:
     store: Store
     directors: Mapping[str, Director]  # of the project, as everything below
     recipes: Mapping[str, Recipe]
-    plans: Mapping[str, EvaluationPlan]
+    plan: EvaluationPlan
     booth: "Booth | None"  # None: this deployment has no ledger of votes
     desk: Desk
     judge: "Judge"  # of captions

@@ -64,7 +64,7 @@ class Curated:
             store=self.store,
             directors={one.slug: one for one in self.catalog.project_directors(project)},
             recipes={one.slug: one for one in self.catalog.project_recipes(project)},
-            plans={project.evaluation: self.catalog.evaluations[project.evaluation]},
+            plan=self.catalog.evaluations[project.evaluation],
             booth=None,
             desk=NoDesk(),
             judge=Judge(project.captioner, lambda text: len(text.split()), 32),

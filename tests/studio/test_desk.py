@@ -38,8 +38,8 @@ def fresh(
     studio: Studio, folder: Path, prompt: str, *files: Path, strengths: Any = None, few: bool = False
 ) -> np.ndarray:
     """What a pipeline draws that has worn nothing else."""
-    (plan,), base = studio.plans.values(), mini(studio)
-    sampler = plan_sampler(plan, base)
+    base = mini(studio)
+    sampler = plan_sampler(studio.plan, base)
     painter = painter_of(base, folder, device="cpu")
     if files:
         painter.attach(*files, strengths=strengths)
@@ -92,7 +92,7 @@ def test_one_base_is_in_memory(studio: Studio, mini_base: Path) -> None:
         studio.directors,
         {RECIPE: studio.recipes[RECIPE], "other": other},
         {"mini": mini(studio), "twin": twin},
-        next(iter(studio.plans.values())),
+        studio.plan,
         lambda base: loaded.append(base.slug) or mini_base,  # type: ignore[func-returns-value]
         device="cpu",
         limits=studio.limits,
