@@ -33,7 +33,10 @@ class NoDesk:
     def students(self, recipe: str, director: str) -> Sequence[int]:
         return ()
 
-    def draw(self, orders: Sequence[Order]) -> list[Picture]:
+    def warm_up(self) -> None:
+        pass
+
+    def draw(self, orders: Sequence[Order], visitor: str) -> list[Picture]:
         raise AssertionError("nothing is drawn here")
 
 
