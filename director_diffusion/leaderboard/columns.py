@@ -61,8 +61,8 @@ def _share(
         if (span := entry.span(name)) is None:
             return (NOTHING if entry.votes is None else "no votes",)
         value, low, high = span
-        of = f"of {entry.votes:,}, preliminary" if entry.preliminary else f"of {entry.votes:,}"
-        return f"{value:.0%}", f"[{low:.0%}, {high:.0%}]", of
+        of = (f"of {entry.votes:,},", "preliminary") if entry.preliminary else (f"of {entry.votes:,}",)
+        return f"{value:.0%}", f"[{low:.0%}, {high:.0%}]", *of
 
     return lines, lambda entry: _low(entry.span(name))
 

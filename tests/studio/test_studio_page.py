@@ -41,7 +41,7 @@ def test_the_leaderboard_is_read_without_scrolling(address: str, studio: Studio,
         page.goto(address)
         page.get_by_role("tab", name="Leaderboard").click()
         table = page.locator("table.leaderboard")
-        expect(table).to_be_visible()
+        expect(table).to_be_visible(timeout=PATIENCE_MS)
         told = " ".join(table.inner_text().split())
         for words in ("-0.050 [-0.140, +0.060]", "75% [40%, 90%] of 12,345, preliminary", "100% [100%, 100%]",
                       "1,234.57 MB", "123,456 steps, 123,456 s", "123.45", "undecided (release)"):  # fmt: skip
