@@ -13,9 +13,9 @@ OUTCOME_COLOURS = {"pass": "#2e7d32", "undecided": "#8a6d00", "fail": "#b3261e"}
 NAMES = ("director", "recipe", "entrant")  # words, which may be broken; figures are not
 STYLE = (
     "<style>.leaderboard { font-size: 0.85rem; border-collapse: collapse } "
-    ".leaderboard td, .leaderboard th { padding: 4px 8px; text-align: left; vertical-align: top; "
+    ".leaderboard td, .leaderboard th { padding: 4px 8px !important; text-align: left; vertical-align: top; "
     "font-variant-numeric: tabular-nums } "
-    ".leaderboard .words { min-width: 6em; max-width: 12em; overflow-wrap: anywhere } "
+    ".leaderboard .words { min-width: 8em; max-width: 12em; overflow-wrap: anywhere } "
     ".leaderboard .line { display: block; white-space: nowrap } "
     ".leaderboard summary { cursor: pointer } .leaderboard ul { margin: 0; max-width: 60em } "
     ".leaderboard tr.why { display: none } "
@@ -44,11 +44,12 @@ def _row(entry: Entry) -> str:
 
 def _cell(entry: Entry, column: Column, *, unfolds: bool) -> str:
     if column.name in NAMES:
-        text = escape(column.text(entry))
+        text = escape(column.text(entry)).replace("_", "_<wbr>")
         if column.name == "director" and unfolds:
             text = f"<details><summary>{text}</summary></details>"
         return f'<td class="words">{text}</td>'
-    lines = "".join(f'<span class="line">{escape(line)}</span> ' for line in column.lines(entry))
+    style = ""
     if column.name == "verdict" and entry.verdict is not None:
-        return f'<td style="color: {OUTCOME_COLOURS[entry.verdict]}">{lines}</td>'
+        style = f' style="color: {OUTCOME_COLOURS[entry.verdict]}"'
+    lines = "".join(f'<span class="line"{style}>{escape(line)}</span> ' for line in column.lines(entry))
     return f"<td>{lines}</td>"

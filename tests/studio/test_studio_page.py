@@ -49,6 +49,8 @@ def test_the_leaderboard_is_read_without_scrolling(address: str, studio: Studio,
         fits = "table => table.scrollWidth <= table.parentElement.clientWidth"
         assert table.evaluate(fits)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        verdict = table.get_by_text("undecided", exact=True).first
+        assert verdict.evaluate("line => getComputedStyle(line).color") == "rgb(138, 109, 0)"
         why = table.get_by_text("a <b>note</b>")
         expect(why).to_be_hidden()
         table.locator("summary").click()
