@@ -14,15 +14,15 @@ from director_diffusion.storage import Artifact
 from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
-    from director_diffusion.sampling.draw import Worn
+    from director_diffusion.sampling.draw import ArmAdapter
 
 
-def worn(artifact: Artifact, file: str, *, on: "Worn | None" = None) -> "Worn":
+def arm_adapter(artifact: Artifact, file: str, *, on: "ArmAdapter | None" = None) -> "ArmAdapter":
     """A file of an artifact, on top of another where there is one."""
-    from director_diffusion.sampling.draw import Worn
+    from director_diffusion.sampling.draw import ArmAdapter
 
     path = artifact.path(file)
-    return Worn(path, hash_file(path), on)
+    return ArmAdapter(path, hash_file(path), on)
 
 
 def draw_arms(
@@ -30,7 +30,7 @@ def draw_arms(
     base: Base,
     plan: EvaluationPlan,
     director: Director,
-    adapters: "Mapping[Arm, Worn]",
+    adapters: "Mapping[Arm, ArmAdapter]",
     *,
     learned: Mapping[str, Learned],
     seeds: Sequence[int],

@@ -8,7 +8,7 @@ import json
 import dagster as dg
 
 from assets_defs.common import GPU, director_of, how_drawn, models_of, of_recipe, same_making
-from assets_defs.drawing import draw_arms, worn
+from assets_defs.drawing import arm_adapter, draw_arms
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
 from director_diffusion.hashing import hash_data, short
@@ -70,7 +70,7 @@ def samples_asset(
             drawn_with,
             asked,
             person,
-            {arm: worn(one, WEIGHTS) for arm, one in adapters.items()},
+            {arm: arm_adapter(one, WEIGHTS) for arm, one in adapters.items()},
             learned={arm: learned_of(one, run.director) for arm, one in adapters.items()},
             seeds=seeds,
         )

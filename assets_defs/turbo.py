@@ -22,7 +22,7 @@ from assets_defs.common import (
     of_recipe,
     same_making,
 )
-from assets_defs.drawing import draw_arms, worn
+from assets_defs.drawing import arm_adapter, draw_arms
 from director_diffusion.distillation.checks import CHECKS as STUDENTS_CHECKS
 from director_diffusion.distillation.rows import TURBO_VERSION, steps_of, weights_file
 from director_diffusion.evaluation.few_steps_checks import CHECKS as FEW_STEPS_CHECKS
@@ -42,7 +42,7 @@ from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
-    from director_diffusion.sampling.draw import Worn
+    from director_diffusion.sampling.draw import ArmAdapter
     from resources.models import ModelsResource
 
 TURBO_ADAPTER, TURBO_SAMPLES, TURBO_EVALUATION = "turbo_adapter", "turbo_samples", "turbo_evaluation"
@@ -208,10 +208,10 @@ def _samples_asset(
         again = f"{recipe.slug}/{TURBO_ADAPTER}"
         same_making(turbo_adapter, of_recipe(recipe, "adapter"), adapter, again=again)
         person = director_of(director)
-        full = worn(adapter, WEIGHTS)
-        adapters: dict[Arm, Worn] = {"adapter": full}
+        full = arm_adapter(adapter, WEIGHTS)
+        adapters: dict[Arm, ArmAdapter] = {"adapter": full}
         for count in turbo.step_counts:
-            adapters[TURBO_ARMS[count]] = worn(turbo_adapter, weights_file(count), on=full)
+            adapters[TURBO_ARMS[count]] = arm_adapter(turbo_adapter, weights_file(count), on=full)
             if stock is not None:
                 adapters[STOCK_ARMS[count]] = _stock(run.resources.models, stock, on=full)
         return draw_arms(
@@ -274,12 +274,12 @@ def _evaluation_asset(
     return turbo_evaluation
 
 
-def _stock(models: "ModelsResource", stock: StockWeights, *, on: "Worn") -> "Worn":
+def _stock(models: "ModelsResource", stock: StockWeights, *, on: "ArmAdapter") -> "ArmAdapter":
     from director_diffusion.errors import ModelError
     from director_diffusion.hashing import hash_file
-    from director_diffusion.sampling.draw import Worn
+    from director_diffusion.sampling.draw import ArmAdapter
 
     path = models.folder(stock.only_weights) / stock.weights
     if not path.is_file():
         raise ModelError(str(path), "is not there", "Mend `turbo.baseline` in the recipe.")
-    return Worn(path, hash_file(path), on, stock.scheduler)
+    return ArmAdapter(path, hash_file(path), on, stock.scheduler)

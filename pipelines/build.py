@@ -137,7 +137,7 @@ def build_studio(surroundings: Surroundings) -> "Studio":
         store=store,
         directors=directors,
         recipes=recipes,
-        plans={plan.slug: plan},
+        plan=plan,
         booth=None if surroundings.votes_url is None else build_booth(surroundings),
         desk=desk,
         judge=_judge(surroundings),

@@ -20,7 +20,7 @@ from director_diffusion.evaluation.evaluate import Material, evaluate
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.hashing import hash_file
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.draw import Worn, draw_samples
+from director_diffusion.sampling.draw import ArmAdapter, draw_samples
 from director_diffusion.sampling.rows import Sample
 from director_diffusion.storage import Store
 
@@ -51,7 +51,7 @@ def drawn(
             base,
             setting.directors[director],
             setting.models.folder(base.source),
-            {"adapter": Worn(adapter, hash_file(adapter))},
+            {"adapter": ArmAdapter(adapter, hash_file(adapter))},
             seeds=plan.seeds_of("release") if seeds is None else seeds,
             base_fingerprint=setting.models.fingerprint(base.source),
             store=setting.store,

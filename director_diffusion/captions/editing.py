@@ -18,11 +18,10 @@ from director_diffusion.stills import raw
 from director_diffusion.stills.decisions import place_of as file_place
 from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, RawFile, Still
 from director_diffusion.storage import Store
-from director_diffusion.storage.edited import ABSENT, mark_of, replace_unchanged
+from director_diffusion.storage.edited import ABSENT, check_readable, replace_unchanged
 from director_diffusion.storage.latest import latest_rows
 
 MOST_TEXT = 2000  # characters: several times what any base reads
-_UNREADABLE = "unreadable"  # a mark that no content has
 
 
 @dataclass(frozen=True)
@@ -117,9 +116,7 @@ def take_back(store: Store, director: Director, shown: Entry) -> None:
 def _replace(store: Store, director: Director, changes: Mapping[str, bytes | None], shown: Iterable[Entry]) -> None:
     by_file = {entry.file: entry for entry in shown if entry.file in changes}
     for entry in by_file.values():
-        if entry.mark == _UNREADABLE:
-            problem = f"has a caption file that {'; '.join(entry.problems)}"
-            raise EditError(entry.name, problem, "Mend or remove that file in the store.")
+        check_readable(entry.mark, entry.name, f"caption file that {'; '.join(entry.problems)}")
     names = [entry.name for entry in by_file.values()]
     title = f"The caption of {names[0]}" if len(names) == 1 else "A caption among these"
     marks = {file: entry.mark for file, entry in by_file.items()}
@@ -138,7 +135,7 @@ def _entry(
     written = raw.written_caption(found) if found is not None else None
     own = written_text(written, director.trigger) if written is not None else ""
     file = found.name if found is not None else new_file
-    mark = ABSENT if found is None else _UNREADABLE if found.data is None else mark_of(found.data)
+    mark = ABSENT if found is None else found.mark
     if own:
         same = told is not None and told.source == "person" and told.text == own
         problems = told.problems if told is not None and same else ()

@@ -13,14 +13,12 @@ from torch import Tensor, nn
 from director_diffusion.adapters.layering import wear_upper
 from director_diffusion.distillation.consistency import Solver, distances
 from director_diffusion.distillation.teacher import FollowingStopped, Guide
-from director_diffusion.distillation.visits import Make, Start, Worn
+from director_diffusion.distillation.visits import LoadDenoiser, Make, Start
 from director_diffusion.families.base import Conditions, LatentScale
 from director_diffusion.processes.base import Cells, per_sample
-from director_diffusion.specs import STEP_COUNTS
+from director_diffusion.specs import FINEST_COUNT
 from director_diffusion.training.data import Batch, Drawn, collate
 from director_diffusion.training.trainee import AsAverage, Trainee
-
-FINEST = max(STEP_COUNTS)
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,9 @@ def solve(guide: Guide, denoiser: nn.Module, x: Tensor, solver: Solver, conditio
     return states
 
 
-def ways(guide: Guide, teacher: Worn, solver: Solver) -> Make:
-    """The teacher's states where the finest student is asked, (FINEST + 1, C, h, w), the way's end last."""
-    kept = [*(solver.grid().index(t) for t in solver.drawn_at(FINEST)), solver.steps]
+def ways(guide: Guide, teacher: LoadDenoiser, solver: Solver) -> Make:
+    """The teacher's states where the finest student is asked, (FINEST_COUNT + 1, C, h, w), the way's end last."""
+    kept = [*(solver.grid().index(t) for t in solver.drawn_at(FINEST_COUNT)), solver.steps]
 
     def make(noise: Tensor, conditions: Conditions, cells: Cells) -> list[dict[str, Tensor]]:
         states = solve(guide, teacher(), noise, solver, conditions)
@@ -105,7 +103,7 @@ def judged_on(
     batch_size: int,
 ) -> list[Batch]:
     """Batches whose pictures are the ends of ways, and whose noisy latents the states on them."""
-    t = torch.tensor(solver.drawn_at(FINEST), dtype=torch.float32)
+    t = torch.tensor(solver.drawn_at(FINEST_COUNT), dtype=torch.float32)
     by_size: dict[Cells, list[Drawn]] = {}
     for start, one in zip(starts, found, strict=True):
         states, end = one["states"][:-1], one["states"][-1]

@@ -2,7 +2,7 @@
 
 Belongs here: what trajectories start from, their cache, and computing what is missing of them.
 
-    cache/trajectories/<teacher and grid>/<start>   states (POINTS + 1, C, h, w) and their sigmas (POINTS + 1,)
+    cache/trajectories/<teacher and grid>/<start>   states (FINEST_COUNT + 1, C, h, w) and as many sigmas
     cache/visits/<student>/<start>                  states (K - 1, C, h, w) of a student before its later steps, and
                                                     where its teacher goes from each (K - 1, C, h, w)
 """
@@ -19,12 +19,10 @@ from director_diffusion.hashing import hash_data, short
 from director_diffusion.processes import Flow
 from director_diffusion.processes.base import Cells
 from director_diffusion.progress import Task
-from director_diffusion.specs import STEP_COUNTS
+from director_diffusion.specs import FINEST_COUNT
 from director_diffusion.storage import ItemCache
 from director_diffusion.tensors import read_tensors, write_item
 from director_diffusion.training.data import generator
-
-POINTS = max(STEP_COUNTS)  # segments of the finest student, which others' are made of
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def starts_of(prompts: Mapping[str, Conditions], sizes: Sequence[Cells], seeds: 
     ]
 
 
-Worn = Callable[[], nn.Module]
+LoadDenoiser = Callable[[], nn.Module]
 """Puts somebody's weights into the denoiser, and gives it."""
 
 Make = Callable[[Tensor, Conditions, Cells], list[dict[str, Tensor]]]
@@ -97,9 +95,9 @@ def complete(
     return [read_tensors(cache.store, cache.name(start.item)) for start in starts]
 
 
-def trajectories(guide: Guide, teacher: Worn, flow: Flow, *, steps: int) -> Make:
-    """The teacher's states at the ends of `POINTS` segments, of `steps` steps in all."""
-    apart = steps // POINTS
+def trajectories(guide: Guide, teacher: LoadDenoiser, flow: Flow, *, steps: int) -> Make:
+    """The teacher's states at the ends of `FINEST_COUNT` segments, of `steps` steps in all."""
+    apart = steps // FINEST_COUNT
 
     def make(noise: Tensor, conditions: Conditions, cells: Cells) -> list[dict[str, Tensor]]:
         sigmas = flow.grid(steps, cells)
@@ -110,7 +108,7 @@ def trajectories(guide: Guide, teacher: Worn, flow: Flow, *, steps: int) -> Make
     return make
 
 
-def visits(guide: Guide, student: Worn, teacher: Worn, flow: Flow, *, steps: int, count: int) -> Make:
+def visits(guide: Guide, student: LoadDenoiser, teacher: LoadDenoiser, flow: Flow, *, steps: int, count: int) -> Make:
     """Where a student of `count` steps comes to, and where the teacher goes from there to the step's end."""
 
     def make(noise: Tensor, conditions: Conditions, cells: Cells) -> list[dict[str, Tensor]]:

@@ -12,6 +12,7 @@ from director_diffusion.leaderboard.rows import RANKS, Entrant, Entry, Span
 from director_diffusion.sampling.rows import TURBO_ARMS
 
 NOTHING = "–"
+Lines = tuple[str, ...]
 ENTRANTS: Mapping[Entrant, str] = {
     "adapter": "adapter",
     "joint_adapter": "adapter of all directors",
@@ -34,56 +35,65 @@ class Column:
 
     name: str
     title: str
-    text: Callable[[Entry], str]
+    lines: Callable[[Entry], Lines]  # what a page does not break
     value: Callable[[Entry], Any]  # a number or words
     greatest_first: bool = True
 
+    def text(self, entry: Entry) -> str:
+        """A cell on one line."""
+        return " ".join(self.lines(entry))
 
-def _effect(name: Literal["style", "prompt"]) -> tuple[Callable[[Entry], str], Callable[[Entry], float | None]]:
-    def text(entry: Entry) -> str:
-        return NOTHING if (span := entry.span(name)) is None else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*span)
 
-    return text, lambda entry: _low(entry.span(name))
+def _effect(name: Literal["style", "prompt"]) -> tuple[Callable[[Entry], Lines], Callable[[Entry], float | None]]:
+    def lines(entry: Entry) -> Lines:
+        if (span := entry.span(name)) is None:
+            return (NOTHING,)
+        value, low, high = span
+        return f"{value:+.3f}", f"[{low:+.3f}, {high:+.3f}]"
+
+    return lines, lambda entry: _low(entry.span(name))
 
 
 def _share(
     name: Literal["voted_style", "voted_prompt"],
-) -> tuple[Callable[[Entry], str], Callable[[Entry], float | None]]:
-    def text(entry: Entry) -> str:
+) -> tuple[Callable[[Entry], Lines], Callable[[Entry], float | None]]:
+    def lines(entry: Entry) -> Lines:
         if (span := entry.span(name)) is None:
-            return NOTHING if entry.votes is None else "no votes"
-        told = "{:.0%} [{:.0%}, {:.0%}]".format(*span) + f" of {entry.votes}"
-        return f"{told}, preliminary" if entry.preliminary else told
+            return (NOTHING if entry.votes is None else "no votes",)
+        value, low, high = span
+        of = (f"of {entry.votes:,},", "preliminary") if entry.preliminary else (f"of {entry.votes:,}",)
+        return f"{value:.0%}", f"[{low:.0%}, {high:.0%}]", *of
 
-    return text, lambda entry: _low(entry.span(name))
+    return lines, lambda entry: _low(entry.span(name))
 
 
 def _low(span: Span | None) -> float | None:
     return None if span is None else span[1]
 
 
-def _size(entry: Entry) -> str:
-    return NOTHING if entry.size_bytes is None else f"{entry.size_bytes / 1e6:,.2f} MB"
+def _size(entry: Entry) -> Lines:
+    return (NOTHING if entry.size_bytes is None else f"{entry.size_bytes / 1e6:,.2f} MB",)
 
 
-def _training(entry: Entry) -> str:
-    steps = "" if entry.training_steps is None else f"{entry.training_steps:,} steps"
-    seconds = "" if entry.training_seconds is None else f"{entry.training_seconds:,.0f} s"
-    return ", ".join(part for part in (steps, seconds) if part) or NOTHING
+def _training(entry: Entry) -> Lines:
+    seconds = () if entry.training_seconds is None else (f"{entry.training_seconds:,.0f} s",)
+    if entry.training_steps is None:
+        return seconds or (NOTHING,)
+    return f"{entry.training_steps:,} steps{',' if seconds else ''}", *seconds
 
 
-def _pace(entry: Entry) -> str:
-    return NOTHING if entry.images_per_second is None else f"{entry.images_per_second:.2f}"
+def _pace(entry: Entry) -> Lines:
+    return (NOTHING if entry.images_per_second is None else f"{entry.images_per_second:.2f}",)
 
 
-def _verdict(entry: Entry) -> str:
-    return NOTHING if entry.verdict is None else f"{entry.verdict} ({entry.tier})"
+def _verdict(entry: Entry) -> Lines:
+    return (NOTHING,) if entry.verdict is None else (entry.verdict, f"({entry.tier})")
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("director", "director", lambda one: one.director, lambda one: one.director, greatest_first=False),
-    Column("recipe", "recipe", lambda one: one.recipe, lambda one: one.recipe, greatest_first=False),
-    Column("entrant", "adapter", lambda one: ENTRANTS[one.entrant], lambda one: one.entrant, greatest_first=False),
+    Column("director", "director", lambda one: (one.director,), lambda one: one.director, greatest_first=False),
+    Column("recipe", "recipe", lambda one: (one.recipe,), lambda one: one.recipe, greatest_first=False),
+    Column("entrant", "adapter", lambda one: (ENTRANTS[one.entrant],), lambda one: one.entrant, greatest_first=False),
     Column("verdict", "verdict", _verdict, lambda one: RANKS[one.verdict], greatest_first=False),
     Column("style", "style effect", *_effect("style")),
     Column("prompt", "prompt fidelity", *_effect("prompt")),

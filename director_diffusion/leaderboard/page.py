@@ -6,32 +6,50 @@ Belongs here: HTML.  Every word in it is escaped: names come from files that peo
 from collections.abc import Sequence
 from html import escape
 
-from director_diffusion.leaderboard.columns import COLUMNS, HOW_TO_READ
+from director_diffusion.leaderboard.columns import COLUMNS, HOW_TO_READ, Column
 from director_diffusion.leaderboard.rows import Entry
 
 OUTCOME_COLOURS = {"pass": "#2e7d32", "undecided": "#8a6d00", "fail": "#b3261e"}
+NAMES = ("director", "recipe", "entrant")  # words, which may be broken; figures are not
 STYLE = (
-    "<style>.leaderboard td, .leaderboard th { padding: 4px 8px; text-align: left; vertical-align: top; "
-    "font-variant-numeric: tabular-nums } .leaderboard td { white-space: nowrap } "
-    ".leaderboard summary { cursor: pointer } .leaderboard ul { white-space: normal; max-width: 36em }</style>"
+    "<style>.leaderboard { font-size: 0.85rem; border-collapse: collapse } "
+    ".leaderboard td, .leaderboard th { padding: 4px 8px !important; text-align: left; vertical-align: top; "
+    "font-variant-numeric: tabular-nums } "
+    ".leaderboard .words { min-width: 8em; max-width: 12em; overflow-wrap: anywhere } "
+    ".leaderboard .line { display: block; white-space: nowrap } "
+    ".leaderboard summary { cursor: pointer } .leaderboard ul { margin: 0; max-width: 60em } "
+    ".leaderboard tr.why { display: none } "
+    ".leaderboard tr:has(details[open]) + tr.why { display: table-row }</style>"
 )
 
 
 def page_of(entries: Sequence[Entry]) -> str:
-    """A row for each adapter; a row's director unfolds why its verdict is what it is, and what is not known of it."""
+    """A row for each adapter; its director unfolds a row of why its verdict is what it is, and what is not known of it.
+
+    Intervals stand beneath their values, so that all columns are seen at once in a window of 1,400 pixels.
+    """
     head = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in COLUMNS)
-    rows = "".join(f"<tr>{''.join(_cell(entry, column.name) for column in COLUMNS)}</tr>" for entry in entries)
     return (
         f'{STYLE}<div style="overflow-x: auto"><table class="leaderboard"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div><p>{escape(HOW_TO_READ)}</p>"
+        f"<tbody>{''.join(map(_row, entries))}</tbody></table></div><p>{escape(HOW_TO_READ)}</p>"
     )
 
 
-def _cell(entry: Entry, name: str) -> str:
-    text = escape(next(column for column in COLUMNS if column.name == name).text(entry))
-    if name == "director" and (told := (*entry.reasons, *entry.notes)):
-        points = "".join(f"<li>{escape(one)}</li>" for one in told)
-        return f"<td><details><summary>{text}</summary><ul>{points}</ul></details></td>"
-    if name == "verdict" and entry.verdict is not None:
-        return f'<td style="color: {OUTCOME_COLOURS[entry.verdict]}">{text}</td>'
-    return f"<td>{text}</td>"
+def _row(entry: Entry) -> str:
+    points = "".join(f"<li>{escape(one)}</li>" for one in (*entry.reasons, *entry.notes))
+    cells = "".join(_cell(entry, column, unfolds=bool(points)) for column in COLUMNS)
+    why = f'<tr class="why"><td colspan="{len(COLUMNS)}"><ul>{points}</ul></td></tr>' if points else ""
+    return f"<tr>{cells}</tr>{why}"
+
+
+def _cell(entry: Entry, column: Column, *, unfolds: bool) -> str:
+    if column.name in NAMES:
+        text = escape(column.text(entry)).replace("_", "_<wbr>")
+        if column.name == "director" and unfolds:
+            text = f"<details><summary>{text}</summary></details>"
+        return f'<td class="words">{text}</td>'
+    style = ""
+    if column.name == "verdict" and entry.verdict is not None:
+        style = f' style="color: {OUTCOME_COLOURS[entry.verdict]}"'
+    lines = "".join(f'<span class="line"{style}>{escape(line)}</span> ' for line in column.lines(entry))
+    return f"<td>{lines}</td>"

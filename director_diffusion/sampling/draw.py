@@ -30,12 +30,12 @@ from director_diffusion.training.header import check_trigger
 
 
 @dataclass(frozen=True)
-class Worn:
+class ArmAdapter:
     """The adapter that an arm is drawn with: its file, and what says that file's content."""
 
     path: Path
     version: str
-    on: "Worn | None" = None  # it lies on top of this one
+    on: "ArmAdapter | None" = None  # it lies on top of this one
     stock: FewStepScheduler | None = None  # of others' few-step weights: what they are drawn by
 
     @property
@@ -90,7 +90,7 @@ def draw_samples(
     base: Base,
     director: Director,
     folder: Path,
-    adapters: Mapping[Arm, Worn],
+    adapters: Mapping[Arm, ArmAdapter],
     *,
     seeds: Sequence[int],
     base_fingerprint: str,
@@ -205,10 +205,10 @@ class _LazyPainter:
     def __init__(self, base: Base, folder: Path, device: str, check: Callable[[], None]):
         self._base, self._folder, self._device, self._check = base, folder, device, check
         self._painter: Painter | None = None
-        self._wanted: Worn | None = None
-        self._attached: Worn | None = None
+        self._wanted: ArmAdapter | None = None
+        self._attached: ArmAdapter | None = None
 
-    def use(self, worn: Worn | None) -> None:
+    def use(self, worn: ArmAdapter | None) -> None:
         self._wanted = worn
 
     def get(self) -> Painter:
@@ -221,7 +221,7 @@ class _LazyPainter:
         return self._painter
 
 
-def _attach(painter: Painter, worn: Worn | None) -> None:
+def _attach(painter: Painter, worn: ArmAdapter | None) -> None:
     """Put on what is worn, or nothing."""
     if worn is None:
         painter.detach()
@@ -247,7 +247,7 @@ def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Dire
     ]
 
 
-def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, Worn]) -> None:
+def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, ArmAdapter]) -> None:
     asked = {arm for arm in arms_asked(plan) if arm not in BASES}
     if asked != adapters.keys() - FEW_STEP_ARMS.keys():
         raise EvaluationError(

@@ -31,7 +31,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Worn:
+class AdapterStack:
     """Files worn one on top of the other, for any number of steps but those that a student is there for."""
 
     base: Base  # that they were trained on
@@ -61,7 +61,7 @@ class Kept:
         names = set() if self.turbo is None else {file.name for file in self.turbo.manifest.files}
         return tuple(count for count in STEP_COUNTS if weights_file(count) in names)
 
-    def worn(self, base: Base, director: Director) -> Worn:
+    def stack(self, base: Base, director: Director) -> AdapterStack:
         """Their files.  `base` is what they were trained on.
 
         Raises EvaluationError where the director has another trigger than the adapter knows.
@@ -72,7 +72,7 @@ class Kept:
             students = {
                 count: self.turbo.path(weights_file(count)) for count in STEP_COUNTS if count in self.step_counts
             }
-        return Worn(base, director.trigger, (self.adapter.path(WEIGHTS),), students, self.notes, owner=self)
+        return AdapterStack(base, director.trigger, (self.adapter.path(WEIGHTS),), students, self.notes, owner=self)
 
 
 def kept_of(store: Store, recipe: str, director: str) -> Kept:
@@ -88,7 +88,7 @@ def kept_of(store: Store, recipe: str, director: str) -> Kept:
     return Kept(adapter, turbo)
 
 
-def way_in(steps: int, worn: Worn, prompts: tuple[str, ...], full: Sampler, *, of_students: Sampler) -> Way:
+def way_in(steps: int, worn: AdapterStack, prompts: tuple[str, ...], full: Sampler, *, of_students: Sampler) -> Way:
     """With the student that draws in so many steps where there is one, under no guidance of its own cost; else the
     adapter alone, as `full` says but for the steps.  The trigger is put before every prompt that lacks it."""
     asked = tuple(with_trigger(worn.trigger, prompt) for prompt in prompts)

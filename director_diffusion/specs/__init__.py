@@ -43,6 +43,7 @@ from director_diffusion.specs.projects import (
 from director_diffusion.specs.prompts import Prompt
 from director_diffusion.specs.recipes import HeldOut, Joint, Objective, Prior, Recipe, Timesteps
 from director_diffusion.specs.turbo import (
+    FINEST_COUNT,
     STEP_COUNTS,
     ConsistencyTurbo,
     FewStepScheduler,
@@ -53,6 +54,7 @@ from director_diffusion.specs.turbo import (
 )
 
 __all__ = [
+    "FINEST_COUNT",
     "FLOWS",
     "STEP_COUNTS",
     "TIERS",

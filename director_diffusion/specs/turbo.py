@@ -10,6 +10,8 @@ from director_diffusion.specs.learning import LoraAdapter, Optimizer, Schedule
 
 StepCount = Literal[1, 2, 4, 8]
 STEP_COUNTS: tuple[StepCount, ...] = (1, 2, 4, 8)
+FINEST_COUNT = max(STEP_COUNTS)
+"""Of the finest student: all students' trajectories have its points, so that others find the same ones."""
 
 FewStepScheduler = Literal["lcm", "euler", "ddim"]
 """Schedulers of diffusers by which few-step weights of UNets are drawn, at trailing timesteps."""
@@ -59,10 +61,9 @@ class SegmentTurbo(_Turbo):
 
     @model_validator(mode="after")
     def _segments_fit(self) -> Self:
-        finest = max(STEP_COUNTS)  # whichever are asked for, so that others find the same trajectories
-        if self.teacher_steps % finest or self.teacher_steps == finest:
+        if self.teacher_steps % FINEST_COUNT or self.teacher_steps == FINEST_COUNT:
             raise ValueError(
-                f"teacher_steps {self.teacher_steps} must be several times {finest}, so that the segments of "
+                f"teacher_steps {self.teacher_steps} must be several times {FINEST_COUNT}, so that the segments of "
                 f"{', '.join(map(str, STEP_COUNTS))} steps end where the teacher's steps do"
             )
         return self

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from PIL import Image
 
-from director_diffusion.errors import EditError, SpecError
+from director_diffusion.errors import SpecError
 from director_diffusion.stills.decisions import (
     SUFFIX,
     Decision,
@@ -27,11 +27,10 @@ from director_diffusion.stills.rows import DECISIONS_FILE, RAW_FILE, STILLS_FILE
 from director_diffusion.stills.still_set import read_unchanged
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import partition_folder
-from director_diffusion.storage.edited import ABSENT, mark_of, replace_unchanged
+from director_diffusion.storage.edited import ABSENT, check_readable, replace_unchanged
 from director_diffusion.storage.latest import artifact_of, latest_rows, latest_version
 
 _KEPT = 32  # versions of stills whose decisions are kept in memory
-UNREADABLE = "unreadable"  # a mark that no content has
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,7 @@ def decide(store: Store, director: str, shown: ShownStill, decision: Decision | 
 
     Raises ChangedError where somebody else has decided since, EditError where its file is none to be replaced.
     """
-    if shown.mark == UNREADABLE:
-        problem = f"has a file with a decision that {shown.problem}"
-        raise EditError(shown.name, problem, "Mend or remove that file in the store.")
+    check_readable(shown.mark, shown.name, f"file with a decision that {shown.problem}")
     data = None if decision is None else encode_decision(decision)
     title = f"The decision about {shown.name}"
     replace_unchanged(store, f"stills/{director}", {shown.file: data}, {shown.file: shown.mark}, title=title)
@@ -121,7 +118,7 @@ def _shown(still: Still, source: str, found: Beside | None, before: StillDecisio
         still=still,
         source=source,
         file=found.name if found is not None else source + SUFFIX,
-        mark=ABSENT if found is None else UNREADABLE if found.data is None else mark_of(found.data),
+        mark=ABSENT if found is None else found.mark,
         decision=decision,
         problem=problem,
         waiting=_differ(decision, before),

@@ -25,6 +25,7 @@ from director_diffusion.errors import SpecError, StillsError, StoreError
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.stills.decisions import SUFFIX, read_decision, row_of
 from director_diffusion.stills.rows import RawFile, StillDecision, WrittenCaption
+from director_diffusion.storage.edited import UNREADABLE, mark_of
 from director_diffusion.storage.store import Store
 
 FOLDER = "stills"  # of the store
@@ -68,6 +69,11 @@ class Beside:
     file: str  # its own name
     data: bytes | None  # None where it cannot be read
     problem: str  # why it cannot be read, or ""
+
+    @property
+    def mark(self) -> str:
+        """What tells its content from any other (`storage.edited`)."""
+        return UNREADABLE if self.data is None else mark_of(self.data)
 
 
 class _UnusableFileError(Exception):

@@ -12,6 +12,7 @@ from director_diffusion.storage.lock import writer_lock
 from director_diffusion.storage.store import Store
 
 ABSENT = ""  # the mark of a file that is not there
+UNREADABLE = "unreadable"  # of one that is there and cannot be read: no content has it
 WAIT_S = 10.0  # for another writer, who is done in moments
 
 
@@ -48,6 +49,15 @@ def replace_unchanged(
                 store.delete(name)
             else:
                 store.write(name, data)
+
+
+def check_readable(seen: str, name: str, file: str) -> None:
+    """Raise EditError for the mark of a file that could not be read: nobody knows what would be replaced.
+
+    `name` is whose file it is, and `file` what it is and why it cannot be read.
+    """
+    if seen == UNREADABLE:
+        raise EditError(name, f"has a {file}", "Mend or remove that file in the store.")
 
 
 @contextmanager

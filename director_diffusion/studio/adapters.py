@@ -11,7 +11,7 @@ _MOST = 200  # characters
 
 
 def choices(studio: Studio) -> list[tuple[str, str]]:
-    """Labels and values of the adapters that may be drawn with, at this moment."""
+    """Labels and values of the adapters that may be drawn with."""
     return [
         (label_of(studio, recipe, director), value_of(recipe, director))
         for recipe in studio.recipes

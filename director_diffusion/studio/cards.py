@@ -15,9 +15,11 @@ from director_diffusion.publishing.publish import FILE, Publication
 from director_diffusion.publishing.repository import REPO
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.artifact import usable_artifact, usable_artifacts
+from director_diffusion.storage.watched import Watched
 from director_diffusion.studio.adapters import adapter_of, label_of, value_of
-from director_diffusion.studio.studio import Studio
+from director_diffusion.studio.studio import SHOWN_S, Studio
 
+PUBLISHED, CARD = "published_model", "model_card"
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _PICTURE = re.compile(r"(!\[[^\]]*\]\()([^()\s]+)(\))")
 
@@ -32,12 +34,19 @@ class Entry:
     publication: Publication
 
 
-def entries(studio: Studio) -> list[Entry]:
-    """All that there are, in the order of recipes and directors."""
+def watched_entries(studio: Studio) -> Watched[list[Entry]]:
+    """All that there are, in the order of recipes and directors, read again only where one has changed."""
+    assets = [(recipe, name) for recipe in studio.recipes for name in (PUBLISHED, CARD)]
+    return Watched(
+        studio.store, assets, list(studio.directors), lambda: _entries(studio), every_s=SHOWN_S, most_s=SHOWN_S
+    )
+
+
+def _entries(studio: Studio) -> list[Entry]:
     found = []
     for recipe in studio.recipes:
-        published = usable_artifacts(studio.store, (recipe, "published_model"), studio.directors)
-        cards = usable_artifacts(studio.store, (recipe, "model_card"), published)
+        published = usable_artifacts(studio.store, (recipe, PUBLISHED), studio.directors)
+        cards = usable_artifacts(studio.store, (recipe, CARD), published)
         for director, card in cards.items():
             verdict = json.loads(card.read(f"{REPO}/evaluation.json"))["verdict"]["outcome"]
             publication = Publication(**published[director].json(FILE))
@@ -65,9 +74,9 @@ def card_of(studio: Studio, value: object, address: Callable[[bytes], str]) -> s
     Raises OrderError where there is none of that name.
     """
     recipe, director = adapter_of(studio, value)
-    if director not in usable_artifacts(studio.store, (recipe, "model_card"), [director]):
+    if director not in usable_artifacts(studio.store, (recipe, CARD), [director]):
         raise OrderError("card", "is not there yet", "Materialize the model card first.")
-    card = usable_artifact(studio.store, (recipe, "model_card"), director)
+    card = usable_artifact(studio.store, (recipe, CARD), director)
     return with_pictures(card, _FRONT_MATTER.sub("", card.read(f"{REPO}/README.md").decode()), address)
 
 

@@ -85,8 +85,7 @@ def training_on_show(studio: Studio, recipe: object, director: object) -> Traini
 
     slug = checked_choice("recipe", recipe, studio.recipes)
     person = checked_choice("director", director, studio.directors)
-    (plan,) = studio.plans.values()
-    found = offer(studio.store, slug, person, folds=plan.folds)
+    found = offer(studio.store, slug, person, folds=studio.plan.folds)
     title = f"{studio.directors[person].name} by {slug}"
     if not is_made(studio.store, (slug, ADAPTER), person):
         return Training(slug, person, title, found, {}, None, is_newest=False)

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 from director_diffusion.errors import EvaluationError, OrderError
 from director_diffusion.sampling.samplers import plan_sampler
-from director_diffusion.sampling.ways import Kept, Way, Worn, check_length, kept_of, way_in, with_trigger
+from director_diffusion.sampling.ways import AdapterStack, Kept, Way, check_length, kept_of, way_in, with_trigger
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifacts
+from director_diffusion.storage.watched import Watched
 from director_diffusion.studio.slot import Slot
-from director_diffusion.studio.studio import Limits, Order, Picture
+from director_diffusion.studio.studio import SHOWN_S, Limits, Order, Picture
 
 if TYPE_CHECKING:
     from director_diffusion.families.base import Painter
+
+
+ADAPTER = "adapter"
 
 
 @dataclass
@@ -53,13 +57,15 @@ class OneDesk:
         """`folder_of` resolves a base to the folder that holds it."""
         self._store, self._directors, self._recipes, self._bases = store, directors, recipes, bases
         self._plan, self._folder_of, self._device = plan, folder_of, device
-        self._slot = Slot(waiting=limits.waiting, wait_s=limits.wait_s)
+        self._slot = Slot(waiting=limits.waiting, each=limits.each, wait_s=limits.wait_s)
         self._opened: _Opened | None = None
-        self._worn: dict[tuple[str, str], Worn] = {}
+        self._worn: dict[tuple[str, str], AdapterStack] = {}
+        adapters = [(recipe, ADAPTER) for recipe in recipes]
+        self._listed = Watched(store, adapters, list(directors), self._list, every_s=SHOWN_S, most_s=SHOWN_S)
 
     def directors(self, recipe: str) -> Sequence[str]:
         """See `studio.Desk`."""
-        return list(usable_artifacts(self._store, (recipe, "adapter"), self._directors))
+        return self._listed.now()[recipe]
 
     def students(self, recipe: str, director: str) -> Sequence[int]:
         """See `studio.Desk`."""
@@ -70,12 +76,17 @@ class OneDesk:
         import director_diffusion.families.flux.drawing
         import director_diffusion.families.unet.drawing  # noqa: F401
 
-    def draw(self, orders: Sequence[Order]) -> list[Picture]:
+    def draw(self, orders: Sequence[Order], visitor: str) -> list[Picture]:
         """See `studio.Desk`."""
         worn = {(order.recipe, layer.director) for order in orders for layer in order.layers}
         kept = {one: self._kept(*one) for one in worn}  # read beforehand: nobody waits for the store's answers
-        with self._slot.taken():
+        with self._slot.taken(visitor):
             return [self._drawn(order, kept) for order in orders]
+
+    def _list(self) -> Mapping[str, Sequence[str]]:
+        return {
+            recipe: tuple(usable_artifacts(self._store, (recipe, ADAPTER), self._directors)) for recipe in self._recipes
+        }
 
     def _drawn(self, order: Order, kept: Mapping[tuple[str, str], Kept]) -> Picture:
         base = self._bases[self._recipes[order.recipe].base].drawn_with
@@ -111,21 +122,21 @@ class OneDesk:
         if order.turbo and order.steps not in students:
             known = ", ".join(map(str, students)) or "none"
             raise OrderError("turbo", f"no student draws in {order.steps} steps", f"There are some for: {known}.")
-        together = Worn(worn[0].base, "", tuple(path for path, _ in pairs), students)
+        together = AdapterStack(worn[0].base, "", tuple(path for path, _ in pairs), students)
         way = way_in(order.steps, together, (prompt,), full, of_students=full)
         strengths = [strength for _, strength in pairs]
         return replace(way, strengths=(*strengths, *[1.0] * (len(way.adapters) - len(strengths))))
 
     def _kept(self, recipe: str, director: str) -> Kept:
-        if director not in usable_artifacts(self._store, (recipe, "adapter"), [director]):
+        if director not in usable_artifacts(self._store, (recipe, ADAPTER), [director]):
             raise OrderError("director", "has no adapter of this recipe that may be used", "Choose another one.")
         return kept_of(self._store, recipe, director)
 
-    def _worn_of(self, recipe: str, director: str, kept: Kept) -> Worn:
+    def _worn_of(self, recipe: str, director: str, kept: Kept) -> AdapterStack:
         """The files of an adapter; those of a remote store are fetched once."""
         known = self._worn.get((recipe, director))
         if known is None or not isinstance(known.owner, Kept) or known.owner.versions != kept.versions:
-            known = kept.worn(self._bases[self._recipes[recipe].base], self._directors[director])
+            known = kept.stack(self._bases[self._recipes[recipe].base], self._directors[director])
             self._worn[recipe, director] = known
         return known
 

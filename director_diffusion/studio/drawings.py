@@ -23,16 +23,26 @@ class Drawn:
 
 
 def draw_one(
-    studio: Studio, adapter: object, prompt: object, seed: object, strength: object, steps: object, way: object
+    studio: Studio,
+    visitor: str,
+    adapter: object,
+    prompt: object,
+    seed: object,
+    strength: object,
+    steps: object,
+    way: object,
 ) -> Drawn:
-    """A picture by one director's adapter.  Values, here and below, are as a browser sent them."""
+    """A picture by one director's adapter.  Values, here and below, are as a browser sent them; `visitor` is who asks
+    (`visitors.visitor_behind`)."""
     recipe, director = adapter_of(studio, adapter)
     turbo = checked_choice("way", way, WAYS) == "turbo"
-    return _drawn(studio, [_bounds(studio).order(recipe, [(director, strength)], prompt, seed, steps, turbo=turbo)])
+    return _drawn(
+        studio, visitor, [_bounds(studio).order(recipe, [(director, strength)], prompt, seed, steps, turbo=turbo)]
+    )
 
 
 def draw_beside(
-    studio: Studio, adapter: object, prompt: object, seed: object, steps: object, turbo_steps: object
+    studio: Studio, visitor: str, adapter: object, prompt: object, seed: object, steps: object, turbo_steps: object
 ) -> Drawn:
     """From the same noise: the bare base, the adapter, and a student of it where there is one.
 
@@ -46,12 +56,18 @@ def draw_beside(
     )
     if few:
         orders.append(bounds.order(recipe, layers, prompt, seed, few, turbo=True))
-    drawn = _drawn(studio, orders)
+    drawn = _drawn(studio, visitor, orders)
     return drawn if few else replace(drawn, told=f"{drawn.told}\nThere is no student of this adapter.")
 
 
 def draw_blend(
-    studio: Studio, adapters: Sequence[object], weights: Sequence[object], prompt: object, seed: object, steps: object
+    studio: Studio,
+    visitor: str,
+    adapters: Sequence[object],
+    weights: Sequence[object],
+    prompt: object,
+    seed: object,
+    steps: object,
 ) -> Drawn:
     """A picture by several directors' adapters at weights; those that are not chosen are left out."""
     chosen = [
@@ -64,15 +80,15 @@ def draw_blend(
         problem = "are of several recipes" if recipes else "are not chosen"
         raise OrderError("directors", problem, "Choose some of one recipe.")
     layers = [(director, weight) for (_, director), weight in chosen]
-    return _drawn(studio, [_bounds(studio).order(recipes.pop(), layers, prompt, seed, steps)])
+    return _drawn(studio, visitor, [_bounds(studio).order(recipes.pop(), layers, prompt, seed, steps)])
 
 
 def _bounds(studio: Studio) -> Bounds:
     return Bounds(studio.recipes, studio.directors, studio.limits)
 
 
-def _drawn(studio: Studio, orders: Sequence[Order]) -> Drawn:
-    pictures = studio.desk.draw(orders)
+def _drawn(studio: Studio, visitor: str, orders: Sequence[Order]) -> Drawn:
+    pictures = studio.desk.draw(orders, visitor)
     return Drawn(tuple(studio.shelf.put(one.image) for one in pictures), "\n".join(map(_told, pictures)))
 
 

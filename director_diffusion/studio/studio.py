@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from director_diffusion.voting.booth import Booth
 
 
+SHOWN_S = 1.0  # for so long a page may show what was listed for another one
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much one visitor, and all together, may ask for."""
@@ -25,7 +28,8 @@ class Limits:
     request_bytes: int = 256 * 1024  # of one request's body
     queued: int = 64  # calls that wait, of all visitors; those that run are not counted
     at_once: int = 8  # calls of one tab's handler side by side, but for drawing, which has one slot
-    waiting: int = 16  # pictures that wait for the slot
+    waiting: int = 16  # orders that wait for the slot
+    each: int = 4  # of these, and of the one that is drawn, of one visitor
     wait_s: float = 120.0  # for so long each of them waits
     sessions: int = 256  # open pages whose last values the server keeps
     prompt: int = 1000  # characters
@@ -68,7 +72,7 @@ class Desk(Protocol):
     """Draws.  It may be shared by threads; one picture is drawn at a time."""
 
     def directors(self, recipe: str) -> Sequence[str]:
-        """Those with an adapter of this recipe that may be used, at this moment."""
+        """Those with an adapter of this recipe that may be used, as they were `SHOWN_S` ago at most."""
 
     def students(self, recipe: str, director: str) -> Sequence[int]:
         """Numbers of steps that there are few-step students for."""
@@ -76,10 +80,11 @@ class Desk(Protocol):
     def warm_up(self) -> None:
         """Do beforehand what the first drawing would wait for.  Reads nothing from a network."""
 
-    def draw(self, orders: Sequence[Order]) -> list[Picture]:
-        """A picture per order, all in one turn.  Orders are within bounds: `orders.Bounds` made them.
+    def draw(self, orders: Sequence[Order], visitor: str) -> list[Picture]:
+        """A picture per order, all in one turn of this visitor's.  Orders are within bounds: `orders.Bounds` made them.
 
-        Raises OrderError for what there is not, QueueFullError where too many wait, StoreError, ModelError and
+        Raises OrderError for what there is not, QueueFullError where too many wait, or too many of this visitor's,
+        StoreError, ModelError and
         EvaluationError as drawing does.
         """
 
@@ -91,7 +96,7 @@ class Studio:
     store: Store
     directors: Mapping[str, Director]  # of the project, as everything below
     recipes: Mapping[str, Recipe]
-    plans: Mapping[str, EvaluationPlan]
+    plan: EvaluationPlan
     booth: "Booth | None"  # None: this deployment has no ledger of votes
     desk: Desk
     judge: "Judge"  # of captions

@@ -1,8 +1,9 @@
 """Visitors: who is asking.
 
-Belongs here: the cookie with a pass for visitors without a name, and the voter behind a request.
+Belongs here: the cookie with a pass for visitors without a name, the voter behind a request, and whose a call is.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
@@ -33,6 +34,18 @@ def voter_behind(studio: Studio, request: "Request") -> str:
     if studio.booth is None:
         raise VoteError("voting", "has no ledger here", "Set `votes` in the deployment's file.")
     return studio.booth.voter_of(request.cookies.get(COOKIE))
+
+
+def visitor_behind(studio: Studio, request: "gr.Request") -> str:
+    """Whose places in the line a call takes: the named user's where the studio asks for names; else the browser's, by
+    its pass; else, without a pass that was made here, the address's."""
+    name = user_of(request)
+    if name is not None:
+        return f"user {name}"
+    if studio.booth is not None:
+        with suppress(VoteError):
+            return f"pass {studio.booth.voter_of(request.cookies.get(COOKIE))}"
+    return f"address {request.client.host if request.client else ''}"
 
 
 def user_of(request: "gr.Request") -> str | None:

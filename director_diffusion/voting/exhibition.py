@@ -4,10 +4,8 @@ Belongs here: pairs of the newest evaluations, and stills to compare with, read 
 the booth's matter.
 """
 
-import threading
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from PIL import Image
@@ -17,12 +15,12 @@ from director_diffusion.sampling.rows import Sample
 from director_diffusion.stills.rows import Still
 from director_diffusion.stills.still_set import StillSet
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import partition_folder, usable_artifacts
+from director_diffusion.storage.artifact import usable_artifacts
+from director_diffusion.storage.watched import Watched
 from director_diffusion.voting.pairs import Pair, Shown, pairs_of
 
 EVALUATION, STILLS = "evaluation", "stills"
 LOOK_AGAIN_S = 10.0
-NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -64,49 +62,29 @@ class Show:
         return dict(sorted(found.items()))
 
 
-@dataclass
 class Exhibition:
     """The pairs of all directors and recipes that have been evaluated.
 
     It looks into the store again after ten seconds, so that a new evaluation is shown, and reads what has changed.
     """
 
-    store: Store
-    directors: Sequence[str]
-    recipes: Sequence[str]
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-    _looked: float = field(default=NEVER, init=False, repr=False)
-    _marks: dict[str, bytes] = field(default_factory=dict, init=False, repr=False)
-    _show: Show = field(default_factory=lambda: Show({}, {}), init=False, repr=False)
+    def __init__(
+        self, store: Store, directors: Sequence[str], recipes: Sequence[str], *, look_again_s: float = LOOK_AGAIN_S
+    ):
+        self.store, self._directors, self._recipes = store, directors, recipes
+        assets = [(STILLS,), *((recipe, EVALUATION) for recipe in recipes)]
+        self._watched = Watched(store, assets, directors, self._read, every_s=look_again_s, most_s=6 * look_again_s)
 
     def now(self) -> Show:
         """What is on show."""
-        # One thread looks, which takes a while on a bucket; only at first have the others to wait for it.
-        if self._is_old() and self._lock.acquire(blocking=self._looked == NEVER):
-            try:
-                if self._is_old():
-                    marks = self._look()
-                    if marks != self._marks:
-                        self._show = self._read()
-                    self._marks, self._looked = marks, time.monotonic()
-            finally:
-                self._lock.release()
-        return self._show
-
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._looked >= LOOK_AGAIN_S
-
-    def _look(self) -> dict[str, bytes]:
-        assets = [(STILLS,), *((recipe, EVALUATION) for recipe in self.recipes)]
-        names = [f"{partition_folder(asset, director)}/latest.json" for asset in assets for director in self.directors]
-        return {name: self.store.read(name) for name in names if self.store.exists(name)}
+        return self._watched.now()
 
     def _read(self) -> Show:
         pairs: dict[str, Pair] = {}
-        for recipe in self.recipes:
-            for director, one in usable_artifacts(self.store, (recipe, EVALUATION), self.directors).items():
+        for recipe in self._recipes:
+            for director, one in usable_artifacts(self.store, (recipe, EVALUATION), self._directors).items():
                 pairs |= {pair.identity: pair for pair in evaluated_pairs(one, director, recipe)}
-        stills = usable_artifacts(self.store, (STILLS,), self.directors)
+        stills = usable_artifacts(self.store, (STILLS,), self._directors)
         return Show(dict(sorted(pairs.items())), {director: StillSet.of(one) for director, one in stills.items()})
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from director_diffusion.errors import SpecError
 from director_diffusion.sampling.samplers import plan_sampler
-from director_diffusion.sampling.ways import Way, Worn, way_in
+from director_diffusion.sampling.ways import AdapterStack, Way, way_in
 from director_diffusion.specs import Base
 from pipelines.build import build_models
 from pipelines.cli.in_process import quiet_libraries
@@ -101,7 +101,7 @@ def sample_command(
 
 def _ways(
     surroundings: Surroundings,
-    worn: Worn,
+    worn: AdapterStack,
     base: Base,
     prompts: Sequence[str],
     steps: Sequence[int],

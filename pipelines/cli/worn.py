@@ -14,7 +14,7 @@ from director_diffusion.distillation.rows import steps_of, weights_file
 from director_diffusion.errors import ModelError, SpecError
 from director_diffusion.hashing import hash_file
 from director_diffusion.publishing.inputs import LOKR_WEIGHTS
-from director_diffusion.sampling.ways import Worn, kept_of
+from director_diffusion.sampling.ways import AdapterStack, kept_of
 from director_diffusion.specs import STEP_COUNTS
 from director_diffusion.training.header import read_header
 from director_diffusion.training.rows import WEIGHTS
@@ -26,7 +26,7 @@ from resources.store import StoreResource
 STUDENTS = tuple(weights_file(count) for count in STEP_COUNTS)
 
 
-def worn_of(surroundings: Surroundings, director: str, recipe: str | None) -> Worn:
+def worn_of(surroundings: Surroundings, director: str, recipe: str | None) -> AdapterStack:
     """A director's adapter in the store, with the students that it taught.
 
     Raises StoreError where there is no adapter that may be used, EvaluationError where it knows another trigger.
@@ -34,11 +34,11 @@ def worn_of(surroundings: Surroundings, director: str, recipe: str | None) -> Wo
     recipe = choose_recipe(surroundings, director, recipe)
     catalog = surroundings.catalog
     kept = kept_of(StoreResource(url=surroundings.store_url).get(), recipe, director)
-    return kept.worn(catalog.bases[catalog.recipes[recipe].base], catalog.directors[director])
+    return kept.stack(catalog.bases[catalog.recipes[recipe].base], catalog.directors[director])
 
 
 @contextmanager
-def worn_by_name(surroundings: Surroundings, given: Sequence[str], base: str | None) -> Iterator[Worn]:
+def worn_by_name(surroundings: Surroundings, given: Sequence[str], base: str | None) -> Iterator[AdapterStack]:
     """Files, folders and published repositories.
 
     Raises SpecError where no file tells a base that there is, and `base` does not either, and for students without the
@@ -56,7 +56,7 @@ def worn_by_name(surroundings: Surroundings, given: Sequence[str], base: str | N
                 "is no base" if slug else "is needed: the adapter's file does not tell its base",
                 f"Choose of {', '.join(bases)}.",
             )
-        yield Worn(
+        yield AdapterStack(
             bases[slug],
             triggers[0] if triggers else "",
             tuple(one.path for one in adapters),

@@ -15,8 +15,8 @@ from director_diffusion.families.flux.drawing import FluxPainter
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
 from director_diffusion.sampling.draw import (
+    ArmAdapter,
     Sampler,
-    Worn,
     draw_missing,
     draw_samples,
     drawn_by,
@@ -99,7 +99,9 @@ def sample(mini_base, make_adapter, store, tmp_path):
             "progress": Silent(),
         }
         base = BASE.model_copy(update={"max_prompt_tokens": changes.pop("max_prompt_tokens", BASE.max_prompt_tokens)})
-        worn = Worn(changes.pop("adapter", adapter), changes.pop("adapter_version", f"adapter of {director.slug}"))
+        worn = ArmAdapter(
+            changes.pop("adapter", adapter), changes.pop("adapter_version", f"adapter of {director.slug}")
+        )
         settings["adapters"] = {"adapter": worn, **changes.pop("folds", {})}
         return draw_samples(plan, base, director, **(settings | changes)).samples
 
@@ -378,7 +380,9 @@ def test_an_adapter_of_another_trigger_is_refused_before_anything_is_drawn(sampl
 @pytest.fixture
 def folds(make_adapter):
     """Adapters of two folds."""
-    return {arm: Worn(make_adapter(seed=number), f"fold {number}") for number, arm in enumerate(FOLD_ARMS, start=5)}
+    return {
+        arm: ArmAdapter(make_adapter(seed=number), f"fold {number}") for number, arm in enumerate(FOLD_ARMS, start=5)
+    }
 
 
 def two_folds(**changes):

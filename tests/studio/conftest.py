@@ -26,7 +26,7 @@ from pipelines.surroundings import read_surroundings
 from tests.lineages import Lineage, sample
 from tests.small_configs import change, small_configs, surroundings_of
 from tests.studio.curated_fixtures import curated, curated_once, looked_at
-from tests.studio.visitor import Visitor
+from tests.studio.visitor import PATIENCE_S, Visitor
 
 __all__ = ["curated", "curated_once", "looked_at"]
 
@@ -100,5 +100,5 @@ def served(app: Any) -> Iterator[str]:
 
 @pytest.fixture
 def visitor(address: str) -> Iterator[Visitor]:
-    with httpx.Client(base_url=address, timeout=60) as client:
+    with httpx.Client(base_url=address, timeout=PATIENCE_S) as client:
         yield Visitor(client)

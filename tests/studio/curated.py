@@ -33,7 +33,10 @@ class NoDesk:
     def students(self, recipe: str, director: str) -> Sequence[int]:
         return ()
 
-    def draw(self, orders: Sequence[Order]) -> list[Picture]:
+    def warm_up(self) -> None:
+        pass
+
+    def draw(self, orders: Sequence[Order], visitor: str) -> list[Picture]:
         raise AssertionError("nothing is drawn here")
 
 
@@ -64,7 +67,7 @@ class Curated:
             store=self.store,
             directors={one.slug: one for one in self.catalog.project_directors(project)},
             recipes={one.slug: one for one in self.catalog.project_recipes(project)},
-            plans={project.evaluation: self.catalog.evaluations[project.evaluation]},
+            plan=self.catalog.evaluations[project.evaluation],
             booth=None,
             desk=NoDesk(),
             judge=Judge(project.captioner, lambda text: len(text.split()), 32),

@@ -94,7 +94,7 @@ def test_what_cannot_be_picked_is_refused(trained: Curated, change: dict[str, ob
     seen = training_on_show(trained.studio, "mini_lora", "nolan").offer.seen
     given = {"step": 3, "strength": 1.0, "who": "ann", "why": "", **change}
     with pytest.raises((OrderError, EditError), match=re.escape(words)):
-        checkpoints_shown.pick(trained.studio, "mini_lora", "nolan", seen, **given)  # type: ignore[arg-type]
+        checkpoints_shown.pick(trained.studio, "mini_lora", "nolan", seen, **given)
     assert not trained.store.exists(NAME)
 
 

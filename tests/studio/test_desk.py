@@ -26,7 +26,7 @@ NOLAN, FINCHER = "nolan style", "fincher style"
 
 
 def drawn(studio: Studio, *layers: Layer, turbo: bool = False) -> np.ndarray:
-    (picture,) = studio.desk.draw([Order(RECIPE, layers, WORDS, SEED, STEPS, turbo)])
+    (picture,) = studio.desk.draw([Order(RECIPE, layers, WORDS, SEED, STEPS, turbo)], "ann")
     return np.asarray(picture.image)
 
 
@@ -38,8 +38,8 @@ def fresh(
     studio: Studio, folder: Path, prompt: str, *files: Path, strengths: Any = None, few: bool = False
 ) -> np.ndarray:
     """What a pipeline draws that has worn nothing else."""
-    (plan,), base = studio.plans.values(), mini(studio)
-    sampler = plan_sampler(plan, base)
+    base = mini(studio)
+    sampler = plan_sampler(studio.plan, base)
     painter = painter_of(base, folder, device="cpu")
     if files:
         painter.attach(*files, strengths=strengths)
@@ -92,12 +92,14 @@ def test_one_base_is_in_memory(studio: Studio, mini_base: Path) -> None:
         studio.directors,
         {RECIPE: studio.recipes[RECIPE], "other": other},
         {"mini": mini(studio), "twin": twin},
-        next(iter(studio.plans.values())),
+        studio.plan,
         lambda base: loaded.append(base.slug) or mini_base,  # type: ignore[func-returns-value]
         device="cpu",
         limits=studio.limits,
     )
-    pictures = [desk.draw([Order(recipe, (), WORDS, SEED, 1)])[0] for recipe in (RECIPE, "other", "other", RECIPE)]
+    pictures = [
+        desk.draw([Order(recipe, (), WORDS, SEED, 1)], "ann")[0] for recipe in (RECIPE, "other", "other", RECIPE)
+    ]
     assert loaded == ["mini", "twin", "twin", "mini"]
     assert len({picture.image.tobytes() for picture in pictures}) == 1
 
@@ -110,7 +112,7 @@ def test_what_is_not_there_is_refused(studio: Studio) -> None:
     with pytest.raises(OrderError, match=r"no student draws in 2 steps.*: none"):
         drawn(studio, Layer("fincher"), turbo=True)
     with pytest.raises(OrderError, match=r"prompt: has .* tokens"):
-        studio.desk.draw([Order(RECIPE, (), "car " * 40, SEED, STEPS)])
+        studio.desk.draw([Order(RECIPE, (), "car " * 40, SEED, STEPS)], "ann")
 
 
 def test_the_store_is_asked_before_the_line_and_only_of_who_is_drawn(
@@ -132,10 +134,10 @@ def test_the_store_is_asked_before_the_line_and_only_of_who_is_drawn(
 
 
 def test_the_line_is_served_in_order_and_has_an_end() -> None:
-    slot, served, release = Slot(waiting=2, wait_s=30), list[int](), threading.Event()
+    slot, served, release = Slot(waiting=2, each=2, wait_s=30), list[int](), threading.Event()
 
     def wait(number: int) -> None:
-        with slot.taken():
+        with slot.taken("bob" if number else "ann"):
             release.wait()
             served.append(number)
 
@@ -144,14 +146,14 @@ def test_the_line_is_served_in_order_and_has_an_end() -> None:
         thread.start()
         while len(slot._line) <= number:
             pass
-    with pytest.raises(QueueFullError, match="queue full: 2 are waiting"), slot.taken():
+    with pytest.raises(QueueFullError, match="queue full: 2 are waiting"), slot.taken("ann"):
         pass
     release.set()
     for thread in threads:
         thread.join()
     assert served == [0, 1, 2]
-    hurried = Slot(waiting=2, wait_s=0.01)
-    with hurried.taken(), pytest.raises(QueueFullError, match="no turn"), hurried.taken():
+    hurried = Slot(waiting=2, each=2, wait_s=0.01)
+    with hurried.taken("ann"), pytest.raises(QueueFullError, match="no turn"), hurried.taken("ann"):
         pass
-    with hurried.taken():  # who gave up has left the line
+    with hurried.taken("ann"):  # who gave up has left the line
         pass

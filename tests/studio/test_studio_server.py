@@ -2,23 +2,28 @@
 
 import io
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import gradio as gr
 import httpx
 import pytest
 from PIL import Image
+from starlette.requests import Request
 
 from director_diffusion.errors import CaptionError, EvaluationError, StillsError, TrainingError
+from director_diffusion.studio.desk import OneDesk
 from director_diffusion.studio.guarded import UNEXPECTED, told
 from director_diffusion.studio.server import build_server
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.users import Users, hashed, hashes_in, is_name, read_users
-from director_diffusion.studio.visitors import COOKIE
+from director_diffusion.studio.visitors import COOKIE, visitor_behind
 from pipelines.cli.main import main
 from tests.studio.conftest import RECIPE, served
-from tests.studio.visitor import Visitor
+from tests.studio.visitor import PATIENCE_S, Visitor
 
 MARK = "Rosebud"  # in every hostile prompt: no log may hold it
 GOOD: tuple[object, ...] = (f"{RECIPE}/nolan", "a red car", 3, 1.0, 2, "full")
@@ -81,6 +86,53 @@ def test_a_picture_is_drawn_and_served_as_bare_pixels(visitor: Visitor) -> None:
     with Image.open(io.BytesIO(answer.content)) as image:
         assert (image.format, image.info) == ("PNG", {})
     assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+def test_a_visitor_leaves_places_in_the_line_to_others(
+    visitor: Visitor, studio: Studio, address: str, quiet: None
+) -> None:
+    slot, most = cast(OneDesk, studio.desk)._slot, studio.limits.each
+    with (
+        httpx.Client(base_url=address, timeout=PATIENCE_S) as client,
+        httpx.Client(base_url=address, timeout=PATIENCE_S, headers={"cookie": visitor.cookies}) as again,
+        ThreadPoolExecutor(most + 1) as pool,
+    ):
+        other, second_page = Visitor(client), Visitor(again)
+        with slot.taken("somebody"):
+            mine = [pool.submit(visitor.call, "try", *GOOD) for _ in range(most)]
+            until(lambda: len(slot._line) == 1 + most)
+            for page, name, given in ((visitor, "try", GOOD), (second_page, "compare", (*GOOD[:3], 2, 0))):
+                said = page.call(name, *given)
+                assert said.problem == f"queue full for you: {most} of your pictures are waiting. Wait for one of them."
+            theirs = pool.submit(other.call, "try", *GOOD)
+            until(lambda: len(slot._line) == 2 + most)
+        assert all(one.result().shown is not None for one in (*mine, theirs))
+    assert visitor.call("try", *GOOD).shown is not None, "there are places again"
+
+
+def test_whose_places_a_call_takes(studio: Studio) -> None:
+    assert studio.booth is not None
+    ann, bob = (studio.booth.admit() for _ in range(2))
+
+    def whose(user: str | None = None, cookie: str = "", host: str = "127.0.0.1") -> str:
+        headers = [(b"cookie", f"{COOKIE}={cookie}".encode())]
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "client": (host, 1)}
+        return visitor_behind(studio, gr.Request(Request(scope), username=user))
+
+    places = [whose(cookie=ann), whose(cookie=bob), whose("ada"), whose(), whose(host="127.0.0.2")]
+    assert len(set(places)) == len(places)
+    assert whose(cookie=ann, host="127.0.0.2") == whose(cookie=ann)
+    assert whose("ada", ann) == whose("ada", bob) == whose("ada"), (
+        "a user has one share of the line, however many browsers"
+    )
+    assert whose(cookie="forged" * 20) == whose(cookie=MARK) == whose(), "nor does anybody get one by making up passes"
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_comparing_and_blending(visitor: Visitor) -> None:

@@ -128,7 +128,7 @@ def test_nothing_that_is_sent_tells_which_picture_is_whose(ann: Voter, store: Pa
 
 
 def test_sides_are_drawn_for_each_voter(url: str) -> None:
-    first = Counter()
+    first: Counter[bool] = Counter()
     for _ in range(24):
         voter = Voter(url)
         ballot = voter.next()

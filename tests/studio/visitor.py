@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE_S = 60
+PATIENCE_S = 300  # on a busy machine the first picture waits minutes for its libraries
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Visitor:
         client.get("/").raise_for_status()
         dependencies = client.get("/config").raise_for_status().json()["dependencies"]
         self.calls: dict[str, int] = {one["api_name"]: one["id"] for one in dependencies}
+
+    @property
+    def cookies(self) -> str:
+        """As a browser sends them."""
+        return "; ".join(f"{name}={value}" for name, value in self.client.cookies.items())
 
     def call(self, name: str, *data: object) -> Said:
         """As the page calls it."""

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from director_diffusion.errors import AlreadyVotedError, LedgerError, VoteError
+from director_diffusion.kept import ENTRY_BYTES
 from director_diffusion.storage import Store
 from director_diffusion.voting import booth as booth_module
-from director_diffusion.voting import exhibition as exhibition_module
 from director_diffusion.voting.booth import Ballot, Booth
 from director_diffusion.voting.exhibition import Exhibition
 from director_diffusion.voting.ledger import Ledger
@@ -216,10 +216,8 @@ def test_a_pass_is_a_voter_and_cannot_be_made_up(booth: Booth, ledger: Ledger, s
             booth.voter_of(forged)
 
 
-def test_a_ballot_of_pictures_that_have_gone_is_refused(
-    booth: Booth, ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exhibition_module, "LOOK_AGAIN_S", 0.0)
+def test_a_ballot_of_pictures_that_have_gone_is_refused(ledger: Ledger, store: Store) -> None:
+    booth = Booth(ledger, Exhibition(store, DIRECTORS, [RECIPE], look_again_s=0.0), KEY)
     ballot, kept = handed(booth, "ann", director="nolan"), handed(booth, "bob", director="nolan")
     booth.cast("bob", kept.token, BOTH)
     set_up(store, shade=1)  # another adapter
@@ -230,6 +228,22 @@ def test_a_ballot_of_pictures_that_have_gone_is_refused(
     assert handed(booth, "bob", director="nolan").left == PAIRS - 1
     booth.cast("ann", ballot.token, BOTH)
     assert len(ledger.votes()) == 2
+
+
+def test_encoded_pictures_take_no_more_memory_than_they_may(
+    ledger: Ledger, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(booth_module, "KEPT_BYTES", 4 * ENTRY_BYTES)
+    booth, most = Booth(ledger, Exhibition(store, DIRECTORS, [RECIPE]), KEY), 0
+    for _ in range(2 * PAIRS):
+        ballot = handed(booth, "ann")
+        for name in (ballot.a, ballot.b, *ballot.stills):
+            assert booth.picture(name)
+            held = [len(data) for data in booth._encoded._found.values()]
+            most = max(most, len(held))
+            assert sum(held) + ENTRY_BYTES * len(held) <= 4 * ENTRY_BYTES
+        booth.cast("ann", ballot.token, BOTH)
+    assert most > 1
 
 
 def test_nothing_to_vote_on_is_no_error(ledger: Ledger, store: Store, booth: Booth) -> None:

@@ -5,6 +5,7 @@ import gradio as gr
 from director_diffusion.studio.drawings import draw_blend
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.tabs import parts
+from director_diffusion.studio.visitors import visitor_behind
 
 TITLE = "Blend"
 
@@ -28,8 +29,8 @@ def lay_out(studio: Studio) -> None:
 
     parts.keep_choices(studio, adapters)
 
-    def draw(prompt: object, seed: object, steps: object, *pairs: object) -> tuple[object, str]:
-        drawn = draw_blend(studio, pairs[:most], pairs[most:], prompt, seed, steps)
+    def draw(request: gr.Request, prompt: object, seed: object, steps: object, *pairs: object) -> tuple[object, str]:
+        drawn = draw_blend(studio, visitor_behind(studio, request), pairs[:most], pairs[most:], prompt, seed, steps)
         return parts.picture(drawn.addresses[0]), drawn.told
 
     parts.on_draw(button, "blend", draw, [prompt, seed, steps, *adapters, *weights], [image, told])

@@ -6,6 +6,7 @@ from director_diffusion.specs import STEP_COUNTS
 from director_diffusion.studio.drawings import draw_beside
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.tabs import parts
+from director_diffusion.studio.visitors import visitor_behind
 
 TITLE = "Compare"
 
@@ -27,8 +28,8 @@ def lay_out(studio: Studio) -> None:
 
     parts.keep_choices(studio, [adapter])
 
-    def draw(*given: object) -> tuple[object, object, str]:
-        drawn = draw_beside(studio, *given)
+    def draw(request: gr.Request, *given: object) -> tuple[object, object, str]:
+        drawn = draw_beside(studio, visitor_behind(studio, request), *given)
         base, full, *few = map(parts.picture, drawn.addresses)
         return [base, full], [full, *few] if few else None, drawn.told
 

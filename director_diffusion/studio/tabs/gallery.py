@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from director_diffusion.studio.cards import Entry, card_of, entries, overview
+from director_diffusion.studio.cards import Entry, card_of, overview, watched_entries
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.tabs import parts
 
@@ -11,13 +11,14 @@ TITLE = "Gallery"
 
 def lay_out(studio: Studio) -> None:
     """A row for each adapter, and the card of the one that is chosen."""
-    found = entries(studio)
+    watched = watched_entries(studio)
+    found = watched.now()
     table = gr.HTML(overview(found))
     chosen = gr.Dropdown(choices_of(found), label="Card of", value=None)
     card = gr.Markdown(latex_delimiters=[], elem_classes="card")
 
     def look() -> tuple[str, object]:
-        found = entries(studio)
+        found = watched.now()
         return overview(found), gr.update(choices=choices_of(found))
 
     gr.on(None, look, outputs=[table, chosen], show_progress="hidden", api_visibility="private")

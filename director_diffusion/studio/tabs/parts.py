@@ -50,9 +50,8 @@ def seed_input() -> gr.Number:
 
 def steps_input(studio: Studio) -> gr.Slider:
     """The evaluation plan's number to begin with."""
-    (plan,) = studio.plans.values()
     most = studio.limits.steps
-    return gr.Slider(1, most, value=min(plan.sampling.steps, most), step=1, label="Steps")
+    return gr.Slider(1, most, value=min(studio.plan.sampling.steps, most), step=1, label="Steps")
 
 
 def strength_input(studio: Studio, label: str, value: float = 1.0) -> gr.Slider:

@@ -5,6 +5,7 @@ import gradio as gr
 from director_diffusion.studio.drawings import WAYS, draw_one
 from director_diffusion.studio.studio import Studio
 from director_diffusion.studio.tabs import parts
+from director_diffusion.studio.visitors import visitor_behind
 
 TITLE = "Try"
 
@@ -25,8 +26,8 @@ def lay_out(studio: Studio) -> None:
 
     parts.keep_choices(studio, [adapter])
 
-    def draw(*given: object) -> tuple[object, str]:
-        drawn = draw_one(studio, *given)
+    def draw(request: gr.Request, *given: object) -> tuple[object, str]:
+        drawn = draw_one(studio, visitor_behind(studio, request), *given)
         return parts.picture(drawn.addresses[0]), drawn.told
 
     parts.on_draw(button, "try", draw, [adapter, prompt, seed, strength, steps, way], [image, told])
