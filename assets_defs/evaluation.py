@@ -83,8 +83,9 @@ def evaluation_asset(
         """Per-image scores, the adapter's effects with their intervals, and the verdict by the plan's margins."""
         from director_diffusion.evaluation.beside import facts_of_beside, set_beside, table_of_beside
         from director_diffusion.evaluation.checks import judge
-        from director_diffusion.evaluation.evaluate import Material, evaluate
+        from director_diffusion.evaluation.evaluate import evaluate
         from director_diffusion.evaluation.facts import facts_of
+        from director_diffusion.evaluation.material import Material
         from director_diffusion.evaluation.pairs import pairs_grid
         from director_diffusion.evaluation.plots import confusion_plot, effects_plot, history_plot
         from director_diffusion.evaluation.published_before import before_of

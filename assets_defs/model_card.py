@@ -4,7 +4,7 @@ Belongs here: gathering what the card tells.  Its words, metadata and files live
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 def model_card_asset(
     partitions: dg.PartitionsDefinition, project: Project, base: Base, recipe: Recipe, plan: EvaluationPlan
 ) -> dg.AssetsDefinition:
+    beside = {} if recipe.baseline is None else {"baseline": recipe.baseline}  # the recipe's own hash leaves it out
+
     @stage(
         partitions=partitions,
         prefix=recipe.slug,
@@ -42,6 +44,7 @@ def model_card_asset(
             "base": base.model_dump(mode="json", exclude={"trained_here"}),  # the fingerprint tells what came of it
             "recipe": recipe,
             "plan": {"slug": plan.slug, **plan.judging()},
+            **beside,
         },
         fingerprints=lambda resources: {
             "base": resources.models.fingerprint(base.source),
@@ -90,16 +93,9 @@ def model_card_asset(
         from director_diffusion.training.header import check_trigger, read_header
         from director_diffusion.training.rows import adapter_version
 
-        again = f"{recipe.slug}/release_samples and {recipe.slug}/release_evaluation"
-        same_making(samples, of_recipe(recipe, "adapter"), adapter, again=again)
-        same_making(evaluation, of_recipe(recipe, "release_samples"), samples, again=again)
+        _judged_as_drawn(recipe, adapter, samples, evaluation)
         same_folds(recipe, adapter, further)
-        # What the card tells of stills and captions must be what the adapter was trained on.
-        again = f"{recipe.slug}/adapter"
-        for made_of, of in ((latents, stills), (prompt_embeddings, captions)):
-            name = dg.AssetKey(made_of.manifest.asset)
-            same_making(adapter, name, made_of, again=again)
-            same_making(made_of, dg.AssetKey(of.manifest.asset), of, again=name.to_user_string())
+        _trained_on(recipe, adapter, [(latents, stills), (prompt_embeddings, captions)])
         person = director_of(director)
         check_trigger(adapter.path(WEIGHTS), person)
         drawn = samples.table(SAMPLES_FILE, Sample)
@@ -136,6 +132,24 @@ def model_card_asset(
         )
 
     return model_card
+
+
+def _judged_as_drawn(recipe: Recipe, adapter: Artifact, samples: Artifact, evaluation: Artifact) -> None:
+    """Raise StoreError unless the samples are this adapter's, and the evaluation theirs."""
+    again = f"{recipe.slug}/release_samples and {recipe.slug}/release_evaluation"
+    same_making(samples, of_recipe(recipe, "adapter"), adapter, again=again)
+    same_making(evaluation, of_recipe(recipe, "release_samples"), samples, again=again)
+
+
+def _trained_on(recipe: Recipe, adapter: Artifact, inputs: Sequence[tuple[Artifact, Artifact]]) -> None:
+    """Raise StoreError unless what the card tells of stills and captions is what the adapter was trained on.
+
+    `inputs` are what it read, each with what that was made of.
+    """
+    for made_of, of in inputs:
+        name = dg.AssetKey(made_of.manifest.asset)
+        same_making(adapter, name, made_of, again=f"{recipe.slug}/adapter")
+        same_making(made_of, dg.AssetKey(of.manifest.asset), of, again=name.to_user_string())
 
 
 def _students(recipe: Recipe, adapter: Artifact, further: Mapping[str, Artifact], store: Store) -> "Students | None":

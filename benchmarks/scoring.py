@@ -29,7 +29,8 @@ from benchmarks.truth.setting import ROOT, FolderModels
 from director_diffusion.catalog import load_catalog
 from director_diffusion.evaluation import folds
 from director_diffusion.evaluation.encoders.opened import Encoders, open_encoders
-from director_diffusion.evaluation.evaluate import Material, evaluate
+from director_diffusion.evaluation.evaluate import evaluate
+from director_diffusion.evaluation.material import Material
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent

@@ -10,7 +10,8 @@ import dagster as dg
 
 from assets_defs.leaderboard import LEADERBOARD
 from assets_defs.reference_set import REFERENCE_SET
-from assets_defs.turbo import TURBO_ADAPTER, TURBO_SAMPLES
+from assets_defs.turbo_adapter import TURBO_ADAPTER
+from assets_defs.turbo_samples import TURBO_SAMPLES
 from director_diffusion.leaderboard.chains import ENDS
 from director_diffusion.training.rows import ADAPTERS
 from pipelines.jobs import PICK, ROOT_NAMES, SIGN_OFF

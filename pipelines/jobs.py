@@ -11,7 +11,8 @@ from assets_defs.freshness import lately_key
 from assets_defs.joint import JOINT, JOINT_OVERVIEW
 from assets_defs.leaderboard import LEADERBOARD
 from assets_defs.training import JOINT_ADAPTER
-from assets_defs.turbo import TURBO_EVALUATION, TURBO_SAMPLES
+from assets_defs.turbo_evaluation import TURBO_EVALUATION
+from assets_defs.turbo_samples import TURBO_SAMPLES
 from assets_defs.votes import VOTES
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base, Project, Recipe

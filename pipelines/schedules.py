@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets_defs.turbo import TURBO_ADAPTER, TURBO_STAGES
+from assets_defs.turbo import TURBO_STAGES
+from assets_defs.turbo_adapter import TURBO_ADAPTER
 from director_diffusion.specs import Project
 from pipelines.jobs import reevaluation_name
 from resources.stage import FRESH_TAG

@@ -13,8 +13,8 @@ from benchmarks.truth.defects import sound
 from benchmarks.truth.setting import SEEDS, Setting
 from benchmarks.truth.trials import drawn
 from director_diffusion.evaluation.encoders.opened import Encoders
-from director_diffusion.evaluation.evaluate import arms_of
 from director_diffusion.evaluation.folds import folds_of, scored, stills_splits
+from director_diffusion.evaluation.material import arms_of
 from director_diffusion.evaluation.seen import see
 from director_diffusion.evaluation.statistics.bootstrap import MeanTest, mean_test
 from director_diffusion.evaluation.types import POWERED, Finding, style_metric

@@ -16,7 +16,8 @@ from benchmarks.truth.defects import DEFECTS, SOUND, Defect, sound
 from benchmarks.truth.setting import TRIALS, Setting
 from director_diffusion.evaluation.earlier import Before
 from director_diffusion.evaluation.encoders.opened import Encoders
-from director_diffusion.evaluation.evaluate import Material, evaluate
+from director_diffusion.evaluation.evaluate import evaluate
+from director_diffusion.evaluation.material import Material
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.hashing import hash_file
 from director_diffusion.progress import Silent

@@ -9,7 +9,6 @@ read factors that are stored in full, whatever alpha says.  Both tell the spec i
 """
 
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -193,34 +192,6 @@ def load_adapter(denoiser: ModelMixin, path: Path, *, name: str | None = None, s
             above.base_layer = layer
         else:
             replace_module(denoiser, module, layer)
-
-
-def load_stack(denoiser: ModelMixin, paths: Sequence[Path], strengths: Sequence[float] | None = None) -> None:
-    """Load several files one on top of the other: ΔW adds up, each times its strength (as `scaled_weights` has it).
-
-    LoKr lies below LoRA.  What the denoiser wears already stays on.
-    """
-    worn = dict.fromkeys(getattr(denoiser, "peft_config", {}), 1.0)
-    strength = dict(zip(paths, strengths or [1.0] * len(paths), strict=True))
-    kinds = {path: kind_of(path) for path in paths}
-    names = {path: f"layer_{place}" for place, path in enumerate(paths) if kinds[path] == "lora"}
-    with beside_others():
-        for path, name in names.items():
-            load_adapter(denoiser, path, name=name)
-    worn |= {name: strength[path] for path, name in names.items()}
-    if len(worn) > 1 or any(one != 1 for one in worn.values()):
-        denoiser.set_adapters(list(worn), list(worn.values()))
-    for path in paths:
-        if path not in names:
-            load_adapter(denoiser, path, strength=strength[path])
-
-
-@contextmanager
-def beside_others() -> Iterator[None]:
-    """Without peft's warning that a model has an adapter already."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Already found a `peft_config`")
-        yield
 
 
 def remove_adapter(denoiser: ModelMixin) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from diffusers import ModelMixin
 from peft.tuners.lora import LoraLayer
 
-from director_diffusion.adapters.files import beside_others, check_fit, kind_of, load_adapter
+from director_diffusion.adapters.files import check_fit, kind_of, load_adapter
 from director_diffusion.adapters.injection import NAME, inject_adapter
+from director_diffusion.adapters.stacking import beside_others
 from director_diffusion.specs import LoraAdapter
 
 BELOW = "below"
@@ -20,7 +21,8 @@ BELOW = "below"
 def inject_on(denoiser: ModelMixin, below: Path, spec: LoraAdapter, targets: Sequence[str], *, role: str) -> None:
     """Put a new LoRA on top of the adapter in the file `below`; only the new one learns.
 
-    They lie as `files.load_stack` lays them.  Raises ModelError for a file that does not fit.
+    They lie as `stacking.load_stack` lays them: its ΔW adds to whatever lies below.  peft's DoRA would scale that, so
+    none learns here (`specs.turbo` refuses it).  Raises ModelError for a file that does not fit.
     """
     check_fit(below, denoiser, role)
     if kind_of(below) == "lora":

@@ -15,7 +15,7 @@ from director_diffusion.distillation.visits import Start
 from director_diffusion.families.base import Conditions, LatentScale
 from director_diffusion.processes.base import Cells
 from director_diffusion.training.batches import plan_batches
-from director_diffusion.training.data import Batch
+from director_diffusion.training.data import Batch, by_size, of_one_size
 
 
 @dataclass(frozen=True)
@@ -70,21 +70,9 @@ def collated(segments: Sequence[Segment], scale: LatentScale) -> Batch:
     )
 
 
-def by_size(segments: Sequence[Segment]) -> dict[Cells, list[Segment]]:
-    """Segments of equal size together, in their order."""
-    found: dict[Cells, list[Segment]] = {}
-    for segment in segments:
-        found.setdefault(segment.cells, []).append(segment)
-    return found
-
-
 def in_batches(segments: Sequence[Segment], batch_size: int, scale: LatentScale) -> list[Batch]:
     """All of them once, for what is judged by a mean over them."""
-    return [
-        collated(some[first : first + batch_size], scale)
-        for some in by_size(segments).values()
-        for first in range(0, len(some), batch_size)
-    ]
+    return [collated(some, scale) for some in of_one_size(segments, batch_size)]
 
 
 class SegmentBatches:

@@ -17,7 +17,7 @@ from director_diffusion.distillation.visits import LoadDenoiser, Make, Start
 from director_diffusion.families.base import Conditions, LatentScale
 from director_diffusion.processes.base import Cells, per_sample
 from director_diffusion.specs import FINEST_COUNT
-from director_diffusion.training.data import Batch, Drawn, collate
+from director_diffusion.training.data import Batch, Drawn, collate, of_one_size
 from director_diffusion.training.trainee import AsAverage, Trainee
 
 
@@ -104,19 +104,15 @@ def judged_on(
 ) -> list[Batch]:
     """Batches whose pictures are the ends of ways, and whose noisy latents the states on them."""
     t = torch.tensor(solver.drawn_at(FINEST_COUNT), dtype=torch.float32)
-    by_size: dict[Cells, list[Drawn]] = {}
+    drawn: list[Drawn] = []
     for start, one in zip(starts, found, strict=True):
         states, end = one["states"][:-1], one["states"][-1]
         noises = noise_between(end.expand_as(states), states, solver.alpha_bar.cpu()[t.long()])
-        by_size.setdefault(start.cells, []).extend(
+        drawn += [
             Drawn(f"{start.prompt} from {start.seed}", scale.undo(end), noise, time, start.conditions)
             for noise, time in zip(noises, t, strict=True)
-        )
-    return [
-        collate(some[first : first + batch_size])
-        for some in by_size.values()
-        for first in range(0, len(some), batch_size)
-    ]
+        ]
+    return [collate(some) for some in of_one_size(drawn, batch_size)]
 
 
 def noise_between(x0: Tensor, x_t: Tensor, alpha_bar: Tensor) -> Tensor:

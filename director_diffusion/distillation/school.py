@@ -7,6 +7,7 @@ comes to be wrong and would drift (Ross et al. 2011, DAgger).  What it shares wi
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -27,6 +28,9 @@ from director_diffusion.training.held_out import held_out_loss
 from director_diffusion.training.loop import Prepared
 from director_diffusion.training.stopping import Stop
 
+Ways = Sequence[tuple[Start, Mapping[str, Tensor]]]
+"""Trajectories, by what they start from."""
+
 
 class School(Classroom):
     """Segments of a flow.  Raises TrainingError where the base is none."""
@@ -44,12 +48,12 @@ class School(Classroom):
 
     def judged_on(self, count: StepCount) -> list[Batch]:
         """What a student's held-out loss is measured on at first: its teacher's ways."""
-        return self._batches(self._segments(self._judged_from, count))
+        return self._batches(self._segments(self._judged_ways, count))
 
     def teach(self, count: StepCount) -> Taught:
         """Train the student of `count` steps, as far as it is not trained yet."""
         started, turbo = time.perf_counter(), self._turbo
-        segments, judging = (self._segments(starts, count) for starts in (self._learned_from, self._judged_from))
+        segments, judging = (self._segments(ways, count) for ways in (self._learned_ways, self._judged_ways))
         lesson = self._lesson(count, turbo.steps, turbo.schedule, after="")
         finished = self._taught(lesson, segments, judging, self._untaught)
         curve = finished.curve()
@@ -101,13 +105,25 @@ class School(Classroom):
     def _batches(self, segments: Sequence[Segment]) -> list[Batch]:
         return in_batches(segments, self._turbo.batch_size, self.trainee.scale)
 
-    def _segments(self, starts: Sequence[Start], count: int) -> list[Segment]:
-        """Those of the teacher's ways."""
+    @cached_property
+    def _learned_ways(self) -> Ways:
+        return self._ways(self._learned_from)
+
+    @cached_property
+    def _judged_ways(self) -> Ways:
+        return self._ways(self._judged_from)
+
+    def _ways(self, starts: Sequence[Start]) -> Ways:
+        """The teacher's, of which every student has its segments.
+
+        They stay in memory, as even the fewest segments would keep them there, whose states are parts of theirs.
+        """
         make = trajectories(self._guide, lambda: self._worn(None), self._flow, steps=self._turbo.teacher_steps)
-        found = self._complete(starts, self._job.cache("trajectories"), make, "ways")
-        return [
-            segment for start, one in zip(starts, found, strict=True) for segment in of_trajectory(start, one, count)
-        ]
+        return list(zip(starts, self._complete(starts, self._job.cache("trajectories"), make, "ways"), strict=True))
+
+    def _segments(self, ways: Ways, count: int) -> list[Segment]:
+        """Those of a student of `count` steps."""
+        return [segment for start, found in ways for segment in of_trajectory(start, found, count)]
 
     def _visited(
         self, starts: Sequence[Start], count: StepCount, weights: Mapping[str, Tensor], of: str

@@ -22,7 +22,7 @@ from director_diffusion.progress import Task
 from director_diffusion.specs import FINEST_COUNT
 from director_diffusion.storage import ItemCache
 from director_diffusion.tensors import read_tensors, write_item
-from director_diffusion.training.data import generator
+from director_diffusion.training.data import generator, of_one_size
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,14 @@ def complete(
     was asked to stop.
     """
     missing = set(cache.missing(start.item for start in starts))
-    by_size: dict[Cells, list[Start]] = {}
-    for start in starts:
-        by_size.setdefault(start.cells, []).append(start)
-    for cells, some in by_size.items():
-        for first in range(0, len(some), at_once):
-            batch = some[first : first + at_once]
-            if any(start.item in missing for start in batch):
-                noise = torch.stack([start.noise(channels) for start in batch]).to(device)
-                made = make(noise, batched([start.conditions for start in batch], device), cells)
-                for start, tensors in zip(batch, made, strict=True):
-                    if start.item in missing:
-                        write_item(cache, start.item, tensors)
-            task.advance(len(batch))
+    for batch in of_one_size(starts, at_once):
+        if any(start.item in missing for start in batch):
+            noise = torch.stack([start.noise(channels) for start in batch]).to(device)
+            made = make(noise, batched([start.conditions for start in batch], device), batch[0].cells)
+            for start, tensors in zip(batch, made, strict=True):
+                if start.item in missing:
+                    write_item(cache, start.item, tensors)
+        task.advance(len(batch))
     return [read_tensors(cache.store, cache.name(start.item)) for start in starts]
 
 

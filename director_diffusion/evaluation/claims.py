@@ -14,7 +14,7 @@ from director_diffusion.evaluation.statistics.bootstrap import MeanTest
 from director_diffusion.evaluation.statistics.share import ShareTest
 from director_diffusion.evaluation.types import OtherArm, style_metric
 from director_diffusion.evaluation.verdict import Claim
-from director_diffusion.specs import EvaluationPlan
+from director_diffusion.specs import EvaluationPlan, StepCount
 
 NAMES: Mapping[OtherArm, str] = {
     "base": "the base",
@@ -63,13 +63,14 @@ def claims(evidence: Evidence, plan: EvaluationPlan) -> tuple[Claim, ...]:
     return tuple(found)
 
 
-def few_steps_claims(evidence: Evidence, plan: EvaluationPlan) -> tuple[Claim, ...]:
-    """What is asked of a few-step student, beside the adapter that taught it in the place of the version before.
+def few_steps_claims(evidence: Evidence, plan: EvaluationPlan, count: StepCount) -> tuple[Claim, ...]:
+    """What is asked of a student of `count` steps; the adapter that taught it is in the place of the version before.
 
     `evidence.pictures` of the base are the adapter's: a student is to draw as unlike pictures as its teacher.
     """
     assert evidence.published is not None
-    found = _no_worse(evidence.published, plan, share=plan.margins.few_steps, words="the adapter in all its steps")
+    share = plan.margins.few_steps_of(count)
+    found = _no_worse(evidence.published, plan, share=share, words="the adapter in all its steps")
     kept = (replace(claim, name=claim.name.replace("published", "kept")) for claim in found)
     return (*kept, _memorised(evidence, plan), _diverse(evidence, plan, words="the adapter's in all its steps"))
 

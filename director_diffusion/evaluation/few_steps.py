@@ -79,7 +79,7 @@ def evaluate_few_steps(
             lead={},
             published=Published(own, len(plan.prompts)),
         )
-        findings = judge(few_steps_claims(evidence, plan), plan.confidence)
+        findings = judge(few_steps_claims(evidence, plan, FEW_STEP_ARMS[name]), plan.confidence)
         differences = tuple(
             difference_of(metric, by_arm["adapter"], by_arm["published"], plan) for metric, by_arm in own.items()
         )

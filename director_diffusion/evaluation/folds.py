@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from director_diffusion.errors import EvaluationError
 from director_diffusion.evaluation.effects import Grid, Grids, StillsSplit, by_still
 from director_diffusion.evaluation.metrics.distribution import cmmd
+from director_diffusion.evaluation.metrics.memorisation import memorisation_threshold, nearest
 from director_diffusion.evaluation.metrics.similarity import closeness
 from director_diffusion.evaluation.seen import Arm, Seen, Vectors, closeness_grids, picture_grids, stills_of
 from director_diffusion.evaluation.types import Metric
@@ -182,3 +183,13 @@ def cmmd_of(of: str, arms: Mapping[str, Arm], folds: Sequence[Fold], vectors: Ve
     return float(
         np.mean([cmmd(fold.judged(arms)[of].rows(vectors), stills_of(vectors, fold.held_out)) for fold in folds])
     )
+
+
+def chance_of(folds: Sequence[Fold], vectors: Vectors) -> float:
+    """The share of held-out stills that are nearer to a training still than those are to each other."""
+    beyond = 0.0
+    for fold in folds:
+        train = stills_of(vectors, fold.train)
+        found = nearest(stills_of(vectors, fold.held_out), train)
+        beyond += found.beyond(memorisation_threshold(train)) * len(fold.held_out)
+    return beyond / sum(len(fold.held_out) for fold in folds)

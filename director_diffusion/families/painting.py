@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from director_diffusion.adapters.files import check_fit, load_stack, remove_adapter
+from director_diffusion.adapters.files import check_fit, remove_adapter
+from director_diffusion.adapters.stacking import load_stack
 from director_diffusion.adapters.stock import load_stock
 from director_diffusion.errors import EvaluationError
 from director_diffusion.families.base import Conditions

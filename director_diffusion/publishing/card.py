@@ -81,7 +81,7 @@ def _write_students(card: CardInputs, repo: Path) -> None:
         return
     for student in card.students.going_out:
         shutil.copyfile(student.weights, repo / student.file)
-    _write_json(repo / FEW_STEPS_FILE, [asdict(student.judged) for student in card.students.shown])
+    _write_json(repo / FEW_STEPS_FILE, [asdict(one) for one in card.students.judged])
 
 
 def _write_scores(path: Path, card: CardInputs) -> None:

@@ -40,6 +40,12 @@ class Students:
 
     shown: tuple[ShownStudent, ...]
     grid: Image.Image
+    baseline: tuple[FewSteps, ...] = ()  # others' weights on the same adapter, by their steps
+
+    @property
+    def judged(self) -> tuple[FewSteps, ...]:
+        """What is said of all of them, others' weights last."""
+        return (*(student.judged for student in self.shown), *self.baseline)
 
     @property
     def going_out(self) -> Sequence[ShownStudent]:
@@ -52,4 +58,5 @@ def students_of(turbo_adapter: Artifact, samples: Artifact, evaluation: Artifact
     return Students(
         tuple(ShownStudent(turbo_adapter.path(weights_file(one.count)), one) for one in judged if one.of == "student"),
         comparison_grid(samples.table(SAMPLES_FILE, Sample), store, limit=4),
+        tuple(one for one in judged if one.of == "stock"),
     )

@@ -23,6 +23,7 @@ from director_diffusion.sampling.images import png_bytes
 from director_diffusion.sampling.prompts import arm_prompt, arms_asked, noise_seed
 from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FEW_STEP_ARMS, FILE, Arm, Sample
 from director_diffusion.sampling.samplers import Sampler, arm_sampler
+from director_diffusion.sampling.ways import check_length
 from director_diffusion.specs import Base, Director, EvaluationPlan, FewStepScheduler
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
@@ -258,18 +259,16 @@ def _check_arms(plan: EvaluationPlan, adapters: Mapping[Arm, ArmAdapter]) -> Non
 
 
 def _check_lengths(asked: Sequence[_Wanted], base: Base, folder: Path) -> None:
-    """Raise EvaluationError for the first prompt of which the base would not read the end.
-
-    Counted as captions are, by the base's longest tokenizer.
-    """
-    count, most = longest_count([(base.family, folder)]), base.max_prompt_tokens
+    """Raise EvaluationError for the first prompt of which the base would not read the end."""
+    count = longest_count([(base.family, folder)])
     for one in asked:
-        if (tokens := count(one.full_prompt)) > most:
-            raise EvaluationError(
-                f'prompt {one.prompt_index + 1} of the arm {one.arm}, "{one.full_prompt}"',
-                f"has {tokens} tokens, and {base.slug} reads {most}: the end would be cut off",
-                f"Shorten the plan's prompt {_added(one.arm)}or raise max_prompt_tokens of the base.",
-            )
+        check_length(
+            one.full_prompt,
+            count,
+            base,
+            name=f'prompt {one.prompt_index + 1} of the arm {one.arm}, "{one.full_prompt}"',
+            way_out=f"Shorten the plan's prompt {_added(one.arm)}or raise max_prompt_tokens of the base.",
+        )
 
 
 def _added(arm: Arm) -> str:

@@ -105,14 +105,16 @@ def with_trigger(trigger: str, prompt: str) -> str:
     return prompt if not trigger or trigger.lower() in prompt.lower() else join_prompt(trigger, prompt)
 
 
-def check_length(prompt: str, count: Callable[[str], int], base: Base) -> None:
-    """Raise EvaluationError for a full prompt of which the base would not read the end.
+def check_length(
+    prompt: str, count: Callable[[str], int], base: Base, *, name: str = "", way_out: str = "Shorten it."
+) -> None:
+    """Raise EvaluationError for a full prompt of which the base would not read the end; `name` is what it is called.
 
-    `count` is of its longest tokenizer (`families.longest_count`).
+    Counted as captions are, by the base's longest tokenizer: `count` is `families.longest_count`.
     """
     if (tokens := count(prompt)) > base.max_prompt_tokens:
         raise EvaluationError(
-            f'prompt "{prompt[:80]}"',
+            name or f'prompt "{prompt[:80]}"',
             f"has {tokens} tokens, and {base.slug} reads {base.max_prompt_tokens}: the end would be cut off",
-            "Shorten it.",
+            way_out,
         )

@@ -10,6 +10,7 @@ from director_diffusion.specs.bases import ModelSource
 from director_diffusion.specs.directors import Director
 from director_diffusion.specs.encoders import AestheticHead, Embedder, ImageEncoder, StyleProjection
 from director_diffusion.specs.prompts import Prompt
+from director_diffusion.specs.turbo import StepCount
 
 Tier = Literal["draft", "release"]
 """How thoroughly an adapter is judged: after every training, or before it is published."""
@@ -55,9 +56,18 @@ class Margins(Spec):
         exclude=True,
         description="Non-inferiority of a few-step student: the share of the adapter's style effect that may go.",
     )
+    few_steps_in: dict[StepCount, Share] = Field(
+        {},
+        exclude=True,
+        description="The same share by the steps that a student draws in, where it is another than `few_steps`.",
+    )
     regression: Share = Field(
         0.25, description="Non-inferiority to the version published before: the share of its style effect that may go."
     )
+
+    def few_steps_of(self, count: StepCount) -> float:
+        """The share of the adapter's style effect that may go in so many steps."""
+        return self.few_steps_in.get(count, self.few_steps)
 
 
 class Previews(Spec):

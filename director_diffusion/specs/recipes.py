@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec
 from director_diffusion.specs.learning import Adapter, Optimizer, Schedule
-from director_diffusion.specs.turbo import Turbo
+from director_diffusion.specs.turbo import ConsistencyTurbo, StockWeights, Turbo
 
 # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -132,6 +132,11 @@ class Recipe(Spec):
         if self.joint is not None and self.schedule.warmup_steps >= (self.joint.steps or self.steps):
             raise ValueError(f"warmup_steps {self.schedule.warmup_steps} must be below joint.steps {self.joint.steps}")
         return self
+
+    @property
+    def baseline(self) -> StockWeights | None:
+        """Others' weights that its students are set beside, if any."""
+        return self.turbo.baseline if isinstance(self.turbo, ConsistencyTurbo) else None
 
     def of_all(self) -> "Recipe":
         """The recipe of the training on all directors' stills."""

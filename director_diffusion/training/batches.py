@@ -23,7 +23,7 @@ from director_diffusion.training.data import (
     Dataset,
     Drawn,
     Sample,
-    by_bucket,
+    by_size,
     collate,
     draw_posterior,
     generator,
@@ -79,7 +79,7 @@ class TrainingBatches:
 
     def largest(self) -> Batch:
         """This process's part of a batch of the largest bucket: what a step needs most memory for."""
-        buckets = by_bucket([*self._data.train, *self._data.prior] if self._prior is not None else self._data.train)
+        buckets = by_size([*self._data.train, *self._data.prior] if self._prior is not None else self._data.train)
         samples = buckets[max(buckets, key=lambda cells: cells[0] * cells[1])]
         return self._batch(list(islice(cycle(samples), self._recipe.batch_size)), 0, "", 1.0)
 
@@ -87,7 +87,7 @@ class TrainingBatches:
         recipe = self._recipe
         several = len({sample.director for sample in samples}) > 1
         return (plan_balanced if several else plan_batches)(
-            list(by_bucket(samples).values()),
+            list(by_size(samples).values()),
             batches=recipe.steps * recipe.gradient_accumulation,
             batch_size=recipe.batch_size,
             seed=recipe.seed,

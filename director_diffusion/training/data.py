@@ -3,8 +3,9 @@
 Belongs here: samples, and putting them together.  Which samples make up which batch is `batches`'.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,16 @@ from director_diffusion.processes.base import Cells
 from director_diffusion.prompts.load import load_prompts
 from director_diffusion.prompts.rows import PromptRow
 from director_diffusion.storage.store import Store
+
+
+class Sized(Protocol):
+    """What can only be put together with others of its size."""
+
+    @property
+    def cells(self) -> Cells: ...
+
+
+Kind = TypeVar("Kind", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,10 @@ class Drawn:
     t: float | Tensor
     conditions: Conditions
 
+    @property
+    def cells(self) -> Cells:
+        return self.latents.shape[-2], self.latents.shape[-1]
+
 
 def load_dataset(
     latents: Sequence[LatentRow],
@@ -143,12 +158,19 @@ def _placement(row: LatentRow) -> Placement:
     )
 
 
-def by_bucket(samples: Sequence[Sample]) -> dict[Cells, list[Sample]]:
-    """Samples of equal size together, in their order."""
-    buckets: dict[Cells, list[Sample]] = {}
-    for sample in samples:
-        buckets.setdefault(sample.cells, []).append(sample)
-    return buckets
+def by_size(items: Iterable[Kind]) -> dict[Cells, list[Kind]]:
+    """Those of equal size together, in their order."""
+    found: dict[Cells, list[Kind]] = {}
+    for item in items:
+        found.setdefault(item.cells, []).append(item)
+    return found
+
+
+def of_one_size(items: Iterable[Kind], most: int) -> Iterator[list[Kind]]:
+    """All of them once, cut into batches of one size each and of `most` items."""
+    for some in by_size(items).values():
+        for first in range(0, len(some), most):
+            yield some[first : first + most]
 
 
 def collate(drawn: Sequence[Drawn], share: float = 1.0) -> Batch:

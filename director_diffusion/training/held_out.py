@@ -12,18 +12,15 @@ from accelerate.utils import gather_object
 
 from director_diffusion.processes import Process
 from director_diffusion.specs import HeldOut
-from director_diffusion.training.data import Batch, Drawn, Sample, by_bucket, collate, draw_posterior, generator
+from director_diffusion.training.data import Batch, Drawn, Sample, collate, draw_posterior, generator, of_one_size
 from director_diffusion.training.trainee import Trainee
 
 
 def held_out_batches(samples: Sequence[Sample], spec: HeldOut, process: Process, batch_size: int) -> list[Batch]:
     """Every still with each of its noises at each noise level, in batches of one bucket."""
     times = [process.at(level) for level in spec.levels]
-    batches = []
-    for bucket in by_bucket(samples).values():
-        drawn = [one for sample in bucket for draw in range(spec.noises) for one in _levels(sample, draw, times)]
-        batches += [collate(drawn[start : start + batch_size]) for start in range(0, len(drawn), batch_size)]
-    return batches
+    drawn = [one for sample in samples for draw in range(spec.noises) for one in _levels(sample, draw, times)]
+    return [collate(some) for some in of_one_size(drawn, batch_size)]
 
 
 def _levels(sample: Sample, draw: int, times: Sequence[float]) -> list[Drawn]:

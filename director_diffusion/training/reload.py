@@ -10,7 +10,8 @@ import torch
 from diffusers.training_utils import cast_training_params
 from torch import Tensor
 
-from director_diffusion.adapters.files import load_adapter, load_stack, remove_adapter
+from director_diffusion.adapters.files import load_adapter, remove_adapter
+from director_diffusion.adapters.stacking import load_stack
 from director_diffusion.specs import Recipe
 from director_diffusion.training.data import Batch
 from director_diffusion.training.rows import Reload

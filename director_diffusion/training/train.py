@@ -29,7 +29,7 @@ from director_diffusion.training.loop import Prepared, Spent, is_trained, prepar
 from director_diffusion.training.memory import explain_out_of_memory
 from director_diffusion.training.picks import note_training
 from director_diffusion.training.reload import measure_reload, predict_as_served
-from director_diffusion.training.rows import CURVE_FILE, RESULT_FILE, WEIGHTS, CurvePoint, Pick, TrainingResult
+from director_diffusion.training.rows import CURVE_FILE, RESULT_FILE, WEIGHTS, CurvePoint, Pick, Reload, TrainingResult
 from director_diffusion.training.stopping import Stop, TrainingStopped, never
 from director_diffusion.training.workers import train_in_workers
 
@@ -99,38 +99,14 @@ def _finish(
     started: float,
 ) -> Trained:
     """Choose the step, write its adapter and check the file."""
-    recipe, trainee, steps = job.recipe, prepared.trainee, finished.steps()
-    curve = finished.curve()
-    instead = HELD_OUT_LOSS if job.folds is None else FOLDS
-    picked = by_person(pick, job.identity.short, steps, instead=instead) if pick is not None else None
-    if isinstance(picked, Choice):
-        choice = picked
-    else:
-        choice = by_held_out_loss(curve) if job.folds is None else by_folds(job.folds.steps, steps)
-
-    def wear(step: int, strength: float) -> None:
-        if stop():
-            raise TrainingStopped(steps[-1], recipe.steps)
-        set_adapter_weights(trainee.denoiser, scaled_weights(finished.load(step).weights, strength))
-
-    pictures, drawing = dict[str, Image.Image](), 0.0
-    if (previews := prepared.previews) is not None:
-        previews.draw_all(trainee, steps, wear)
-        pictures = {"previews": previews.sheet(), "strengths": previews.strengths(steps)}
-        drawing = previews.seconds + (spent.previews if job.processes > 1 else 0.0)  # other processes drew some
-    chosen = finished.load(choice.step)
-    set_adapter_weights(trainee.denoiser, scaled_weights(chosen.weights, choice.strength))
-    trainable = sum(parameter.numel() for parameter in adapter_parameters(trainee.denoiser).values())
-    save_adapter(
-        out / WEIGHTS,
-        adapter_weights(trainee.denoiser),
-        recipe.adapter,
-        prepared.targets,
-        role=trainee.family.role,
-        metadata={**metadata, "packages": json.dumps(chosen.packages, sort_keys=True), **header_of_choice(choice)},
-    )
-    prediction = predict_as_served(trainee, prepared.judged_on[0], recipe)
-    reload = measure_reload(trainee, prepared.judged_on[0], out / WEIGHTS, prediction)
+    recipe, steps, curve = job.recipe, finished.steps(), finished.curve()
+    choice, unused = _chosen(job, finished, pick)
+    pictures = _pictures(job, prepared, finished, stop)
+    drawing = 0.0
+    if prepared.previews is not None:
+        drawing = prepared.previews.seconds + (spent.previews if job.processes > 1 else 0.0)  # others drew some
+    trainable = sum(parameter.numel() for parameter in adapter_parameters(prepared.trainee.denoiser).values())
+    reload = _write(job, prepared, finished, choice, out / WEIGHTS, metadata)
     result = TrainingResult(
         training=job.identity.short,
         steps=recipe.steps,
@@ -147,7 +123,7 @@ def _finish(
         watched_stills=len(job.watched),
         curve=curve,
         reload=reload,
-        pick_unused=picked if isinstance(picked, str) else "",
+        pick_unused=unused,
         resumed_from=spent.resumed_from,
         seconds=time.perf_counter() - started,
         training_seconds=spent.training,
@@ -159,6 +135,58 @@ def _finish(
     if result.trained_steps == recipe.steps:
         Checkpoints(job.work, job.identity).clear()
     return Trained(result, pictures, tuple(finished.name(step) for step in steps))
+
+
+def _chosen(job: TrainingJob, finished: FinishedSteps, pick: Pick | None) -> tuple[Choice, str]:
+    """The person's choice, or the one in its stead and why the person's is not used ("" where there is none)."""
+    steps, unused = finished.steps(), ""
+    if pick is not None:
+        instead = HELD_OUT_LOSS if job.folds is None else FOLDS
+        picked = by_person(pick, job.identity.short, steps, instead=instead)
+        if isinstance(picked, Choice):
+            return picked, ""
+        unused = picked
+    choice = by_held_out_loss(finished.curve()) if job.folds is None else by_folds(job.folds.steps, steps)
+    return choice, unused
+
+
+def _pictures(job: TrainingJob, prepared: Prepared, finished: FinishedSteps, stop: Stop) -> dict[str, Image.Image]:
+    """The sheet of previews and the grid of strengths, of which what is missing is drawn."""
+    previews, steps = prepared.previews, finished.steps()
+    if previews is None:
+        return {}
+
+    def wear(step: int, strength: float) -> None:
+        if stop():
+            raise TrainingStopped(steps[-1], job.recipe.steps)
+        weights = scaled_weights(finished.load(step).weights, strength)
+        set_adapter_weights(prepared.trainee.denoiser, weights)
+
+    previews.draw_all(prepared.trainee, steps, wear)
+    return {"previews": previews.sheet(), "strengths": previews.strengths(steps)}
+
+
+def _write(
+    job: TrainingJob,
+    prepared: Prepared,
+    finished: FinishedSteps,
+    choice: Choice,
+    path: Path,
+    metadata: Mapping[str, str],
+) -> Reload:
+    """The chosen step's adapter, in its file, and how that file does."""
+    chosen, trainee = finished.load(choice.step), prepared.trainee
+    set_adapter_weights(trainee.denoiser, scaled_weights(chosen.weights, choice.strength))
+    save_adapter(
+        path,
+        adapter_weights(trainee.denoiser),
+        job.recipe.adapter,
+        prepared.targets,
+        role=trainee.family.role,
+        metadata={**metadata, "packages": json.dumps(chosen.packages, sort_keys=True), **header_of_choice(choice)},
+    )
+    prediction = predict_as_served(trainee, prepared.judged_on[0], job.recipe)
+    return measure_reload(trainee, prepared.judged_on[0], path, prediction)
 
 
 def _lasting(result: TrainingResult) -> dict[str, int | float | str]:

@@ -46,9 +46,12 @@ def _models(surroundings: Surroundings) -> dict[str, Source]:
     bases = catalog.project_bases(project)
     trained = {f"base {base.slug}": base.source for base in bases}
     drawn_with = {f"base {base.slug}, sampled": base.drawn_with.source for base in bases if base.sampled_with}
+    recipes = catalog.project_recipes(project)
+    baselines = {f"baseline of {one.slug}": one.baseline.only_weights for one in recipes if one.baseline is not None}
     return {
         **trained,
         **drawn_with,
+        **baselines,
         "captioner": project.captioner.source,
         **plan.sources(project.captioner.source),
     }

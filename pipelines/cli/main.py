@@ -71,8 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument("--users", required=True, metavar="FILE")
     user.set_defaults(command=_app_user)
 
-    pin = commands.add_parser("pin", help="write the Hub's current revisions of a base, plan or project into its YAML")
-    pin.add_argument("slug", metavar="SLUG", help="of a base, an evaluation plan or a project")
+    pin = commands.add_parser(
+        "pin", help="write the Hub's current revisions of a base, recipe, plan or project into its YAML"
+    )
+    pin.add_argument("slug", metavar="SLUG", help="of a base, a recipe, an evaluation plan or a project")
     pin.set_defaults(command=_pin)
 
     pick = commands.add_parser("pick", help="choose the step of a training that becomes the adapter")

@@ -1,4 +1,4 @@
-"""`director pin`: the Hub's current revision of every model that a base, an evaluation plan or a project names."""
+"""`director pin`: the Hub's current revision of every model that a base, a recipe, a plan or a project names."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,8 @@ Place = tuple[str, ...]  # keys from the top of a YAML file
 def pin_command(slug: str) -> int:
     """Ask the Hub for the commit that the `main` of each repository is at, and write it beside its name.
 
-    Whatever is called `slug` is pinned, be it a base, a plan or a project; nothing else in the files is touched.
+    Whatever is called `slug` is pinned, be it a base, a recipe (its `turbo.baseline`), a plan or a project; nothing
+    else in the files is touched.
     """
     from director_diffusion.models.hub import newest_revision
 
@@ -43,13 +44,14 @@ def _called(catalog: Catalog, slug: str) -> dict[Path, BaseModel]:
     """What bears the name, by its file.  Raises SpecError where nothing does."""
     kinds: Mapping[str, Mapping[str, BaseModel]] = {
         "bases": catalog.bases,
+        "recipes": catalog.recipes,
         "evaluations": catalog.evaluations,
         "projects": catalog.projects,
     }
     found = {catalog.folder / kind / f"{slug}.yaml": specs[slug] for kind, specs in kinds.items() if slug in specs}
     if not found:
         names = sorted({name for specs in kinds.values() for name in specs})
-        raise SpecError(slug, "is no base, evaluation plan or project", f"Choose of {', '.join(names)}.")
+        raise SpecError(slug, "is no base, recipe, evaluation plan or project", f"Choose of {', '.join(names)}.")
     return found
 
 

@@ -57,6 +57,20 @@ def test_a_checkpoint_that_is_sampled_with_is_looked_for_too(project: TinyProjec
     assert row[2].startswith(*squeezed("student.safetensors: is not a file (looked for "))
 
 
+def test_the_baseline_of_students_is_looked_for_too(project: TinyProject) -> None:
+    turbo = read(project.configs, "recipes/sd15_lora_turbo")["turbo"]
+    change(project.configs, "projects/demo", recipes=["sd15_lora_turbo"])
+    for source, state, found in (
+        ({"kind": "folder", "folder": "lcm"}, "missing", "lcm: is not a folder"),
+        ({"kind": "hub", "repo": "owner/lcm"}, "missing", "owner/lcm: has no pinned revision"),
+        ({"kind": "hub", "repo": "owner/lcm", "revision": "a" * 40}, "warning", "owner/lcm is not downloaded yet"),
+    ):
+        change(project.configs, "recipes/sd15_lora_turbo", turbo={**turbo, "baseline": {"source": source}})
+        (row,) = (row for row in rows(project.director("doctor").out) if row[0] == "baselineofsd15_lora_turbo")
+        assert row[1] == state
+        assert row[2].startswith(*squeezed(found))
+
+
 def test_what_the_project_is_yet_to_train_is_a_warning(project: TinyProject) -> None:
     change(project.configs, "bases/mini", source={"kind": "base_model", "base": "mini"})
     outcome = project.director("doctor")

@@ -1,4 +1,4 @@
-"""`director pin`: revisions beside the repositories of a base, a plan or a project, and nothing else touched."""
+"""`director pin`: revisions beside the repositories of bases, recipes, plans and projects, and nothing else touched."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ import yaml
 from director_diffusion.catalog import load_catalog
 from pipelines.cli.main import main
 from pipelines.cli.pin import Place, with_revisions
-from tests.small_configs import CONFIGS
+from tests.small_configs import CONFIGS, change, read
 
 PLAN = """\
 # Four prompts.
@@ -78,10 +78,22 @@ def test_bases_and_projects_are_pinned_too(configs: Path, slug: str) -> None:
         assert source.revision == f"{len(source.repo):02d}" + "c0de" + "0" * 34
 
 
+def test_the_baseline_of_a_recipes_students_is_pinned(configs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = {"kind": "hub", "repo": "latent-consistency/lcm-lora-sdv1-5"}
+    turbo = read(configs, "recipes/sd15_lora_turbo")["turbo"]
+    change(configs, "recipes/sd15_lora_turbo", turbo={**turbo, "baseline": {"source": source}})
+    assert main(["pin", "sd15_lora_turbo"]) == 0
+    baseline = load_catalog(configs).recipes["sd15_lora_turbo"].baseline
+    assert baseline is not None
+    assert baseline.source.kind == "hub"
+    assert baseline.source.revision == f"{len(source['repo']):02d}" + "c0de" + "0" * 34
+    assert "sd15_lora_turbo turbo.baseline.source is pinned to latent-consistency" in capsys.readouterr().out
+
+
 def test_what_takes_nothing_from_the_hub_or_is_not_there_is_refused(
     configs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["pin", "mini"]) == 1
     assert "mini: takes nothing from the Hub" in capsys.readouterr().err
     assert main(["pin", "lunch"]) == 1
-    assert "lunch: is no base, evaluation plan or project. Choose of demo, film, " in capsys.readouterr().err
+    assert "lunch: is no base, recipe, evaluation plan or project. Choose of demo, film, " in capsys.readouterr().err

@@ -14,9 +14,10 @@ from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline
 from safetensors.torch import load_file
 from torch import Tensor
 
-from director_diffusion.adapters.files import load_stack, read_weights, remove_adapter
+from director_diffusion.adapters.files import read_weights, remove_adapter
 from director_diffusion.adapters.injection import adapter_parameters, adapter_weights, set_adapter_weights
 from director_diffusion.adapters.layering import inject_on, wear_upper
+from director_diffusion.adapters.stacking import load_stack
 from director_diffusion.distillation.checks import judge_students
 from director_diffusion.distillation.consistency import solver_of
 from director_diffusion.distillation.consistent import ConsistentTrainee, noise_between, solve
@@ -230,6 +231,32 @@ def test_a_training_holds_the_student_to_its_own_average(trainee: ConsistentTrai
     assert torch.equal(average, averages[0])
     assert torch.equal(student, own)
     assert not torch.equal(average, student)
+
+
+def test_a_training_is_bit_for_bit_that_by_diffusers_own_average(
+    trainee: ConsistentTrainee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the weights that are set aside go to the host and back at every step."""
+
+    @contextmanager
+    def by_diffusers(average: Any, parameters: Any) -> Any:
+        average.store(parameters)
+        average.copy_to(parameters)
+        yield
+        average.restore(parameters)
+
+    begun = {name: tensor.clone() for name, tensor in adapter_weights(trainee.denoiser).items()}
+    batch, ended = batch_of(trainee, [519, 999]), []
+    for patched in (False, True):
+        if patched:
+            monkeypatch.setattr("director_diffusion.training.state.averaged", by_diffusers)
+        set_adapter_weights(trainee.denoiser, begun)
+        state = TrainingState(trainee, varied(RECIPE, ema_decay=0.9), Silent())
+        for _ in range(3):
+            state.learn([batch], batch.stills)
+        ended.append([tensor.detach().clone() for tensor in (*state.parameters, *state.average.shadow_params)])
+    assert all(torch.equal(one, other) for one, other in zip(*ended, strict=True))
+    assert not torch.equal(ended[0][0], begun[next(iter(begun))])
 
 
 def test_where_all_is_consistent_already_there_is_nothing_to_learn(trainee: ConsistentTrainee) -> None:

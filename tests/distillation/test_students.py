@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from director_diffusion.adapters.files import check_fit, load_stack, remove_adapter
+from director_diffusion.adapters.files import check_fit, remove_adapter
+from director_diffusion.adapters.stacking import load_stack
 from director_diffusion.distillation.checks import judge_students
 from director_diffusion.distillation.header import header_of_student
 from director_diffusion.distillation.rows import RESULT_FILE, Lap, Student, weights_file
@@ -25,6 +26,7 @@ from director_diffusion.hashing import hash_file
 from director_diffusion.progress import Silent
 from director_diffusion.specs import AdamW, Adapter, LokrAdapter, LoraAdapter, SegmentTurbo
 from director_diffusion.tables import read_table
+from director_diffusion.tensors import read_tensors
 from director_diffusion.training.header import read_header
 from director_diffusion.training.stopping import Stopped
 from tests.adapters.adapted import random_adapter
@@ -79,6 +81,22 @@ def test_each_student_learns_and_is_what_its_file_says(undisturbed: Path, make_j
 def test_a_student_that_drifts_is_shown_where_it_comes_to(undisturbed: Path) -> None:
     ways, visits = items(undisturbed, "trajectories"), items(undisturbed, "visits")
     assert (len(ways), len(visits)) == (3 * 2 + 1, 3 * 2 + 1), "of what it learns from, and of what judges"
+
+
+def test_a_trajectory_is_read_once_for_all_students(
+    undisturbed: Path, make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def reading(store: Any, name: str) -> Any:
+        read.append(name)
+        return read_tensors(store, name)
+
+    monkeypatch.setattr("director_diffusion.distillation.visits.read_tensors", reading)
+    taught(make_job(undisturbed), tmp_path / "out")
+    ways = [name for name in read if "/trajectories/" in name]
+    assert len(ways) == len(set(ways)) == 3 * 2 + 1
+    assert files(tmp_path / "out") == files(undisturbed / "out")
 
 
 @pytest.mark.parametrize("asked", [9, 21])

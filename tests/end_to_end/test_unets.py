@@ -94,7 +94,9 @@ def test_a_consistent_student_is_taught_drawn_and_judged(built: TinyProject) -> 
     told = {entry.label for entry in evaluation.manifest.metadata}
     assert {"4 steps: verdict", "stock weights, 4 steps: verdict"} <= told
     card = built.latest("mini_sd15_lora/model_card", "nolan").local_folder / "repo"
-    assert [one.of for one in few_steps_from(json.loads((card / FEW_STEPS_FILE).read_text()))] == ["student"]
+    told_on_card = few_steps_from(json.loads((card / FEW_STEPS_FILE).read_text()))
+    assert [one.of for one in told_on_card] == ["student", "stock"]
+    assert "| stock weights, 4 steps |" in (card / "README.md").read_text()
 
 
 def test_sdxl_is_told_the_true_sizes(built: TinyProject) -> None:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from director_diffusion.evaluation.earlier import Before
 from director_diffusion.evaluation.encoders.opened import Encoders, open_encoders
-from director_diffusion.evaluation.evaluate import Material, evaluate
+from director_diffusion.evaluation.evaluate import evaluate
+from director_diffusion.evaluation.material import Material
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent

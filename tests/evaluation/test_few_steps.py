@@ -34,14 +34,14 @@ def student(style=0.6, prompt=0.3, spread=0.9, nearest=0.8):
     )
 
 
-def answers(given, **margins):
-    return {one.name: one.outcome for one in judge(few_steps_claims(given, plan(margins=margins)), 0.95)}
+def answers(given, count=4, **margins):
+    return {one.name: one.outcome for one in judge(few_steps_claims(given, plan(margins=margins), count), 0.95)}
 
 
 def test_a_student_that_draws_as_its_teacher_passes():
     found = answers(student())
     assert found == dict.fromkeys(["style_kept", "prompt_kept", "memorised", "diversity"], "pass")
-    findings = judge(few_steps_claims(student(), plan()), 0.95)
+    findings = judge(few_steps_claims(student(), plan(), 4), 0.95)
     assert decide(findings).outcome == "pass"
 
 
@@ -60,14 +60,19 @@ def test_one_that_loses_something_fails_by_that_alone(changes, refuted):
 
 
 def test_what_may_go_is_the_plans_share_of_the_effect_beside_the_base_asked_by_name():
-    def bound(**margins):
-        (claim,) = (one for one in few_steps_claims(student(), plan(margins=margins)) if one.name == "style_kept")
+    def bound(count=4, **margins):
+        asked = few_steps_claims(student(), plan(margins=margins), count)
+        (claim,) = (one for one in asked if one.name == "style_kept")
         return claim.bound
 
     assert bound() == pytest.approx(-0.2 * (0.6 - 0.5))
     assert bound(few_steps=0.05) == pytest.approx(-0.05 * (0.6 - 0.5))
+    assert bound(few_steps_in={4: 0.05}) == pytest.approx(-0.05 * (0.6 - 0.5))
+    assert bound(2, few_steps_in={4: 0.05}) == bound(2), "where it is another than everywhere"
     assert answers(student(style=0.58), few_steps=0.35)["style_kept"] == "pass"
     assert answers(student(style=0.58), few_steps=0.1)["style_kept"] == "fail"
+    assert answers(student(style=0.58), few_steps_in={2: 0.35, 4: 0.1})["style_kept"] == "fail"
+    assert answers(student(style=0.58), 2, few_steps_in={2: 0.35, 4: 0.1})["style_kept"] == "pass"
 
 
 def test_few_prompts_leave_it_open():

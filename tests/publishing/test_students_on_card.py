@@ -16,7 +16,7 @@ from director_diffusion.publishing.card import write_model_card
 from director_diffusion.publishing.inputs import CardInputs
 from director_diffusion.publishing.students import ShownStudent, Students
 from director_diffusion.publishing.text_students import students_section
-from director_diffusion.specs import AdamW, ConsistencyTurbo, Guidance, LoraAdapter, StepCount
+from director_diffusion.specs import AdamW, ConsistencyTurbo, Guidance, HubSource, LoraAdapter, StepCount, StockWeights
 from tests.publishing.publishing_inputs import card_inputs, finding, with_base
 
 
@@ -73,6 +73,32 @@ def test_of_a_unet_the_example_draws_by_the_lcm_scheduler(card: CardInputs) -> N
     compile(example, "card", "exec")
     assert 'LCMScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")' in example
     assert "num_inference_steps=4, guidance_scale=0)" in example
+
+
+def test_others_weights_stand_below_the_student_of_as_many_steps(card: CardInputs, tmp_path: Path) -> None:
+    assert card.students is not None
+    assert "tock weights" not in students_section(card)
+    source = HubSource(kind="hub", repo="latent-consistency/lcm-lora-sdv1-5", revision="ab12" * 10)
+    turbo = ConsistencyTurbo(
+        kind="consistency", adapter=LoraAdapter(kind="lora", rank=2, alpha=2), optimizer=AdamW(lr=1e-4), steps=2,
+        checkpoint_every=2, baseline=StockWeights(source=source),
+    )  # fmt: skip
+    stock = tuple(replace(student(tmp_path, count, "fail").judged, of="stock") for count in (2, 4))
+    beside = replace(
+        card,
+        recipe=card.recipe.model_copy(update={"turbo": turbo}),
+        students=replace(card.students, baseline=stock),
+    )
+    text = students_section(beside)
+    rows = [line.split(" | ")[0] for line in text.splitlines() if " steps | " in line]
+    assert rows == ["| 2 steps", "| stock weights, 2 steps", "| 4 steps", "| stock weights, 4 steps"]
+    assert "| stock weights, 4 steps | fail | 97% | -0.100 (-0.200 to +0.000) |" in text
+    assert "latent-consistency/lcm-lora-sdv1-5](https://huggingface.co/latent-consistency" in text
+    assert " at ab12ab12" in text
+    repo = write_model_card(beside, tmp_path / "out")
+    told = [(one["of"], one["count"]) for one in json.loads((repo / FEW_STEPS_FILE).read_text())]
+    assert told == [("student", 2), ("student", 4), ("stock", 2), ("stock", 4)]
+    assert len(list(repo.glob("turbo_*"))) == 1
 
 
 def test_where_none_passed_there_is_nothing_to_use(card: CardInputs) -> None:

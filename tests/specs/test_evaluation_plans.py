@@ -52,6 +52,8 @@ def test_shipped_plans_have_48_prompts_and_further_seeds_for_the_release() -> No
             r"resamples: of 500, .*give 2000 or more",
         ),
         ({"margins": {"taste": 0.1}}, r"margins\.taste is not known"),
+        ({"margins": {"few_steps_in": {3: 0.1}}}, r"margins\.few_steps_in"),
+        ({"margins": {"few_steps_in": {4: 1.5}}}, r"margins\.few_steps_in\.4"),
     ],
 )
 def test_a_plan_that_cannot_be_judged_by_is_refused(tmp_path: Path, changes: Mapping[str, object], words: str) -> None:

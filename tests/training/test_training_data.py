@@ -10,7 +10,7 @@ from director_diffusion.families import get_family
 from director_diffusion.processes import Flow
 from director_diffusion.storage.store import Store
 from director_diffusion.training.batches import TrainingBatches, plan_batches
-from director_diffusion.training.data import Batch, Sample, by_bucket, collate, generator, load_dataset
+from director_diffusion.training.data import Batch, Sample, by_size, collate, generator, load_dataset, of_one_size
 from director_diffusion.training.data import Dataset as Loaded
 from tests.training.trainings import RECIPE, STILLS, TALL, WIDE, Dataset, Split, make_dataset, varied
 
@@ -71,7 +71,7 @@ def test_samples_of_two_buckets_cannot_be_put_together(loaded: Loaded) -> None:
 
 
 def test_every_still_is_seen_before_any_returns(loaded: Loaded) -> None:
-    wide = by_bucket(loaded.train)[WIDE]
+    wide = by_size(loaded.train)[WIDE]
     (plan,) = [plan_batches([wide], batches=6, batch_size=2, seed=1)]
     stills = [sample.still for batch in plan for sample in batch]
     decks = [stills[start : start + 4] for start in (0, 4, 8)]
@@ -155,3 +155,10 @@ def test_a_still_without_its_prompt_is_named(dataset: Dataset) -> None:
         load_dataset(dataset.latents, dataset.prompts[1:], dataset.store, FAMILY)
     with pytest.raises(TrainingError, match="the empty prompt: has no embedding"):
         load_dataset(dataset.latents, dataset.prompts[:-1], dataset.store, FAMILY)
+
+
+def test_batches_are_of_one_size_each_and_in_order() -> None:
+    sizes = [(2, 3), (4, 4), (2, 3), (2, 3), (4, 4), (1, 1)]
+    rows = [Sample(f"{n}", torch.zeros(1, *size), torch.zeros(1, *size), {}, {}) for n, size in enumerate(sizes)]
+    assert [[row.still for row in some] for some in of_one_size(rows, 2)] == [["0", "2"], ["3"], ["1", "4"], ["5"]]
+    assert list(of_one_size([], 2)) == []
