@@ -31,7 +31,7 @@ mini: install            ## train the mini set again (about three hours of one c
 
 test: install-dev $(VENV)/.quantised  ## every test, by two workers of one thread
 	@$(IN_MEMORY) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
-	@PYTHONPATH=$(VENV)/quantised $(BIN)/python -m pytest -m quantised
+	@PYTHONPATH=$(VENV)/quantised $(BIN)/python -m pytest -m quantised $$(grep -rl --include='*.py' mark.quantised tests)
 
 lint: install-dev        ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
