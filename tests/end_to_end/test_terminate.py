@@ -22,7 +22,7 @@ from tests.tiny_project import Child, TinyProject
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("children")]
 
 ADAPTER, STEPS = "mini_lora/adapter", 5000
-EVERY_S = 0.2  # how often is looked into Dagster's records
+EVERY_S = 0.5  # how often is looked into Dagster's records
 
 
 @pytest.fixture
