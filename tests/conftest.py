@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import pytest
 
+from tests.finished import both, made, taught
+
 if TYPE_CHECKING:
     from tests.dagster_server import DagsterServer
+    from tests.tiny_project import TinyProject
+
+__all__ = ["both", "made", "taught"]
 
 MINI = Path(__file__).parents[1] / "models" / "mini"
-COSTLY = {"server": 1, "made": 2}  # fixtures of a session, and how many workers at most are to make each
+GROUPS = ("server", "children")  # what one worker alone is to start: Dagster's server, and the server that forks
+LONG = ("end_to_end", "ui", "studio", "cli", "pretraining")  # folders of whose files many take a minute
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Among workers (pytest-xdist), a file's tests stay together, and tests of a costly fixture on a few workers."""
+    """Among workers (pytest-xdist), a file's tests stay together, and those of a group; what is long begins first.
+
+    xdist hands groups out in this order as long as it is told not to sort them (`--no-loadscope-reorder`).
+    """
     for item in items:
-        costly = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
-        share = f"{costly[0]} {crc32(item.path.stem.encode()) % COSTLY[costly[0]]}" if costly else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(share))
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("server"))
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_length)
+
+
+def _length(item: pytest.Item) -> int:
+    """Smaller is longer."""
+    marker, places = item.get_closest_marker("xdist_group"), (*GROUPS, *LONG)
+    names = {marker.args[0] if marker else "", item.path.parent.name}
+    return min((place for place, name in enumerate(places) if name in names), default=len(places))
 
 
 @pytest.fixture(scope="session")
@@ -44,17 +62,20 @@ def mini_embedder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
+def server(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterServer]:
     """One webserver and daemon for all tests that need a real one: starting it costs more than most of them ask of it.
 
-    The store is new, with placeholder stills that `director dev` drew.  Tests share it in any order, so each keeps to
-    directors of its own and compares with what it found.
+    The store has no stills but placeholders that `director dev` drew, of which nolan's are those that all was made of.
+    Tests share it in any order, so each keeps to directors of its own and compares with what it found.
     """
+    from director_diffusion.scenes.placeholders import MARK
     from tests.dagster_server import DagsterServer
-    from tests.small_configs import small_configs, surroundings_of
+    from tests.small_configs import CONFIGS, change, read, surroundings_of
 
-    folder = tmp_path_factory.mktemp("server")
-    small_configs(folder)
+    folder = made.copy(tmp_path_factory.mktemp("server")).folder
+    shutil.rmtree(folder / "store" / "stills")
+    (folder / "store" / MARK).unlink()
+    change(folder / "configs", "projects/demo", directors=read(CONFIGS, "projects/demo")["directors"])
     server = DagsterServer(folder, surroundings_of(folder))
     try:
         server.wait_until_ready()

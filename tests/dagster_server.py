@@ -147,7 +147,7 @@ class DagsterServer:
         return (self.folder / "server.log").read_text(errors="replace")[-6000:]
 
     def stop(self) -> None:
-        for sign, patience_s in ((signal.SIGTERM, 20), (signal.SIGKILL, 10)):
+        for sign, patience_s in ((signal.SIGTERM, 5), (signal.SIGKILL, 10)):
             try:
                 os.killpg(self._process.pid, sign)
                 self._process.wait(patience_s)

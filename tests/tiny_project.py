@@ -209,13 +209,13 @@ class Child:
         )
         self.process.start()
 
-    def wait_until(self, reached: Callable[[], bool], timeout_s: float = 120) -> None:
-        """Wait for a moment of its life."""
+    def wait_until(self, reached: Callable[[], bool], timeout_s: float = 120, every_s: float = 0.005) -> None:
+        """Wait for a moment of its life, looking so often: it needs the processor too."""
         deadline = time.monotonic() + timeout_s
         while not reached():
             assert self.process.is_alive(), f"it ended before that:\n{self.err}"
             assert time.monotonic() < deadline, f"not reached in {timeout_s} s:\n{self.err}"
-            time.sleep(0.002)
+            time.sleep(every_s)
 
     @property
     def err(self) -> str:

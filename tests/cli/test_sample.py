@@ -17,26 +17,12 @@ from tests.small_configs import change
 from tests.tiny_project import TinyProject
 
 PROMPT = ("--prompt", "a red car on sand")
-TURBO = {
-    "step_counts": [2],
-    "teacher_steps": 16,
-    "trajectories": 1,
-    "adapter": {"kind": "lora", "rank": 2, "alpha": 2},
-    "optimizer": {"kind": "adamw", "lr": 2.0e-3},
-    "steps": 4,
-    "batch_size": 4,
-    "checkpoint_every": 2,
-}
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+def project(taught: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     """A director with an adapter, and a student of it that draws in two steps."""
-    project = TinyProject.make(tmp_path_factory.mktemp("sample") / "project", directors=("nolan", "fincher"))
-    change(project.configs, "recipes/mini_lora", turbo=TURBO)
-    outcome = project.run("nolan", "--until", "turbo_adapter")
-    assert outcome.code == 0, outcome.err
-    return project
+    return taught.copy(tmp_path_factory.mktemp("sample") / "project")
 
 
 def files(project: TinyProject) -> tuple[Path, Path]:

@@ -25,7 +25,7 @@ from pipelines.surroundings import CHECKOUT
 if TYPE_CHECKING:
     from pipelines.cli.screen import Screen
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("children")]
 
 
 class Shown:

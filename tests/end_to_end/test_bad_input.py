@@ -24,6 +24,8 @@ from director_diffusion.stills.rows import RAW_FILE, STILLS_FILE, RawFile, Still
 from tests.small_configs import change, read
 from tests.tiny_project import WHOLE_RUN, Outcome, TinyProject
 
+pytestmark = pytest.mark.xdist_group("children")
+
 ENOUGH = 14
 HOSTILE_NAMES = (
     "two words.jpg",

@@ -17,6 +17,8 @@ from pipelines.surroundings import read_surroundings
 from tests.small_configs import change, read, surroundings_of
 from tests.tiny_project import TinyProject
 
+pytestmark = pytest.mark.xdist_group("children")
+
 BASE_MODEL = dg.AssetKey(["mini", "base_model"])
 MNIST = dg.AssetKey(["mnist", "base_model"])
 PARTS = ("vae", "denoiser", "embedder")
@@ -24,9 +26,9 @@ STEPS = 6
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
-    """A project that has trained some parts of mini for a few steps; read it, or copy it."""
-    project = TinyProject.make(tmp_path_factory.mktemp("base_model"), directors=("nolan",))
+def built(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+    """What nolan has, and some parts of mini trained for a few steps; read it, or copy it."""
+    project = made.copy(tmp_path_factory.mktemp("base_model") / "project")
     keep_parts(project, PARTS)
     outcome = project.director("build-base", "mini")
     assert outcome.code == 0, outcome.err

@@ -27,11 +27,9 @@ def alone(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyPr
 
 
 @pytest.fixture(scope="module")
-def joint(alone: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+def joint(both: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     """Both with adapters of their own, and one of both; read it, or copy it."""
-    project = alone.copy(tmp_path_factory.mktemp("joint") / "project")
-    outcome = project.run("nolan", "fincher", "--until", "evaluation")
-    assert outcome.code == 0, outcome.err
+    project = both.copy(tmp_path_factory.mktemp("joint") / "project")
     outcome = project.director("joint", "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["mini_lora"] == project.latest(OVERVIEW, None).json("overview.json")

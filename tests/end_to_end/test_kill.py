@@ -6,7 +6,9 @@ Belongs here: one director, killed in stage after stage.  benchmarks/kill.py kil
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +18,8 @@ from director_diffusion.hashing import hash_bytes, short
 from director_diffusion.sampling.prompts import CANARY_PICTURES
 from resources.process_tags import PID
 from tests.tiny_project import TinyProject
+
+pytestmark = pytest.mark.xdist_group("children")
 
 FIRST_CHECKPOINT, STEPS = 3, 6
 
@@ -103,18 +107,22 @@ def test_of_directors_side_by_side_a_killed_one_is_told_and_the_other_is_made(tm
     (project.folder / "dagster_home").mkdir()
     project.instance().dispose()  # makes the tables, which only `director` does safely beside others
 
-    found: list[dg.DagsterRun] = []
+    def kill_the_first() -> dg.DagsterRun:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with project.instance() as instance:
+                found = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+            if found:
+                assert int(found[0].tags[PID]) != os.getpid(), "each director has a process of its own"
+                os.kill(int(found[0].tags[PID]), signal.SIGKILL)
+                return found[0]
+            time.sleep(0.05)
+        raise AssertionError("no run was begun")
 
-    def under_way() -> bool:
-        with project.instance() as instance:
-            found.extend(instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])))
-        return bool(found)
-
-    child = project.start("nolan", "fincher", "--until", "captions", "--at-once", "2")
-    child.wait_until(under_way)
-    run = found[0]
-    os.kill(int(run.tags[PID]), signal.SIGKILL)
-    outcome = child.end()
+    with ThreadPoolExecutor(1) as beside:
+        first = beside.submit(kill_the_first)
+        outcome = project.run("nolan", "fincher", "--until", "captions", "--at-once", "2")
+        run = first.result(0)
     killed = run.tags["dagster/partition"]
     (other,) = {"nolan", "fincher"} - {killed}
     assert outcome.code == 1

@@ -107,6 +107,7 @@ def test_an_edited_caption_computes_one_caption_and_one_embedding(project: TinyP
     assert len({path.name.split(".")[0] for path in answers}) == 1, "one still, asked about once or once more"
 
 
+@pytest.mark.xdist_group("children")
 def test_directors_side_by_side_end_as_in_turn(tmp_path: Path) -> None:
     directors, found = ("nolan", "fincher"), []
     for count in ("1", "2"):

@@ -17,11 +17,12 @@ import pytest
 from resources.process_tags import PID
 from tests.dagster_server import DagsterServer
 from tests.small_configs import change, surroundings_of
-from tests.tiny_project import TinyProject
+from tests.tiny_project import Child, TinyProject
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("children")]
 
 ADAPTER, STEPS = "mini_lora/adapter", 5000
+EVERY_S = 0.5  # how often is looked into Dagster's records
 
 
 @pytest.fixture
@@ -61,11 +62,19 @@ def assert_all_is_free(project: TinyProject) -> None:
     assert not list((project.folder / "store" / "locks").glob("*.holder"))
 
 
+def trains_beyond(saved: int, project: TinyProject, child: Child, before: str) -> str:
+    """Wait until a run after the one `before` has told of a step after those saved.  Returns its id."""
+    child.wait_until(lambda: newest_run(project).run_id != before, every_s=EVERY_S)
+    run_id = newest_run(project).run_id
+    child.wait_until(lambda: max(steps_of(project, run_id), default=0) > saved, every_s=EVERY_S)
+    return run_id
+
+
 def wait_until(reached: Callable[[], bool], what: Callable[[], str], timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not reached():
         assert time.monotonic() < deadline, what()
-        time.sleep(0.2)
+        time.sleep(EVERY_S)
 
 
 # --- by a signal -------------------------------------------------------------------------------------------------
@@ -79,9 +88,7 @@ def test_a_signal_saves_a_checkpoint_and_ends_the_command_in_a_line(
     for _ in range(times):
         child = project.start("nolan", "fincher", "--until", "adapter")
         before = newest_run(project).run_id
-        child.wait_until(lambda before=before: newest_run(project).run_id != before)  # type: ignore[misc]
-        run_id = newest_run(project).run_id
-        child.wait_until(lambda run_id=run_id, saved=saved: max(steps_of(project, run_id), default=0) > saved)  # type: ignore[misc]
+        run_id = trains_beyond(saved, project, child, before)
         os.kill(child.process.pid or 0, sign)
         outcome = child.end(30)
 
@@ -124,21 +131,21 @@ TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) {
 
 
 @pytest.mark.e2e
-def test_terminated_in_the_ui_it_saves_a_checkpoint_and_goes_on_when_launched_again(
+def test_terminated_in_the_ui_it_saves_a_checkpoint_and_goes_on_when_run_again(
     project: TinyProject, own_server: DagsterServer
 ) -> None:
-    saved: list[int] = []
-    for _ in range(2):
-        run_id = own_server.launch("make_mini_lora", "nolan", assets=[ADAPTER])
-        known = saved[-1] if saved else 0
-        wait_until(lambda run_id=run_id, known=known: max(steps_of(project, run_id), default=0) > known, own_server.log)  # type: ignore[misc]
-        process = psutil.Process(int(newest_run(project).tags[PID]))
-        assert own_server.ask(TERMINATE, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
-        wait_until(lambda run_id=run_id: own_server.status(run_id) == "CANCELED", own_server.log, 30)  # type: ignore[misc]
-        psutil.wait_procs([process], timeout=20)
-        assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the device is free"
-        saved.append(checkpoints(project)[-1])
-        assert_all_is_free(project)
-    first, second = saved
-    assert 0 < first < second < STEPS
-    assert min(steps_of(project, newest_run(project).run_id)) > first, "no step was trained twice"
+    run_id = own_server.launch("make_mini_lora", "nolan", assets=[ADAPTER])
+    wait_until(lambda: max(steps_of(project, run_id), default=0) > 0, own_server.log)
+    process = psutil.Process(int(newest_run(project).tags[PID]))
+    assert own_server.ask(TERMINATE, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    wait_until(lambda: own_server.status(run_id) == "CANCELED", own_server.log, 30)
+    psutil.wait_procs([process], timeout=20)
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the device is free"
+    (first,) = checkpoints(project)
+    assert 0 < first < STEPS
+    assert_all_is_free(project)
+
+    child = project.start("nolan", "--until", "adapter")  # on the same instance, at a fraction of the server's price
+    again = trains_beyond(first, project, child, run_id)
+    child.kill()
+    assert min(steps_of(project, again)) > first, "no step was trained twice"

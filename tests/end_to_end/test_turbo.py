@@ -12,31 +12,13 @@ from director_diffusion.sampling.rows import Sample
 from tests.small_configs import change, read
 from tests.tiny_project import STAGES, WHOLE_RUN, TinyProject
 
-TURBO = {
-    "step_counts": [1, 2],
-    "teacher_steps": 16,
-    "trajectories": 1,
-    "adapter": {"kind": "lora", "rank": 2, "alpha": 2},
-    "optimizer": {"kind": "adamw", "lr": 2.0e-3},
-    "steps": 4,
-    "visited_steps": 2,
-    "batch_size": 4,
-    "checkpoint_every": 2,
-}
 MADE = ("mini_lora/turbo_adapter", "mini_lora/turbo_samples", "mini_lora/turbo_evaluation")
 
 
-@pytest.fixture(scope="module")
-def project(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
-    """What nolan has, and students since."""
-    project = made.copy(tmp_path_factory.mktemp("turbo") / "project")
-    change(project.configs, "recipes/mini_lora", turbo=TURBO)
-    outcome = project.run("nolan")
-    assert outcome.code == 0, outcome.err
-    (row,) = outcome.rows
-    # The card tells of students too, and goes out anew, if it does; nothing else of the adapter was made again.
-    assert row["reused"] >= WHOLE_RUN - 2
-    return project
+@pytest.fixture
+def project(taught: TinyProject) -> TinyProject:
+    """What nolan has, and students since; read it."""
+    return taught
 
 
 def rows(project: TinyProject, stage: str) -> list[Sample]:

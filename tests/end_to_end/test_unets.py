@@ -27,9 +27,9 @@ TURBO = {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+def built(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     """Two UNets trained for some steps, and a director by each; and a LoKr on mini."""
-    project = TinyProject.make(tmp_path_factory.mktemp("unets"), directors=("nolan",))
+    project = made.copy(tmp_path_factory.mktemp("unets") / "project")
     few = {"steps": 4, "batch_size": 2, "checkpoint_every": 4, "preview_every": 4, "preview_steps": 2}
     for base in ("mini_sdxl", "mini_sd15"):
         spec = read(project.configs, f"bases/{base}")["trained_here"]

@@ -4,9 +4,13 @@ import sqlite3
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import pytest
+
 from pipelines.home import prepare_home
 from pipelines.surroundings import read_surroundings
 from tests.tiny_project import CHILDREN
+
+pytestmark = pytest.mark.xdist_group("children")
 
 AT_ONCE, TABLES = 4, {"schedules/schedules.db", "history/runs.db", "history/runs/index.db"}
 

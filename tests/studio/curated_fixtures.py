@@ -9,6 +9,7 @@ from director_diffusion.catalog import load_catalog
 from director_diffusion.progress import Silent
 from director_diffusion.scenes.placeholders import fill_placeholder_stills
 from director_diffusion.storage import Store
+from tests.finished import once
 from tests.small_configs import change, small_configs
 from tests.studio.curated import Curated
 
@@ -16,18 +17,20 @@ from tests.studio.curated import Curated
 @pytest.fixture(scope="session")
 def curated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """nolan as far as latents; fincher as far as stills.  Copy it."""
-    folder = tmp_path_factory.mktemp("curated")
-    configs = small_configs(folder, stills=12)
-    change(configs, "projects/demo", directors=["nolan", "fincher"])
-    for slug in ("nolan", "fincher"):
-        change(configs, f"directors/{slug}", stills={"min_distinct": 4})
-    spec = load_catalog(configs).project("demo").placeholder_stills
-    assert spec is not None
-    fill_placeholder_stills(Store(str(folder / "store")), ["nolan", "fincher"], spec, Silent())
-    project = Curated(folder)
-    project.make("nolan")
-    project.make("fincher", "raw_stills", "still_decisions", "director", "stills")
-    return folder
+
+    def make(folder: Path) -> None:
+        configs = small_configs(folder, stills=12)
+        change(configs, "projects/demo", directors=["nolan", "fincher"])
+        for slug in ("nolan", "fincher"):
+            change(configs, f"directors/{slug}", stills={"min_distinct": 4})
+        spec = load_catalog(configs).project("demo").placeholder_stills
+        assert spec is not None
+        fill_placeholder_stills(Store(str(folder / "store")), ["nolan", "fincher"], spec, Silent())
+        project = Curated(folder)
+        project.make("nolan")
+        project.make("fincher", "raw_stills", "still_decisions", "director", "stills")
+
+    return once(tmp_path_factory, "curated", make)
 
 
 @pytest.fixture

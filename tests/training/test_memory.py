@@ -317,6 +317,7 @@ def starve(folder: Path, pipe: Connection) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+@pytest.mark.xdist_group("children")
 def test_memory_that_really_runs_out_is_told(tmp_path: Path) -> None:
     here, there = CHILDREN.Pipe()
     child = CHILDREN.Process(target=starve, args=(tmp_path, there))

@@ -52,6 +52,7 @@ def test_killed_after_any_step_it_ends_in_the_same_bytes(train: Train, tmp_path:
 
 
 @pytest.mark.parametrize(("precision", "kills"), [("float32", (1, 5, 6)), ("bfloat16", (4,))])
+@pytest.mark.xdist_group("children")
 def test_killed_with_sigkill_again_and_again_it_ends_in_the_same_bytes(
     train: Train, dataset: Dataset, tmp_path: Path, precision: str, kills: tuple[int, ...]
 ) -> None:

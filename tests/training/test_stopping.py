@@ -83,6 +83,7 @@ def test_a_stop_with_the_last_step_finds_the_training_over(train: Train, tmp_pat
     assert hash_folder(tmp_path / "stopped" / "out") == hash_folder(tmp_path / "whole" / "out")
 
 
+@pytest.mark.xdist_group("children")
 def test_sigterm_saves_and_ends_cleanly(train: Train, dataset: Dataset, tmp_path: Path) -> None:
     recipe = varied(RECIPE, steps=200, checkpoint_every=100)
     child = TrainingChild(tmp_path / "stopped", dataset, recipe, interrupts=True)

@@ -24,6 +24,8 @@ from tests.tiny_project import CHILDREN
 from tests.training.children import TrainingChild
 from tests.training.trainings import RECIPE, Dataset, varied
 
+pytestmark = pytest.mark.xdist_group("children")
+
 Train = Callable[..., TrainingResult]
 
 SHARED = varied(RECIPE, gradient_accumulation=2, batch_size=1, steps=12, checkpoint_every=4)
