@@ -42,7 +42,9 @@ def test_each_gets_one_of_its_own_those_with_the_most_memory_first(leases: Devic
     with ExitStack() as stack:
         got = [indices(stack.enter_context(leases.taken(holder=f"step {number}"))) for number in range(4)]
         assert got == [[1], [3], [2], [0]]
-        with pytest.raises(DevicesBusyError, match=rf"GPU 0 is held by step 3 \(process {os.getpid()}\); GPU 1 is held"):
+        with pytest.raises(
+            DevicesBusyError, match=rf"GPU 0 is held by step 3 \(process {os.getpid()}\); GPU 1 is held"
+        ):
             stack.enter_context(leases.taken(holder="late", wait_s=NOW))
     with leases.taken(holder="late", wait_s=0) as had:
         assert indices(had) == [1]
@@ -191,9 +193,9 @@ def take(leases: DeviceLeases, count: int = 1, **options: Any) -> list[int]:
 
 @contextmanager
 def child(work: Callable[..., None], *arguments: object) -> Iterator[tuple[Any, Any]]:
-    forked = multiprocessing.get_context("fork")
-    here, there = forked.Pipe()
-    process = forked.Process(target=work, args=(*arguments, there))
+    spawned = multiprocessing.get_context("spawn")
+    here, there = spawned.Pipe()
+    process = spawned.Process(target=work, args=(*arguments, there))
     process.start()
     try:
         yield process, here
