@@ -2,11 +2,11 @@
 
     python -m benchmarks.leases [--leases 1000] [--processes 8] [--devices 4] [--seed 0] [--json]
 
-Processes take leases of pretended devices one after the other, one in eight of two devices at once.  One in ten holders is
-killed with -9 while it holds, and one in fifty takers at a random moment while it waits or holds; another process takes
-its place, and the lease of who was killed before it held is asked for again.  Each holder leaves its number on its devices, and looks
-whether whoever left one there is dead.  Processes are forked from this one, which has imported no torch.  Exit code 1
-where a bar is missed.
+Processes take leases of pretended devices one after the other, one in eight of two devices at once.  One in ten holders
+is killed with -9 while it holds, and one in fifty takers at a random moment while it waits or holds; another process
+takes its place, and the lease of who was killed before it held is asked for again.  Each holder leaves its number on its
+devices, and looks whether whoever left one there is dead.  Processes are forked from this one, which has imported no
+torch.  Exit code 1 where a bar is missed.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def tickets(count: int, rng: random.Random) -> list[Ticket]:
     return made
 
 
-# --- a taker -----------------------------------------------------------------------------------------------------------
+# --- a taker ---------------------------------------------------------------------------------------------------------
 
 
 def take(leases: DeviceLeases, marks: Path, pipe: Connection) -> None:
@@ -115,7 +115,7 @@ def _lives(pid: int) -> bool:
     return state not in "ZX"
 
 
-# --- who hands out tickets ---------------------------------------------------------------------------------------------
+# --- who hands out tickets -------------------------------------------------------------------------------------------
 
 
 class Taker:

@@ -1,7 +1,7 @@
 """Devices: the accelerators of a machine, and who has which.
 
-Belongs here: what there is (`device`, `nvidia`), whether it works (`probe`), and leases of it (`leases`).  Does not: what
-is done on a device, or how many a deployment wants.
+Belongs here: what there is (`device`, `nvidia`), whether it works (`probe`), and leases of it (`leases`).  Does not:
+what is done on a device, or how many a deployment wants.
 """
 
 from director_diffusion.devices.device import Device, Devices

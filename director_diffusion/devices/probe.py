@@ -1,7 +1,7 @@
 """A probe: a device does a small piece of work, in a process of its own that a hung or broken one may take along.
 
-Belongs here: what that process runs, by its file: `python -I probe.py UUID`.  It asks the driver itself, with the standard
-library alone, so that it is over in about the time that a context takes.
+Belongs here: what that process runs, by its file: `python -I probe.py UUID`.  It asks the driver itself, with the
+standard library alone, so that it is over in about the time that a context takes.
 """
 
 import ctypes

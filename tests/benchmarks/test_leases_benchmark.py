@@ -10,7 +10,7 @@ CODE = """
 import sys
 from benchmarks.leases import main
 code = main()
-sys.exit(code or [name for name in ("torch", "dagster") if name in sys.modules])
+sys.exit(code or " ".join(name for name in ("torch", "dagster") if name in sys.modules) or None)
 """
 
 
