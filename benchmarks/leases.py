@@ -4,9 +4,9 @@
 
 Processes take leases of pretended devices one after the other, one in eight of two devices at once.  One in ten holders
 is killed with -9 while it holds, and one in fifty takers at a random moment while it waits or holds; another process
-takes its place, and the lease of who was killed before it held is asked for again.  Each holder leaves its number on its
-devices, and looks whether whoever left one there is dead.  Processes are forked from this one, which has imported no
-torch.  Exit code 1 where a bar is missed.
+takes its place, and the lease of who was killed before it held is asked for again.  Each holder leaves its number on
+its devices, and looks whether whoever left one there is dead.  Processes are forked from this one, which has imported
+no torch.  Exit code 1 where a bar is missed.
 """
 
 import argparse

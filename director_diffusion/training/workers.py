@@ -168,10 +168,13 @@ def _work(job: TrainingJob, rank: int, port: int, pipe: Connection) -> None:
         LOCAL_WORLD_SIZE=str(job.processes),
     )
     os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())  # by default it looks up this machine's name
-    if job.device == "cpu":
+    device = torch.device(job.device).type  # of those that it sees, accelerate gives each process the one of its rank
+    if device == "cpu":
         os.environ["ACCELERATE_USE_CPU"] = "true"
+    if job.devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(job.devices)  # read at the first use of CUDA, which is to come
     try:
-        with accelerated(job.recipe, job.device) as accelerator, explain_out_of_memory(job.recipe):
+        with accelerated(job.recipe, device) as accelerator, explain_out_of_memory(job.recipe):
             told = _Told(pipe, rank)
             spent = train_steps(job, prepare(job, accelerator), told, _asked_to_stop(pipe, accelerator))
             accelerator.wait_for_everyone()

@@ -1,6 +1,7 @@
 """The desk: adapters swapped in one pipeline draw as fresh pipelines do, to the last bit."""
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,7 +95,7 @@ def test_one_base_is_in_memory(studio: Studio, mini_base: Path) -> None:
         {"mini": mini(studio), "twin": twin},
         next(iter(studio.plans.values())),
         lambda base: loaded.append(base.slug) or mini_base,  # type: ignore[func-returns-value]
-        device="cpu",
+        lend=lambda: nullcontext("cpu"),
         limits=studio.limits,
     )
     pictures = [desk.draw([Order(recipe, (), WORDS, SEED, 1)])[0] for recipe in (RECIPE, "other", "other", RECIPE)]
