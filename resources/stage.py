@@ -273,7 +273,7 @@ class _Maker:
         """A device for as long as the body runs: what is found again, or only copied, waits for none."""
         if not self.devices:
             return nullcontext(Place("cpu"))
-        holder = f"{name} of run {self.context.run.run_id[:8]}"
+        holder = f"{name.removesuffix(f'/{UNPARTITIONED}')} of run {self.context.run.run_id[:8]}"
         return self.resources.machine.lent(self.devices, holder=holder, told=self.progress.note)
 
     def _report(self, artifact: Artifact, *, reused: bool, started: float) -> dg.MaterializeResult[Artifact]:

@@ -10,16 +10,16 @@ stays in the door until its devices are free: else who wants several would wait 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from director_diffusion.devices.asking import Asked, Had, Seen, locked, release
 from director_diffusion.devices.device import GIB, Device, Devices
 from director_diffusion.devices.notes import Health, Holder, read_health, read_holder, write_note
 from director_diffusion.errors import DeviceError, DevicesBusyError
 
-FREE_SHARE = 0.75  # of a device's memory, for one that other programs have not taken
 FOR_EVER = -1.0
 
 
@@ -30,7 +30,8 @@ class Pace:
     poll: float = 0.1  # between looks at the locks
     look: float = 5.0  # between questions about memory, while nothing else changes
     patience: float = 60.0  # after which others wait behind
-    tell: float = 30.0  # between remarks about what is waited for
+    grace: float = 2.0  # before the first remark about what is waited for
+    tell: float = 30.0  # between remarks
     set_aside: float = 600.0  # for a device that failed, until it is tried again
     trusted: float = 600.0  # for one that did well, until it is tried again
 
@@ -65,7 +66,7 @@ class DeviceLeases:
         Raises DeviceError at once where that can never be, DevicesBusyError after `wait_s` (below 0, it waits).  What
         it waits for is `told`.
         """
-        asked = _Asked(count, needed_bytes, holder, time.monotonic(), wait_s, told)
+        asked = Asked(count, needed_bytes, holder, time.monotonic(), wait_s, told)
         had = self._wait(asked)
         try:
             yield tuple(one.device for one in had)
@@ -74,7 +75,7 @@ class DeviceLeases:
                 self._file(one.device, "health").unlink(missing_ok=True)  # whoever is next has it tried
             raise
         finally:
-            _release(had)
+            release(had)
 
     def survey(self) -> list[Held]:
         """All devices and who has them now.  Changes nothing.  Raises DeviceError where they cannot be asked."""
@@ -85,13 +86,13 @@ class DeviceLeases:
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
-    def _wait(self, asked: "_Asked") -> "list[_Had]":
+    def _wait(self, asked: Asked) -> list[Had]:
         self._prepare()
-        seen = _Seen()
+        seen = Seen()
         door = self._lock("door")
         try:
             while True:
-                if door.is_locked or _locked(door):
+                if door.is_locked or locked(door):
                     self._choose(asked, seen)
                     if seen.had or not (seen.is_near and asked.waited_s > self._pace.patience):
                         door.release()
@@ -99,23 +100,24 @@ class DeviceLeases:
                         return seen.had
                 else:
                     seen.words = "those who came before have not got theirs yet"
-                asked.tell(seen.words, every_s=self._pace.tell)
+                if asked.waited_s > self._pace.grace:
+                    asked.tell(seen.words, every_s=self._pace.tell)
                 if 0 <= asked.wait_s < asked.waited_s:
                     raise DevicesBusyError(
                         asked.words, f"did not become free in {asked.wait_s:g} s: {seen.words}", "Try again later."
                     )
                 time.sleep(self._pace.poll)
         except BaseException:
-            _release(seen.had)
+            release(seen.had)
             raise
         finally:
             door.release()
 
-    def _choose(self, asked: "_Asked", seen: "_Seen") -> None:
+    def _choose(self, asked: Asked, seen: Seen) -> None:
         """In the door: take what is wanted into `seen.had`, or say there what is waited for."""
         if seen.free is None:
             seen.look(self._devices.table())
-        got = [_Had(device, lock) for device in seen.table if device.uuid and _locked(lock := self._lock(device.uuid))]
+        got = [Had(device, lock) for device in seen.table if device.uuid and locked(lock := self._lock(device.uuid))]
         try:
             free = {one.device.uuid for one in got}
             if seen.free not in (None, free) or time.monotonic() - seen.asked_at > self._pace.look:
@@ -124,7 +126,7 @@ class DeviceLeases:
             usable = self._usable(asked, seen.table)
             now = {device.uuid: device for device in usable}
             ready = [
-                _Had(now[one.device.uuid], one.lock)
+                Had(now[one.device.uuid], one.lock)
                 for one in got
                 if one.device.uuid in now and asked.fits(now[one.device.uuid])
             ]
@@ -139,9 +141,9 @@ class DeviceLeases:
             seen.words = self._story(asked, seen, free)
         finally:
             kept = {id(one.lock) for one in seen.had}
-            _release([one for one in got if id(one.lock) not in kept])
+            release([one for one in got if id(one.lock) not in kept])
 
-    def _usable(self, asked: "_Asked", table: Sequence[Device]) -> list[Device]:
+    def _usable(self, asked: Asked, table: Sequence[Device]) -> list[Device]:
         """Devices that are not set aside.  Raises DeviceError where there can never be enough."""
         if len(table) < asked.count:
             raise DeviceError(asked.words, f"are wanted, and there are {len(table)}", "Look at director doctor.")
@@ -164,7 +166,7 @@ class DeviceLeases:
             )
         return usable
 
-    def _do_well(self, seen: "_Seen") -> bool:
+    def _do_well(self, seen: Seen) -> bool:
         """Whether all that were taken do, once tried; else none is kept, and the faulty are set aside."""
         for one in seen.had:
             note = self._file(one.device, "health")
@@ -175,12 +177,12 @@ class DeviceLeases:
             write_note(note, Health(time.time(), fault))
             if fault:
                 seen.words = f"{one.device.title} is set aside: {fault}"
-                _release(seen.had)
+                release(seen.had)
                 seen.had = []
                 return False
         return True
 
-    def _story(self, asked: "_Asked", seen: "_Seen", free: set[str]) -> str:
+    def _story(self, asked: Asked, seen: Seen, free: set[str]) -> str:
         def of(device: Device) -> str:
             if fault := self._fault(device):
                 return f"is set aside: {fault}"
@@ -210,7 +212,7 @@ class DeviceLeases:
         if not self._path(device.uuid).exists():
             return False  # nobody has ever taken it
         lock = self._lock(device.uuid)
-        free = _locked(lock)
+        free = locked(lock)
         lock.release()
         return not free
 
@@ -233,70 +235,3 @@ class DeviceLeases:
 
     def _file(self, device: Device, kind: str) -> Path:
         return self._path(device.uuid).with_suffix(f".{kind}")
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What somebody wants, and since when."""
-
-    count: int
-    needed_bytes: int | None
-    holder: str
-    since: float
-    wait_s: float
-    told: Callable[[str], None]
-    _last: list[tuple[str, float]] = field(default_factory=list)
-
-    @property
-    def words(self) -> str:
-        return f"{self.count} GPU{'s' if self.count > 1 else ''} for {self.holder}"
-
-    @property
-    def waited_s(self) -> float:
-        return time.monotonic() - self.since
-
-    def needed(self, device: Device) -> int:
-        return int(FREE_SHARE * device.total_bytes) if self.needed_bytes is None else self.needed_bytes
-
-    def fits(self, device: Device) -> bool:
-        return device.free_bytes >= self.needed(device)
-
-    def tell(self, words: str, *, every_s: float) -> None:
-        now = time.monotonic()
-        if all(words != before and now - at > every_s for before, at in self._last):
-            self._last[:] = [(words, now)]
-            self.told(f"waiting for {self.words}: {words}")
-
-
-@dataclass(frozen=True)
-class _Had:
-    device: Device
-    lock: FileLock
-
-
-@dataclass
-class _Seen:
-    """What a taker saw last, and what it has."""
-
-    table: Sequence[Device] = ()
-    free: set[str] | None = None  # those that nobody holds
-    asked_at: float = 0.0
-    is_near: bool = False  # whether its devices would be there if all holders gave theirs back
-    words: str = ""
-    had: list[_Had] = field(default_factory=list)
-
-    def look(self, table: Sequence[Device]) -> None:
-        self.table, self.asked_at = table, time.monotonic()
-
-
-def _locked(lock: FileLock) -> bool:
-    try:
-        lock.acquire()
-    except Timeout:
-        return False
-    return True
-
-
-def _release(had: Sequence[_Had]) -> None:
-    for one in had:
-        one.lock.release()

@@ -16,7 +16,7 @@ from director_diffusion.devices import Device, DeviceLeases, Pace
 from director_diffusion.errors import DeviceError, DevicesBusyError
 from tests.devices.pretended import Pretended
 
-QUICK = Pace(poll=0.01, look=0.05, patience=0.2, tell=0.0)
+QUICK = Pace(poll=0.01, look=0.05, patience=0.2, grace=0.0, tell=0.0)
 NOW = 0.15  # seconds to wait for what should not come
 
 pytestmark = pytest.mark.timeout(60)
