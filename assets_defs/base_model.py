@@ -30,7 +30,7 @@ def base_model_asset(base: Base) -> dg.AssetsDefinition:
         from director_diffusion.pretraining.build import build_base
 
         shop = run.resources.models.workshop(
-            device=run.resources.machine.device,
+            device=run.place.device,
             holder=f"run {run.context.run.run_id}",
             progress=run.progress,
         )

@@ -34,7 +34,7 @@ def canary_asset(base: Base, plan: EvaluationPlan) -> dg.AssetsDefinition:
         fingerprints=lambda resources: {
             "base": resources.models.fingerprint(drawn_with.source),
             "packages": str(package_versions(DRAWING)),  # it sings when they change, and not every week alone
-            "device": resources.machine.device,
+            "device": resources.machine.kind,
         },
         checks=[NO_DRIFT],
         after=models_of(drawn_with.source),
@@ -55,7 +55,7 @@ def canary_asset(base: Base, plan: EvaluationPlan) -> dg.AssetsDefinition:
             base_fingerprint=models.fingerprint(drawn_with.source),
             store=run.store,
             fresh=run.fresh,
-            device=run.resources.machine.device,
+            device=run.place.device,
             out=run.out,
             progress=run.progress,
         )

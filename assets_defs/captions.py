@@ -86,4 +86,4 @@ def _captioner(run: StageRun, spec: Captioner) -> "QwenCaptioner":
     from director_diffusion.captions.qwen import QwenCaptioner
 
     folder = run.resources.models.folder(spec.source)
-    return QwenCaptioner(folder, spec, run.resources.machine.device)
+    return QwenCaptioner(folder, spec, run.place.device)

@@ -102,6 +102,6 @@ def encoders_of(run: StageRun, project: Project, plan: EvaluationPlan) -> "Encod
         captioner=project.captioner,
         asked_at_once=machine.captioning_batch,
         fresh=run.fresh,
-        device=machine.device,
+        device=run.place.device,
         progress=run.progress,
     )

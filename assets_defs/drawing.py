@@ -50,7 +50,7 @@ def draw_arms(
         base_fingerprint=models.fingerprint(base.source),
         store=run.store,
         fresh=run.fresh,
-        device=run.resources.machine.device,
+        device=run.place.device,
         out=run.out,
         progress=run.progress,
     )

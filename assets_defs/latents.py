@@ -47,7 +47,7 @@ def latents_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsD
             cache=ItemCache(
                 run.store, "latents", latent_fingerprint(base, models.fingerprint(base.source)), ".safetensors"
             ),
-            device=run.resources.machine.device,
+            device=run.place.device,
             out=run.out,
             progress=run.progress,
         )

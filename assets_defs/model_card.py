@@ -119,7 +119,7 @@ def model_card_asset(
             grids=grids_of(drawn, run.store),
             pictures=pictures_of(drawn, run.store),
             stages=stages_behind([evaluation, samples, adapter, captions, stills]),
-            device=run.resources.machine.device,
+            device=run.resources.machine.kind,
             base_fingerprint=run.resources.models.fingerprint(base.source),
             drawn_with_fingerprint=run.resources.models.fingerprint(base.drawn_with.source),
             versions=run.versions,

@@ -49,7 +49,7 @@ def prior_asset(partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe,
             models.base_folder(base),
             base_fingerprint=models.fingerprint(base.source),
             store=run.store,
-            device=run.resources.machine.device,
+            device=run.place.device,
             out=run.out,
             progress=run.progress,
         )

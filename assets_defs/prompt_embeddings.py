@@ -49,7 +49,7 @@ def prompt_embeddings_asset(
             base,
             models.base_folder(base),
             cache=ItemCache(run.store, "prompts", fingerprint, ".safetensors"),
-            device=run.resources.machine.device,
+            device=run.place.device,
             out=run.out,
             progress=run.progress,
             previews=previews,

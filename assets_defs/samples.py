@@ -63,7 +63,7 @@ def samples_asset(
             if verdict_from(further["judged"].json(VERDICT_FILE)).outcome == "fail":
                 seeds = plan.seeds  # no more pictures of what is refuted already
         content = models.fingerprint(drawn_with.source)
-        drawing = {**how_drawn(drawn_with, plan), "content": content, "by": drawn_by(run.resources.machine.device)}
+        drawing = {**how_drawn(drawn_with, plan), "content": content, "by": drawn_by(run.place.device)}
         (run.out / DRAWING_FILE).write_text(json.dumps({"drawing": short(hash_data(drawing))}) + "\n", encoding="utf-8")
         return draw_arms(
             run,

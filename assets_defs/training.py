@@ -76,6 +76,7 @@ def training_stage(
         checks=CHECKS if name == ADAPTER else (RELOADS,),
         after=models_of(base.source),
         pool=GPU,
+        shared=True,
         kinds={"pytorch", "peft", "safetensors"},
     )
 
@@ -146,12 +147,13 @@ def _job(
         base_fingerprint=models.fingerprint(base.source),
         store=run.store,
         work=run.unfinished("trainings"),
-        device=run.resources.machine.device,
+        device=run.place.device,
         init=init.path(WEIGHTS) if init is not None else None,
         init_learned=learned_of(init) if init is not None else {},
         previews=plan.previews if name in SHOWN else None,
         preview_aspect=plan.sampling.aspect,
         processes=run.resources.machine.training_processes,
+        devices=run.place.devices,
         pickable=name == ADAPTER,
         directors=directors or {},
     )

@@ -68,7 +68,7 @@ def turbo_adapter_asset(
         from director_diffusion.training.plots import curve_plot
 
         person, models = director_of(director), run.resources.models
-        weights, device = adapter.path(WEIGHTS), run.resources.machine.device
+        weights, device = adapter.path(WEIGHTS), run.place.device
         check_trigger(weights, person)
         for name, data in {"prompt_embeddings": prompt_embeddings, **further}.items():  # no others are in its `learned`
             same_making(adapter, of_base(base, name), data, again=f"{recipe.slug}/adapter")

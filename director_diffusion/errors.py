@@ -27,6 +27,14 @@ class BusyError(DirectorError):
     """Somebody else is writing this very thing."""
 
 
+class DeviceError(DirectorError):
+    """A machine has not the devices that are asked for, or they do not work."""
+
+
+class DevicesBusyError(DeviceError):
+    """Devices that there are did not become free in time."""
+
+
 class StillsError(DirectorError):
     """A director's stills cannot be used as they are."""
 

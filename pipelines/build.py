@@ -4,7 +4,8 @@ Belongs here: putting assets, resources, jobs, schedules, sensors and policies t
 same graph with other resources; and what runs no graph (models, hub, booth, the studio with its desk and judge).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from director_diffusion.captions.judging import Judge
     from director_diffusion.studio.studio import Studio
     from director_diffusion.voting.booth import Booth
+
+IDLE_S = 300.0  # after which the studio's GPU is others'
 
 
 def build_definitions(
@@ -64,17 +67,12 @@ def build_definitions(
 
 def build_resources(surroundings: Surroundings) -> dict[str, object]:
     """The outside world of this deployment."""
-    deployment = surroundings.deployment
     store = StoreResource(url=surroundings.store_url)
     return {
         "store": store,
         "artifacts": ArtifactIOManager(store=store),
         "models": build_models(surroundings),
-        "machine": MachineResource(
-            device=deployment.device,
-            captioning_batch=deployment.captioning_batch,
-            training_processes=deployment.training_processes,
-        ),
+        "machine": build_machine(surroundings),
         "hub": build_hub(surroundings),
         "configs": ConfigsResource(folder=str(surroundings.catalog.folder)),
         "votes": VotesResource(url=surroundings.votes_url),
@@ -82,6 +80,18 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
         # The UI shows the variable's name, not the address.
         "alerts": AlertsResource(url=dg.EnvVar(WEBHOOK_VARIABLE) if surroundings.alerted else None),
     }
+
+
+def build_machine(surroundings: Surroundings) -> MachineResource:
+    """What lends this machine's devices, also to commands that run no graph."""
+    deployment = surroundings.deployment
+    return MachineResource(
+        kind=deployment.device,
+        captioning_batch=deployment.captioning_batch,
+        training_processes=deployment.training_processes,
+        leases=str(surroundings.leases),
+        gpu_memory_gib=deployment.gpu_memory_gib,
+    )
 
 
 def build_models(surroundings: Surroundings) -> ModelsResource:
@@ -123,6 +133,13 @@ def build_studio(surroundings: Surroundings) -> "Studio":
     recipes = {recipe.slug: recipe for recipe in catalog.project_recipes(project)}
     bases = {base.slug: base for base in catalog.project_bases(project)}
     plan = catalog.evaluations[project.evaluation]
+    machine = build_machine(surroundings)
+
+    @contextmanager
+    def lend() -> Iterator[str]:
+        with machine.lent(holder="director app", told=lambda words: None, wait_s=limits.wait_s) as place:
+            yield place.device
+
     desk = OneDesk(
         store,
         directors,
@@ -130,8 +147,9 @@ def build_studio(surroundings: Surroundings) -> "Studio":
         bases,
         plan,
         build_models(surroundings).base_folder,
-        device=surroundings.deployment.device,
+        lend=lend,
         limits=limits,
+        idle_s=IDLE_S if surroundings.deployment.gpus else None,
     )
     return Studio(
         store=store,

@@ -44,7 +44,7 @@ def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
             f"DAGSTER_HOME {home}", f"cannot be made: {error.strerror}", "Give a folder that this user may write to."
         ) from error
     if surroundings.deployment.gpus:
-        instance.event_log_storage.set_concurrency_slots(GPU, 1)  # steps do not share: each takes the first GPU
+        instance.event_log_storage.set_concurrency_slots(GPU, surroundings.deployment.gpus)
     return instance
 
 

@@ -6,6 +6,8 @@ Belongs here: the one reading of the environment.  Everything below this floor i
     DIRECTOR_DEPLOYMENT  which deployment of configs/deployments (default: local)
     DIRECTOR_CONFIGS     the folder of configs (default: configs/ of this checkout)
     DIRECTOR_STORE       folder or URL of the store (default: the deployment's)
+    DIRECTOR_DEVICES     the folder of device leases, one for all who share this machine's GPUs (default: one of this
+                         user's under /var/tmp)
     DAGSTER_HOME         Dagster's own records (default: .director/dagster beside configs/)
     DIRECTOR_WEBHOOK     where alerts are posted to (default: nowhere)
 """
@@ -33,6 +35,7 @@ class Surroundings:
     store_url: str
     model_cache: Path
     dagster_home: Path
+    leases: Path  # of this machine's devices, whatever the store
     alerted: bool = False  # whether there is a webhook; its address stays in the environment, where the UI shows it not
 
     @property
@@ -88,6 +91,7 @@ def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundin
         model_cache=_model_cache(deployment, root, environment),
         dagster_home=Path(home).expanduser().resolve() if home else root / ".director" / "dagster",
         alerted=bool(environment.get(WEBHOOK_VARIABLE)),
+        leases=_leases(environment),
     )
 
 
@@ -101,6 +105,12 @@ def limit_threads(surroundings: Surroundings) -> None:
 def _place(url: str, root: Path) -> str:
     """A URL as it is; a folder as an absolute path."""
     return url if "://" in url else str((root / Path(url).expanduser()).resolve())
+
+
+def _leases(environment: Mapping[str, str]) -> Path:
+    """One folder for all processes of a user: what may differ between sessions, such as TMPDIR, is not asked."""
+    folder = environment.get("DIRECTOR_DEVICES")
+    return Path(folder).expanduser().resolve() if folder else Path("/var/tmp") / f"director-devices-{os.getuid()}"
 
 
 def _model_cache(deployment: Deployment, root: Path, environment: Mapping[str, str]) -> Path:

@@ -1,11 +1,16 @@
-"""The machine: what a step may know of where it runs, and how it tells how far it is."""
+"""The machine: what a step may know of where it runs, the devices it is lent, and how it tells how far it is."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from director_diffusion.devices import DeviceLeases, Devices
+from director_diffusion.devices.device import GIB
+from director_diffusion.devices.leases import FOR_EVER
 from director_diffusion.progress import Progress, Task
 from resources.pictures import image_markdown
 
@@ -13,12 +18,51 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class MachineResource(dg.ConfigurableResource):
-    """The deployment's device and batch sizes, which never change what comes out."""
+@dataclass(frozen=True)
+class Place:
+    """Where one piece of work runs, for as long as it runs."""
 
-    device: str
+    device: str  # as torch calls it: of several, the first
+    devices: tuple[str, ...] = ()  # UUIDs of those that were lent
+
+
+class MachineResource(dg.ConfigurableResource):
+    """The deployment's kind of device, and batch sizes, which never change what comes out."""
+
+    kind: str  # cpu or cuda
     captioning_batch: int
     training_processes: int = 1
+    leases: str = ""  # the folder of leases, on this machine
+    gpu_memory_gib: float | None = None
+
+    def devices(self) -> Devices:
+        """The real ones, of which some are lent; a test may put others in their place."""
+        from director_diffusion.devices.nvidia import NvidiaDevices
+
+        return NvidiaDevices()
+
+    def device_leases(self) -> DeviceLeases:
+        """Leases of this machine's devices, shared with all of its deployments and commands."""
+        return DeviceLeases(Path(self.leases), self.devices())
+
+    @contextmanager
+    def lent(
+        self, count: int = 1, *, holder: str, told: Callable[[str], None], wait_s: float = FOR_EVER
+    ) -> Iterator[Place]:
+        """Somewhere to work: the CPU, which all share, or `count` devices that nobody else has meanwhile.
+
+        Raises DeviceError where there can never be so many, DevicesBusyError after `wait_s`.
+        """
+        if self.kind == "cpu":
+            yield Place("cpu")
+            return
+        needed = None if self.gpu_memory_gib is None else int(self.gpu_memory_gib * GIB)
+        leases = self.device_leases()
+        with (
+            leases.taken(count, holder=holder, needed_bytes=needed, wait_s=wait_s, told=told) as had,
+            self.devices().in_use(had) as names,
+        ):
+            yield Place(names[0], tuple(device.uuid for device in had))
 
 
 def partition_of(context: dg.AssetExecutionContext) -> str | None:

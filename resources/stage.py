@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import dagster as dg
 from director_diffusion.checks import Check
 from director_diffusion.errors import DirectorError, StoreError, TransientError
 from director_diffusion.hashing import hash_data, short
+from director_diffusion.progress import Progress
 from director_diffusion.storage import Artifact, Manifest, Store
 from director_diffusion.storage.artifact import (
     UNPARTITIONED,
@@ -33,7 +35,7 @@ from director_diffusion.storage.artifact import (
     write_artifact,
 )
 from director_diffusion.storage.lock import writer_lock
-from resources.machine import partition_of
+from resources.machine import Place, partition_of
 from resources.process_tags import tag_run_with_process
 from resources.stage_run import Resources, StageResult, StageRun, dagster_metadata
 from resources.store import gathered_in
@@ -63,6 +65,7 @@ def stage(
     fingerprints: Fingerprints | None = None,
     checks: Sequence[Check] = (),
     pool: str | None = None,
+    shared: bool = False,
     kinds: frozenset[str] | set[str] = frozenset(),
     outside: bool = False,
     fresh: bool = False,
@@ -73,9 +76,11 @@ def stage(
     the asset's where it is not the body's.  `reads` gives the asset key of an input whose name is not its key;
     `further` are inputs that a body with `**further` takes beside the named ones; `gathers` are inputs of which a body
     takes a dict, of all partitions that there are by now; `after` are assets that reach the body by another way, such
-    as a model's source, and the key through its fingerprint.  `fingerprints` are further parts of the key, known at run
-    time only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub) does so
-    every time; its key is its content, and what it read.  With `fresh`, the run tag `director/fresh` enters the key.
+    as a model's source, and the key through its fingerprint.  A stage of a `pool` is lent a device while its body
+    runs, one that is `shared` as many as the deployment has processes for a training.  `fingerprints` are further
+    parts of the key, known at run time only (a local model folder's content).  A stage that looks `outside` (at
+    people's files, at the hub) does so every time; its key is its content, and what it read.  With `fresh`, the run tag
+    `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
 
@@ -90,7 +95,15 @@ def stage(
 
         def compute(context: dg.AssetExecutionContext, **artifacts: Input) -> dg.MaterializeResult[Artifact]:
             tag_run_with_process(context)
-            maker = _Maker(context, key, code_version, outside=outside, fresh=fresh, fingerprints=fingerprints)
+            maker = _Maker(
+                context,
+                key,
+                code_version,
+                outside=outside,
+                fresh=fresh,
+                fingerprints=fingerprints,
+                devices=context.resources.machine.training_processes if shared else 1 if pool else 0,
+            )
             return _as_failures(lambda: maker.make(body, artifacts), last_try=context.retry_number >= RETRIES)
 
         # Dagster reads a MaterializeResult annotation as "returns no value"; without one it passes the handle on.
@@ -139,6 +152,7 @@ class _Maker:
         outside: bool,
         fresh: bool,
         fingerprints: Fingerprints | None,
+        devices: int,
     ):
         self.context, self.asset, self.code_version, self.outside = context, tuple(key.path), code_version, outside
         self.partition = partition_of(context)
@@ -151,7 +165,8 @@ class _Maker:
             configs=context.resources.configs,
             votes=context.resources.votes,
         )
-        self.fingerprints = fingerprints
+        self.fingerprints, self.devices = fingerprints, devices
+        self.progress: Progress = context.resources.progress.of(context)
 
     def make(self, body: Body, artifacts: Mapping[str, Input]) -> dg.MaterializeResult[Artifact]:
         started = time.monotonic()
@@ -214,17 +229,19 @@ class _Maker:
             if self.partition is None and not self.outside and (found := self._find(plain_key)) is not None:
                 set_latest(found)  # another director's run has made it, while this one waited
                 return found, True
-            run = StageRun(
-                context=self.context,
-                partition=self.partition,
-                store=self.store,
-                out=Path(out),
-                progress=self.context.resources.progress.of(self.context),
-                resources=self.resources,
-                fresh=self.fresh,
-                versions=versions,
-            )
-            result = body(run, **artifacts)
+            with self._lent(name) as place:
+                run = StageRun(
+                    context=self.context,
+                    partition=self.partition,
+                    store=self.store,
+                    out=Path(out),
+                    progress=self.progress,
+                    resources=self.resources,
+                    place=place,
+                    fresh=self.fresh,
+                    versions=versions,
+                )
+                result = body(run, **artifacts)
             files = describe_files(run.out)
             version = content_version(files, result.references)
             if self.outside:
@@ -251,6 +268,13 @@ class _Maker:
             artifact = write_artifact(self.store, run.out, manifest)
             set_latest(artifact)
             return artifact, False
+
+    def _lent(self, name: str) -> AbstractContextManager[Place]:
+        """A device for as long as the body runs: what is found again, or only copied, waits for none."""
+        if not self.devices:
+            return nullcontext(Place("cpu"))
+        holder = f"{name.removesuffix(f'/{UNPARTITIONED}')} of run {self.context.run.run_id[:8]}"
+        return self.resources.machine.lent(self.devices, holder=holder, told=self.progress.note)
 
     def _report(self, artifact: Artifact, *, reused: bool, started: float) -> dg.MaterializeResult[Artifact]:
         manifest = artifact.manifest

@@ -14,7 +14,7 @@ from director_diffusion.storage.artifact import UNPARTITIONED
 from director_diffusion.storage.work import work_folder
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
-from resources.machine import MachineResource
+from resources.machine import MachineResource, Place
 from resources.models import ModelsResource
 from resources.pictures import image_markdown
 from resources.votes import VotesResource
@@ -55,6 +55,7 @@ class StageRun:
     out: Path  # files left here become the artifact
     progress: Progress
     resources: Resources
+    place: Place  # the device, which nobody else has for as long as the body runs
     fresh: str  # label of a re-evaluation, or ""
     versions: Mapping[str, str] = field(default_factory=dict)  # of the inputs, by asset
 

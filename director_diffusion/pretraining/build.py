@@ -133,7 +133,7 @@ class PartMaker:
             grids=grids,
             steps=sum(steps for _, steps in getattr(trained_here(self.base), name).trainings),
             seconds=clock.note(),
-            device=self.shop.device,
+            device=self.shop.device.partition(":")[0],  # whichever it was of several
             packages={package: version(package) for package in PACKAGES},
         )
         shutil.rmtree(work.parent, ignore_errors=True)  # also what was begun under keys that no longer count

@@ -106,7 +106,7 @@ def train(
 @contextmanager
 def autocast(settings: PartTraining, device: str) -> Iterator[None]:
     """The part's precision of arithmetic."""
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
+    with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
         yield
 
 

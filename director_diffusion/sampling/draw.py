@@ -158,8 +158,9 @@ def drawn_by(device: str) -> str:
     Pictures of one prompt and noise that are compared must not differ by it.  What it leaves out, such as a driver, is
     the canary's to notice.
     """
-    kind = torch.cuda.get_device_name() if device == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return " ".join([device, kind, *(f"{name} {version}" for name, version in package_versions(DRAWING).items())])
+    family = torch.device(device).type  # which of several alike draws makes no difference
+    kind = torch.cuda.get_device_name(device) if family == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return " ".join([family, kind, *(f"{name} {version}" for name, version in package_versions(DRAWING).items())])
 
 
 def image_cache(

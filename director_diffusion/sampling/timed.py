@@ -47,8 +47,8 @@ def draw_ways(
     painter = painter_of(base, folder, device=device)
 
     def clock() -> float:
-        if device == "cuda":
-            torch.cuda.synchronize()
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
         return time.perf_counter()
 
     with progress.task("drawing", sum(len(way.prompts) * len(seeds) for way in ways)) as task:

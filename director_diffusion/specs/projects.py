@@ -75,15 +75,18 @@ class Deployment(Spec):
         "in_process", description="Of runs that Dagster launches; `director run` launches none."
     )
     directors_at_once: PositiveInt = Field(
-        1, description="Directors that `director run` runs side by side, on the CPU; above 1, each in another process."
+        1,
+        description="Directors that `director run` runs side by side, at most one a GPU; above 1, each in a process.",
     )
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: Annotated[int, Field(ge=0, le=1024)] = Field(
-        0,
-        description="Of this machine. One step at a time has them all; above 1, `training_processes` uses the others.",
+        0, description="Of this machine, that steps have at once: each is lent a free one of its own."
     )
     training_processes: PositiveInt = Field(
-        1, description="Processes that share one training, each with a GPU of its own on `cuda`."
+        1, description="Processes that share one training, on `cuda` each with a GPU that is lent to the step."
+    )
+    gpu_memory_gib: Annotated[float, Field(gt=0, le=4096)] | None = Field(
+        None, description="Free memory that a GPU must have to be lent; None: three quarters of what it has in all."
     )
     cpu_threads: PositiveInt | None = Field(
         None, description="Threads of a step's arithmetic on the CPU; None leaves it to the libraries."
@@ -121,11 +124,8 @@ class Deployment(Spec):
             raise ValueError(
                 f"device {self.device!r} does not go with gpus {self.gpus}: cuda needs 1 or more, cpu needs 0"
             )
-        if self.device == "cuda" and self.directors_at_once > 1:
-            raise ValueError(f"directors_at_once {self.directors_at_once} is for the CPU: one step has all GPUs")
-        if self.device == "cuda" and self.training_processes != self.gpus:
-            raise ValueError(
-                f"training_processes {self.training_processes} must be gpus {self.gpus}: "
-                "a training has all of them, since steps are not told yet which one to take"
-            )
+        if self.device == "cuda":
+            for name in ("directors_at_once", "training_processes"):
+                if (wanted := getattr(self, name)) > self.gpus:
+                    raise ValueError(f"{name} {wanted} is more than gpus {self.gpus}: each has one of its own")
         return self

@@ -5,13 +5,15 @@ Belongs here: one pipeline in memory whose adapters are swapped, and whose turn 
 """
 
 import gc
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from director_diffusion.errors import EvaluationError, OrderError
+from director_diffusion.errors import DevicesBusyError, EvaluationError, OrderError, QueueFullError
 from director_diffusion.sampling.samplers import plan_sampler
 from director_diffusion.sampling.ways import AdapterStack, Kept, Way, check_length, kept_of, way_in, with_trigger
 from director_diffusion.specs import Base, Director, EvaluationPlan, Recipe
@@ -51,12 +53,19 @@ class OneDesk:
         plan: EvaluationPlan,
         folder_of: Callable[[Base], Path],
         *,
-        device: str,
+        lend: Callable[[], AbstractContextManager[str]],
         limits: Limits,
+        idle_s: float | None = None,
     ):
-        """`folder_of` resolves a base to the folder that holds it."""
+        """`folder_of` resolves a base to the folder that holds it; `lend` gives a device to draw on.
+
+        It is given back, and the base leaves it, when nobody has drawn for `idle_s`; None: never.
+        """
+        self._lend, self._idle_s = lend, idle_s
+        self._device, self._lent = "", ExitStack()  # for as long as a base is in memory, another one after it too
+        self._idle: threading.Timer | None = None
         self._store, self._directors, self._recipes, self._bases = store, directors, recipes, bases
-        self._plan, self._folder_of, self._device = plan, folder_of, device
+        self._plan, self._folder_of = plan, folder_of
         self._slot = Slot(waiting=limits.waiting, each=limits.each, wait_s=limits.wait_s)
         self._opened: _Opened | None = None
         self._worn: dict[tuple[str, str], AdapterStack] = {}
@@ -80,7 +89,7 @@ class OneDesk:
         """See `studio.Desk`."""
         worn = {(order.recipe, layer.director) for order in orders for layer in order.layers}
         kept = {one: self._kept(*one) for one in worn}  # read beforehand: nobody waits for the store's answers
-        with self._slot.taken(visitor):
+        with self._slot.taken(visitor), self._on_a_device():
             return [self._drawn(order, kept) for order in orders]
 
     def _list(self) -> Mapping[str, Sequence[str]]:
@@ -157,8 +166,37 @@ class OneDesk:
 
             self._opened = None
             gc.collect()
-            if self._device == "cuda":
-                torch.cuda.empty_cache()
+            torch.cuda.empty_cache()  # which does nothing where there is none
+
+    @contextmanager
+    def _on_a_device(self) -> Iterator[None]:
+        """Draw on the one that is lent, or on one lent now.  Its idle time begins anew."""
+        if self._idle is not None:
+            self._idle.cancel()
+        if not self._device:
+            try:
+                self._device = self._lent.enter_context(self._lend())
+            except DevicesBusyError as error:
+                raise QueueFullError("queue full", "others are at work on every GPU", "Try again later.") from error
+        try:
+            yield
+        finally:
+            if self._idle_s is not None:
+                self._idle = threading.Timer(self._idle_s, self._end_idle)
+                self._idle.daemon = True
+                self._idle.start()
+
+    def _end_idle(self) -> None:
+        """In a thread of its own: give back the device, unless somebody draws, or has just drawn."""
+        mine = threading.current_thread()
+        with suppress(QueueFullError), self._slot.taken():
+            if self._idle is mine:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        self._leave()
+        self._lent.close()
+        self._device = ""
 
     def _attach(self, opened: _Opened, way: Way) -> None:
         wanted = tuple(zip(way.adapters, way.strengths or (), strict=True))

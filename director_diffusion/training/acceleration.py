@@ -3,6 +3,7 @@
 Belongs here: one accelerator for one training, and what its processes add up.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -15,6 +16,8 @@ from torch import Tensor
 from director_diffusion.errors import TrainingError
 from director_diffusion.specs import Recipe
 
+DEVICE_VARIABLE = "ACCELERATE_TORCH_DEVICE"
+
 
 @contextmanager
 def accelerated(recipe: Recipe, device: str) -> Iterator[Accelerator]:
@@ -23,25 +26,40 @@ def accelerated(recipe: Recipe, device: str) -> Iterator[Accelerator]:
     accelerate keeps its settings as state of the process and refuses others later.  It is put aside meanwhile, so that
     trainings of different precisions, and whatever else uses accelerate, can follow each other in one process.
     """
+    kind = torch.device(device).type
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise TrainingError(
+            f"device {device}", "is not there", "Choose a deployment with device: cpu, or mend the GPU's driver."
+        )
     shared = [state._shared_state for state in (PartialState, AcceleratorState, GradientState)]
     before = [dict(state) for state in shared]
     for state in shared:
         state.clear()
     try:
-        accelerator = Accelerator(
-            cpu=device == "cpu",
-            mixed_precision="bf16" if recipe.precision == "bfloat16" else "no",
-        )
-        if accelerator.device.type != device:
-            raise TrainingError(
-                f"device {device}", "is not there", "Choose a deployment with device: cpu, or mend the GPU's driver."
+        with _told_device(device):
+            accelerator = Accelerator(
+                cpu=device == "cpu",
+                mixed_precision="bf16" if recipe.precision == "bfloat16" else "no",
             )
-        with torch.random.fork_rng(devices=[accelerator.device] if device == "cuda" else []):
+        with torch.random.fork_rng(devices=[accelerator.device] if kind == "cuda" else []):
             yield accelerator
     finally:
         for state, kept in zip(shared, before, strict=True):
             state.clear()
             state.update(kept)
+
+
+@contextmanager
+def _told_device(device: str) -> Iterator[None]:
+    """One of several has a number, which accelerate reads from the environment alone."""
+    if torch.device(device).index is None:
+        yield
+        return
+    os.environ[DEVICE_VARIABLE] = device
+    try:
+        yield
+    finally:
+        del os.environ[DEVICE_VARIABLE]
 
 
 def sum_over_processes(tensors: Sequence[Tensor], accelerator: Accelerator) -> None:

@@ -68,6 +68,7 @@ class TrainingJob:
     previews: Previews | None = None
     preview_aspect: float = 1.0
     processes: int = 1
+    devices: tuple[str, ...] = ()  # UUIDs, one for each process; () where they are not lent
     pickable: bool = True  # whether a person may choose of its steps (`picks`)
     folds: OfFolds | None = None  # None: stills are held out of this training itself
     directors: Mapping[str, str] = field(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 _FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM)
 WAIT_S = 0.2  # between looks at whether to stop
 LAST_WORDS_S = 3.0  # for the others to tell what went wrong, of which one may be the cause
@@ -79,11 +80,28 @@ def _start(job: TrainingJob, rank: int, port: int) -> _Worker:
     # A terminal's Ctrl-C reaches them too: held off until they ignore it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_OUTSIDE)
     try:
-        process.start()
+        with seeing(job.devices):
+            process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     there.close()  # theirs alone, so that its end is theirs
     return _Worker(rank, process, here)
+
+
+@contextmanager
+def seeing(devices: Sequence[str]) -> Iterator[None]:
+    """Processes that are started meanwhile see these devices alone.  Libraries may ask for them while being imported,
+    so a process cannot be told later; this one's CUDA has been told long ago."""
+    before = os.environ.get(VISIBLE)
+    if devices:
+        os.environ[VISIBLE] = ",".join(devices)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[VISIBLE] = before
+        elif devices:
+            del os.environ[VISIBLE]
 
 
 def _follow(workers: Sequence[_Worker], progress: Progress, stop: Stop) -> Spent:
@@ -168,10 +186,11 @@ def _work(job: TrainingJob, rank: int, port: int, pipe: Connection) -> None:
         LOCAL_WORLD_SIZE=str(job.processes),
     )
     os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())  # by default it looks up this machine's name
-    if job.device == "cpu":
+    device = torch.device(job.device).type  # of those that it sees, accelerate gives each process the one of its rank
+    if device == "cpu":
         os.environ["ACCELERATE_USE_CPU"] = "true"
     try:
-        with accelerated(job.recipe, job.device) as accelerator, explain_out_of_memory(job.recipe):
+        with accelerated(job.recipe, device) as accelerator, explain_out_of_memory(job.recipe):
             told = _Told(pipe, rank)
             spent = train_steps(job, prepare(job, accelerator), told, _asked_to_stop(pipe, accelerator))
             accelerator.wait_for_everyone()

@@ -11,7 +11,7 @@ from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifact
-from pipelines.build import build_definitions, build_models
+from pipelines.build import build_definitions, build_machine, build_models
 from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job, sweep_and_tell
 from pipelines.cli.screen import ScreenProgress, Terminal
 from pipelines.home import prepare_home
@@ -61,12 +61,11 @@ def _build_part(surroundings: Surroundings, base: Base, part: str, terminal: Ter
 
     if part not in parts_of(base):
         raise SpecError(part, f"is no part of {base.slug}", f"Choose of {', '.join(parts_of(base))}.")
-    shop = build_models(surroundings).workshop(
-        device=surroundings.deployment.device,
-        holder=f"director build-base {base.slug} --part {part}",
-        progress=ScreenProgress(terminal).plain(f"{base.slug}/{BASE_MODEL}"),
-    )
-    return shop.store.full(PartMaker(base, shop).make(part).folder)
+    holder = f"director build-base {base.slug} --part {part}"
+    progress = ScreenProgress(terminal).plain(f"{base.slug}/{BASE_MODEL}")
+    with build_machine(surroundings).lent(holder=holder, told=progress.note) as lent:
+        shop = build_models(surroundings).workshop(device=lent.device, holder=holder, progress=progress)
+        return shop.store.full(PartMaker(base, shop).make(part).folder)
 
 
 def _choose(surroundings: Surroundings, slug: str) -> Base:

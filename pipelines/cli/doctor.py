@@ -5,11 +5,15 @@ import os
 from rich.console import Console
 from rich.table import Table
 
+from director_diffusion.devices.device import GIB
+from director_diffusion.errors import DeviceError
 from director_diffusion.models.doctor import Finding, examine
 from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.specs import Source
 from director_diffusion.storage import Store
+from pipelines.build import build_machine
 from pipelines.surroundings import Surroundings, read_surroundings
+from resources.machine import MachineResource
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
 
@@ -29,6 +33,7 @@ def doctor_command() -> int:
             root=surroundings.root,
             token=os.environ.get(TOKEN_VARIABLE),
         ),
+        *examine_devices(build_machine(surroundings), gpus=surroundings.deployment.gpus),
     ]
     console = Console(width=None if Console().is_terminal else 160)
     table = Table(title=f"project {surroundings.project.slug}, deployment {surroundings.deployment.slug}")
@@ -38,6 +43,31 @@ def doctor_command() -> int:
         table.add_row(finding.name, MARKS[finding.state], finding.detail, finding.mend)
     console.print(table)
     return 1 if any(finding.state == "missing" for finding in findings) else 0
+
+
+def examine_devices(machine: MachineResource, *, gpus: int) -> list[Finding]:
+    """Each GPU: what is free of it, who has it now, and why it is set aside; none where the deployment wants none."""
+    if machine.kind == "cpu":
+        return []
+    try:
+        seen = machine.device_leases().survey()
+    except DeviceError as error:
+        return [Finding("GPUs", "missing", f"{error.thing} {error.problem}", error.way_out)]
+    findings = []
+    for one in seen:
+        memory = f"{one.device.free_bytes / GIB:.1f} of {one.device.total_bytes / GIB:.1f} GiB free"
+        held = f", held by {one.holder}" if one.holder else ""
+        name = one.device.title
+        if one.fault:
+            mend = "Mend it, or reset it (nvidia-smi --gpu-reset); no step is given it meanwhile."
+            findings.append(Finding(name, "warning", f"set aside: {one.fault}", mend))
+        else:
+            findings.append(Finding(name, "ok", f"{one.device.name}, {memory}{held}"))
+    usable = sum(not one.fault for one in seen)
+    if usable < gpus:
+        mend = "Set `gpus` of the deployment to what there is."
+        findings.append(Finding("GPUs", "missing", f"{usable} that work, of {gpus} that the deployment wants", mend))
+    return findings
 
 
 def _models(surroundings: Surroundings) -> dict[str, Source]:

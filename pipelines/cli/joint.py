@@ -26,6 +26,7 @@ from pipelines.cli.workers import Died, in_turn, in_workers
 from pipelines.home import prepare_home
 from pipelines.jobs import joint_name
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
+from pipelines.sweep import sweep_dead_runs
 
 Asked = tuple[str, str]  # recipe and director
 JUDGED = (f"{JOINT}samples", f"{JOINT}evaluation")
@@ -78,6 +79,8 @@ def _judging(screen: Screen) -> Iterator[Callable[[Asked], tuple[str, ...]]]:
 
     def judge(asked: Asked) -> tuple[str, ...]:
         recipe, director = asked
+        if surroundings.deployment.gpus:
+            sweep_dead_runs(instance)  # as `run` does
         keys = [dg.AssetKey([recipe, name]) for name in JUDGED]
         return errors_of(run_job(definitions, instance, joint_name(recipe), keys, partition=director))
 

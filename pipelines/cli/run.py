@@ -32,6 +32,7 @@ from pipelines.cli.workers import Died, in_turn, in_workers
 from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
+from pipelines.sweep import sweep_dead_runs
 
 
 def run_command(
@@ -92,6 +93,8 @@ def _runs(recipes: Sequence[str], until: str | None, screen: Screen) -> Iterator
     ways = _ways(definitions, recipes, until)
 
     def run(asked: _Asked) -> list[Row]:
+        if surroundings.deployment.gpus:
+            sweep_dead_runs(instance)  # of a worker that was killed: its slot of the pool would be lost until the end
         if asked.references:
             upstream = _upstream(definitions, [dg.AssetKey([REFERENCE_SET])])
             run_job(definitions, instance, job_name(recipes[0]), upstream, partition=asked.director)
@@ -117,12 +120,13 @@ def _runs(recipes: Sequence[str], until: str | None, screen: Screen) -> Iterator
 
 
 def _at_once(surroundings: Surroundings, asked: int | None, directors: int) -> int:
-    """Raises SpecError where several would want the GPU: an idle one keeps its memory, a dead one its slot."""
-    if surroundings.deployment.gpus and asked not in (None, 1):
+    """Raises SpecError where one of them would always wait for a GPU."""
+    gpus = surroundings.deployment.gpus
+    if gpus and asked is not None and asked > gpus:
         raise SpecError(
             f"--at-once {asked}",
-            f"does not go with deployment {surroundings.deployment.slug}, whose GPUs are for one step at a time",
-            "Leave it out.",
+            f"is more than the GPUs of deployment {surroundings.deployment.slug}: {gpus}",
+            f"Give {gpus} or fewer.",
         )
     return min(directors, asked or surroundings.deployment.directors_at_once)
 

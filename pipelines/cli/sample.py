@@ -5,7 +5,7 @@ Belongs here: what is drawn and where it goes.  Which files are worn is `worn`'s
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from director_diffusion.errors import SpecError
 from director_diffusion.sampling.samplers import plan_sampler
 from director_diffusion.sampling.ways import AdapterStack, Way, way_in
 from director_diffusion.specs import Base
-from pipelines.build import build_models
+from pipelines.build import build_machine, build_models
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.out_file import check_writable, put_in_place
 from pipelines.cli.screen import ScreenProgress, Terminal
@@ -68,7 +68,8 @@ def sample_command(
         if adapters
         else nullcontext(worn_of(surroundings, director or "", recipe))
     )
-    with found as worn, terminal.bars:
+    progress = ScreenProgress(terminal).plain(director or "adapter")
+    with found as worn, terminal.bars, ExitStack() as stack:
         from director_diffusion.sampling.timed import Drawn, draw_ways
 
         drawn_with, seeds = worn.base.drawn_with, list(range(seed, seed + count))
@@ -77,12 +78,13 @@ def sample_command(
         grids = [*map(_grid_name, ways), *([SIDE_BY_SIDE] if len(ways) > 1 else [])]
         folder = _made(outdir, [*(name for way in names for row in way for name in row), *grids])
         drawn: list[Drawn] = []
+        lent = build_machine(surroundings).lent(holder="director sample", told=progress.note)
         coming = draw_ways(
             ways,
             seeds,
             drawn_with,
             build_models(surroundings).base_folder(drawn_with),
-            device=surroundings.deployment.device,
+            device=stack.enter_context(lent).device,
             progress=ScreenProgress(terminal).plain(worn.base.slug),
         )
         for one, rows in zip(coming, names, strict=True):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from director_diffusion.errors import EvaluationError, SpecError
 from director_diffusion.specs import Base, FolderSource
-from pipelines.build import build_models
+from pipelines.build import build_machine, build_models
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.out_file import check_writable, put_in_place
 from pipelines.cli.screen import ScreenProgress, Terminal
@@ -51,8 +51,9 @@ def sample_base_command(
             guidance=base.guidance.sample if guidance is None else guidance,
             aspect=ASPECTS[shape],
         )
-        device = surroundings.deployment.device
-        rows = draw_prompted(request, base, place, device=device, progress=ScreenProgress(terminal).plain(slug))
+        progress = ScreenProgress(terminal).plain(slug)
+        with build_machine(surroundings).lent(holder="director sample-base", told=progress.note) as lent:
+            rows = draw_prompted(request, base, place, device=lent.device, progress=progress)
     with put_in_place(target) as partial:
         prompted_grid(prompts, rows).save(partial)
     first = rows[0][0]

@@ -122,10 +122,10 @@ def test_directors_side_by_side_end_as_in_turn(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-def test_nothing_runs_side_by_side_for_a_gpu(project: TinyProject) -> None:
+def test_no_more_run_side_by_side_than_there_are_gpus(project: TinyProject) -> None:
     outcome = project.run("nolan", "fincher", "--at-once", "2", DIRECTOR_DEPLOYMENT="gpu")
     assert outcome.code == 1
-    assert "--at-once 2: does not go with deployment gpu" in outcome.err
+    assert "--at-once 2: is more than the GPUs of deployment gpu: 1" in outcome.err
 
 
 def test_until_stops_there_and_other_directors_are_untouched(project: TinyProject) -> None:

@@ -1,11 +1,13 @@
 """Dagster's home, as it is made ready."""
 
 import sqlite3
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
+from assets_defs.common import GPU
 from pipelines.home import prepare_home
 from pipelines.surroundings import read_surroundings
 from tests.tiny_project import CHILDREN
@@ -20,6 +22,14 @@ def open_home(home: str, together: Barrier) -> None:
     together.wait(60)
     with prepare_home(surroundings) as instance:
         assert instance.get_runs() == []
+
+
+def test_the_pool_has_a_slot_for_each_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")  # which `prepare_home` sets
+    surroundings = read_surroundings({"DIRECTOR_STORE": str(tmp_path), "DAGSTER_HOME": str(tmp_path)})
+    of_four = surroundings.deployment.model_copy(update={"device": "cuda", "gpus": 4})
+    with prepare_home(replace(surroundings, deployment=of_four)) as instance:
+        assert instance.event_log_storage.get_concurrency_info(GPU).slot_count == 4
 
 
 def test_processes_that_open_a_new_home_at_the_same_time_all_find_it_whole(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def run_of(folder: Path, loopback: LoopbackHub, instance: dg.DagsterInstance) ->
         "store": store,
         "artifacts": ArtifactIOManager(store=store),
         "models": ModelsResource(root=str(folder), cache=str(folder / "models"), store=store),
-        "machine": MachineResource(device="cpu", captioning_batch=1),
+        "machine": MachineResource(kind="cpu", captioning_batch=1),
         "hub": HubResource(url=loopback.endpoint, server=True),
         "configs": ConfigsResource(folder=str(folder)),
         "votes": VotesResource(url=None),

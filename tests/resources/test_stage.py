@@ -80,7 +80,7 @@ class World:
                 "store": store,
                 "artifacts": ArtifactIOManager(store=store),
                 "models": ModelsResource(root=str(self.folder), cache=str(self.folder / "models"), store=store),
-                "machine": MachineResource(device="cpu", captioning_batch=1),
+                "machine": MachineResource(kind="cpu", captioning_batch=1),
                 "hub": HubResource(url=str(self.folder / "hub")),
                 "configs": ConfigsResource(folder=str(self.folder)),
                 "votes": VotesResource(url=None),

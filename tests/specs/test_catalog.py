@@ -81,11 +81,11 @@ def test_a_deployment_cannot_ask_for_a_device_it_has_not(tmp_path: Path) -> None
     data = {"store": "s", "device": "cuda", "gpus": 0, "hub": {"kind": "folder"}}
     with pytest.raises(SpecError, match="cuda needs 1 or more"):
         load_spec(write(tmp_path, "d", data), Deployment)
-    with pytest.raises(SpecError, match="training_processes 1 must be gpus 4: a training has all of them"):
-        load_spec(write(tmp_path, "d", data | {"gpus": 4}), Deployment)
-    assert load_spec(write(tmp_path, "d", data | {"gpus": 4, "training_processes": 4}), Deployment).gpus == 4
-    with pytest.raises(SpecError, match="directors_at_once 2 is for the CPU"):
-        load_spec(write(tmp_path, "d", data | {"gpus": 1, "directors_at_once": 2}), Deployment)
+    for name in ("training_processes", "directors_at_once"):
+        with pytest.raises(SpecError, match=f"{name} 5 is more than gpus 4: each has one of its own"):
+            load_spec(write(tmp_path, "d", data | {"gpus": 4, name: 5}), Deployment)
+        assert getattr(load_spec(write(tmp_path, "d", data | {"gpus": 4, name: 2}), Deployment), name) == 2
+    assert load_spec(write(tmp_path, "d", data | {"gpus": 4}), Deployment).training_processes == 1
 
 
 @pytest.mark.parametrize(

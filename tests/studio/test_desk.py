@@ -1,6 +1,9 @@
 """The desk: adapters swapped in one pipeline draw as fresh pipelines do, to the last bit."""
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +12,7 @@ import pytest
 
 from director_diffusion.catalog import load_catalog
 from director_diffusion.distillation.rows import weights_file
-from director_diffusion.errors import OrderError, QueueFullError
+from director_diffusion.errors import DevicesBusyError, OrderError, QueueFullError
 from director_diffusion.families import painter_of
 from director_diffusion.sampling.samplers import few_steps, plan_sampler
 from director_diffusion.specs import Base
@@ -94,7 +97,7 @@ def test_one_base_is_in_memory(studio: Studio, mini_base: Path) -> None:
         {"mini": mini(studio), "twin": twin},
         studio.plan,
         lambda base: loaded.append(base.slug) or mini_base,  # type: ignore[func-returns-value]
-        device="cpu",
+        lend=lambda: nullcontext("cpu"),
         limits=studio.limits,
     )
     pictures = [
@@ -102,6 +105,60 @@ def test_one_base_is_in_memory(studio: Studio, mini_base: Path) -> None:
     ]
     assert loaded == ["mini", "twin", "twin", "mini"]
     assert len({picture.image.tobytes() for picture in pictures}) == 1
+
+
+def test_a_lent_device_is_kept_while_people_draw_and_given_back_afterwards(studio: Studio, mini_base: Path) -> None:
+    had: list[str] = []
+
+    @contextmanager
+    def lend() -> Iterator[str]:
+        had.append("lent")
+        yield "cpu"
+        had.append("given back")
+
+    desk = desk_module.OneDesk(
+        studio.store,
+        studio.directors,
+        studio.recipes,
+        {"mini": mini(studio)},
+        next(iter(studio.plans.values())),
+        lambda base: mini_base,
+        lend=lend,
+        limits=studio.limits,
+        idle_s=1.0,
+    )
+    order = [Order(RECIPE, (), WORDS, SEED, 1)]
+    desk.draw(order)
+    desk.draw(order)
+    assert had == ["lent"]
+    deadline = time.monotonic() + 20
+    while had != ["lent", "given back"]:
+        assert time.monotonic() < deadline, had
+        time.sleep(0.05)
+    assert desk._opened is None, "the base's memory is free"
+    desk.draw(order)
+    assert had == ["lent", "given back", "lent"]
+
+
+def test_who_draws_while_every_device_is_taken_is_asked_to_come_again(studio: Studio, mini_base: Path) -> None:
+    @contextmanager
+    def lend() -> Iterator[str]:
+        raise DevicesBusyError("1 GPU for director app", "did not become free in 1 s", "Try again later.")
+        yield ""
+
+    desk = desk_module.OneDesk(
+        studio.store,
+        studio.directors,
+        studio.recipes,
+        {"mini": mini(studio)},
+        next(iter(studio.plans.values())),
+        lambda base: mini_base,
+        lend=lend,
+        limits=studio.limits,
+    )
+    for _ in range(2):
+        with pytest.raises(QueueFullError, match="others are at work on every GPU"):
+            desk.draw([Order(RECIPE, (), WORDS, SEED, 1)])
 
 
 def test_what_is_not_there_is_refused(studio: Studio) -> None:

@@ -276,5 +276,6 @@ def test_a_held_out_loss_that_is_not_finite_is_refused(train: Train, dataset: Da
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there_is_refused(train: Train) -> None:
-    with pytest.raises(TrainingError, match="device cuda: is not there"):
-        train(device="cuda")
+    for device in ("cuda", "cuda:1"):
+        with pytest.raises(TrainingError, match=f"device {device}: is not there"):
+            train(device=device)
