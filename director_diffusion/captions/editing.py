@@ -13,6 +13,7 @@ from director_diffusion.captions.prompt import strip_trigger
 from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.captions.written import Place, named, place_of, written_text
 from director_diffusion.errors import EditError
+from director_diffusion.plain_text import NOT_PLAIN, is_plain
 from director_diffusion.specs import Director
 from director_diffusion.stills import raw
 from director_diffusion.stills.decisions import place_of as file_place
@@ -83,14 +84,14 @@ def entries(store: Store, director: Director) -> list[Entry]:
 def checked_text(text: object, director: Director) -> str:
     """A caption on one line, without the trigger that its author may have put in front.
 
-    Raises EditError for what is no text, too long, empty, or holds control characters.  The words do not repeat it.
+    Raises EditError for what is no text, too long, empty, or not plain.  The words do not repeat it.
     """
     if not isinstance(text, str):
         raise EditError("The caption", "is no text", "Write what the still shows, in words.")
     if len(text) > MOST_TEXT:
         raise EditError("The caption", f"has {len(text):,} characters", f"Use {MOST_TEXT:,} at most.")
-    if any(not character.isprintable() and not character.isspace() for character in text):
-        raise EditError("The caption", "holds control characters", "Write plain text.")
+    if not is_plain(text, lines=True):
+        raise EditError("The caption", NOT_PLAIN, "Write plain text.")
     line = strip_trigger(" ".join(text.split()), director.trigger)
     if not line:
         raise EditError("The caption", "is empty", "Write one, or undo to give the still back to the captioner.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from director_diffusion.captions.editing import Entry, checked_text, write_captions
 from director_diffusion.errors import ChangedError, EditError
 from director_diffusion.hashing import hash_data
+from director_diffusion.plain_text import NOT_PLAIN, is_plain
 from director_diffusion.specs import Director
 from director_diffusion.storage import Store
 
@@ -61,8 +62,8 @@ def checked_search(find: object, replace: object, *, whole_words: object, match_
             raise EditError(title, "is no text", "Write words.")
         if len(value) > MOST_WORDS:
             raise EditError(title, f"has {len(value):,} characters", f"Use {MOST_WORDS} at most.")
-        if not value.isprintable():
-            raise EditError(title, "holds control characters or line breaks", "Write plain words.")
+        if not is_plain(value, lines=False):
+            raise EditError(title, f"{NOT_PLAIN}, or line breaks", "Write plain words.")
     if not isinstance(whole_words, bool) or not isinstance(match_case, bool):
         raise EditError("A search", "has options that are not yes or no", "Use the page's own.")
     assert isinstance(find, str)

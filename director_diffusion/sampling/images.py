@@ -27,10 +27,11 @@ def open_sample(store: Store, sample: Sample) -> Image.Image:
 
 def open_picture(store: Store, reference: str) -> Image.Image:
     """A picture's pixels, RGB.  Raises StoreError where its file is absent, EvaluationError where it is damaged."""
+    data = store.read(reference)
     try:
-        with Image.open(io.BytesIO(store.read(reference))) as image:
+        with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # all of these Pillow says of a PNG
         raise EvaluationError(
             reference, "is damaged", f"Delete it in {store.url} and materialize the samples again."
         ) from error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from director_diffusion.plain_text import is_plain
 from director_diffusion.spec_base import Spec
 from director_diffusion.spec_reading import read_spec
 from director_diffusion.stills.rows import Still, StillDecision
@@ -49,8 +50,8 @@ class Decision(Spec):
     @field_validator("reason", "who")
     @classmethod
     def _one_line(cls, text: str) -> str:
-        if not text.isprintable():
-            raise ValueError("must be one line without control characters")
+        if not is_plain(text, lines=False):
+            raise ValueError("must be one line without control characters or any that turn the direction of writing")
         return text.strip()
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ from typing import Literal
 
 from director_diffusion.errors import SpecError, StillsError, StoreError
 from director_diffusion.hashing import hash_bytes
+from director_diffusion.plain_text import NOT_PLAIN, is_plain
 from director_diffusion.stills.decisions import SUFFIX, read_decision, row_of
 from director_diffusion.stills.rows import RawFile, StillDecision, WrittenCaption
 from director_diffusion.storage.edited import UNREADABLE, mark_of
@@ -174,8 +175,8 @@ def _caption_text(data: bytes) -> str:
         raise _UnusableFileError("is not UTF-8 text; save it as UTF-8") from error
     if not text:
         raise _UnusableFileError("is empty; write the caption or remove the file")
-    if any(not character.isprintable() and not character.isspace() for character in text):
-        raise _UnusableFileError("holds control characters; save it as plain text")
+    if not is_plain(text, lines=True):
+        raise _UnusableFileError(f"{NOT_PLAIN}; save it as plain text")
     return text
 
 

@@ -4,18 +4,17 @@ Belongs here: bounds of every value.  Errors never repeat a value that was typed
 kilobytes long.  Imports no torch.
 """
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from director_diffusion.errors import OrderError
+from director_diffusion.plain_text import NOT_PLAIN, is_plain
 from director_diffusion.specs import Director, Recipe
 from director_diffusion.studio.studio import Layer, Limits, Order
 from director_diffusion.voting.given import kind_of
 
 SEED_MOST = 2**32 - 1
-_SPACES = "\n\r\t"  # that people paste; a prompt is one line
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,8 @@ def checked_text(what: str, value: object, most: int) -> str:
         raise OrderError(what, f"{kind_of(value)} is no text", "Type some words.")
     if len(value) > most:
         raise OrderError(what, f"has {len(value):,} characters, of at most {most:,}", "Shorten it.")
-    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in _SPACES for char in value):
-        raise OrderError(what, "holds control characters", "Type letters, digits and punctuation.")
+    if not is_plain(value, lines=True):
+        raise OrderError(what, NOT_PLAIN, "Type letters, digits and punctuation.")
     return " ".join(value.split())
 
 

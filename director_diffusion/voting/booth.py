@@ -16,6 +16,7 @@ names.  A picture is served as its pixels, encoded anew; its file's name, time a
 
 import base64
 import hmac
+import logging
 import secrets
 import threading
 import time
@@ -26,7 +27,7 @@ from datetime import UTC, datetime
 
 from PIL import Image
 
-from director_diffusion.errors import VoteError
+from director_diffusion.errors import EvaluationError, StoreError, VoteError
 from director_diffusion.kept import KeptBytes
 from director_diffusion.sampling.images import open_picture, png_bytes
 from director_diffusion.voting.exhibition import Exhibition, Show
@@ -38,11 +39,14 @@ from director_diffusion.voting.secrets import Marks
 
 STILLS_SHOWN = 4
 STILL_WIDTH = 768  # pixels at most: a look at the style needs no more
+LOST_S = 60.0  # a picture that was not there is looked for again after so long
 TALLY_S = 1.0  # for so long counts of votes may be behind: they only order what is offered
 REMEMBERED = 20_000  # of what was handed out
 QUICK = 1  # of PNG's levels: half the time for a seventh more bytes
 KEPT_BYTES = 256 * 2**20  # of encoded pictures, in memory
 _NONCE = 12  # bytes: of so many random names no two are the same
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Booth:
         self._tallied = float("-inf")
         self._encoded: KeptBytes[tuple[str, str]] = KeptBytes(KEPT_BYTES)
         self._pictures, self._ballots = Handed(), Handed()
+        self._lost: dict[str, float] = {}  # when a picture could not be shown, by its hash
 
     def on_show(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Directors and recipes that there are pairs of, sorted."""
@@ -91,27 +96,33 @@ class Booth:
     def next_ballot(self, voter: object, *, director: object = None, recipe: object = None) -> Ballot | None:
         """The pair that this voter is asked about next, of any director and recipe or of the given ones.
 
-        None where the voter has voted on all.  Offered first are pairs whose pictures the voter has not voted on in
-        another pair (there, the picture that comes back would be known as the adapter's), of these the ones with the
-        fewest votes, of these any.  Asked again without a vote, the answer is the same as long as others do not vote.
+        None where the voter has voted on all that can be shown: pairs of a picture that is gone or damaged are left
+        out.  Offered first are pairs whose pictures the voter has not voted on in another pair (there, the picture that
+        comes back would be known as the adapter's), of these the ones with the fewest votes, of these any.  Asked again
+        without a vote, the answer is the same as long as others do not vote.
         """
         name = checked_voter(voter)
         wanted = [None if one is None else checked_slug(one) for one in (director, recipe)]
         show, cast = self._exhibition.now(), self._ledger.votes_by(self._pseudonym(name))
         done, seen = {vote.pair for vote in cast}, {picture for vote in cast for picture in (vote.a, vote.b)}
-        left = [pair for pair in show.pairs.values() if pair.identity not in done and _is_of(pair, *wanted)]
+        left = [
+            pair
+            for pair in show.pairs.values()
+            if pair.identity not in done and _is_of(pair, *wanted) and not any(map(self._is_lost, pair.pictures))
+        ]
         if not left:
             return None
-        tally = self._counted()
+        tally, mine = self._counted(), Marks(self._marks.mark("order", name))
 
-        def turn(pair: Pair) -> tuple[int, int]:
-            return sum(shown.sha256 in seen for shown in pair.pictures), tally.get(pair.identity, 0)
+        def turn(pair: Pair) -> tuple[int, int, bytes]:
+            known = sum(shown.sha256 in seen for shown in pair.pictures)
+            return known, tally.get(pair.identity, 0), mine.mark("pair", pair.identity)
 
-        turns = [turn(pair) for pair in left]
-        first = min(turns)
-        mine = Marks(self._marks.mark("order", name))
-        due = (pair for pair, its in zip(left, turns, strict=True) if its == first)
-        return self._ballot(name, min(due, key=lambda pair: mine.mark("pair", pair.identity)), show, len(left))
+        for number, pair in enumerate(sorted(left, key=turn)):
+            # Both are there before either is asked for: which one takes longer tells nothing then.
+            if all(map(self._can_be_shown, pair.pictures)):
+                return self._ballot(name, pair, show, len(left) - number)
+        return None
 
     def cast(self, voter: object, token: object, answers: object) -> None:
         """Write a vote down.  Raises AlreadyVotedError for a second one on a pair, VoteError for a token that was not
@@ -154,8 +165,6 @@ class Booth:
 
     def _ballot(self, voter: str, pair: Pair, show: Show, left: int) -> Ballot:
         a, b = self._sides(voter, pair)
-        for shown in (a, b):  # both are there before either is asked for: which one takes longer tells nothing then
-            self._sample(shown)
         stills = sorted(
             show.judging(pair.director), key=lambda still: self._marks.mark("stills", pair.identity, still.still)
         )
@@ -212,6 +221,22 @@ class Booth:
 
     def _sample(self, shown: Shown) -> bytes:
         return self._png(("sample", shown.sha256), lambda: open_picture(self._exhibition.store, shown.reference))
+
+    def _is_lost(self, shown: Shown) -> bool:
+        """Whether it could not be shown a moment ago."""
+        return time.monotonic() - self._lost.get(shown.sha256, float("-inf")) < LOST_S
+
+    def _can_be_shown(self, shown: Shown) -> bool:
+        """Whether it is there and whole.  A store that cannot be reached raises, as it does everywhere."""
+        try:
+            self._sample(shown)
+        except (StoreError, EvaluationError) as error:
+            if shown.sha256 not in self._lost:
+                log.error("a picture to vote on cannot be shown: %s", error)
+            self._lost[shown.sha256] = time.monotonic()
+            return False
+        self._lost.pop(shown.sha256, None)
+        return True
 
     def _png(self, key: tuple[str, str], picture: Callable[[], Image.Image]) -> bytes:
         if (data := self._encoded.find(key)) is None:

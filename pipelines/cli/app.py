@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from director_diffusion.errors import SpecError
 from director_diffusion.studio.hosts import is_loopback
+from director_diffusion.studio.users import Users, add_user, hashes_in, is_name, read_users
 from pipelines.cli.in_process import quiet_libraries
+from pipelines.cli.listening import listening_at, start_listening
 from pipelines.cli.signals import take_sigterm_as_ctrl_c
 from pipelines.surroundings import limit_threads, read_surroundings
 
@@ -33,8 +36,15 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
             "lets others than this machine in, and needs --users",
             "Make a file: director app-user NAME --users FILE",
         )
-    take_sigterm_as_ctrl_c()  # else what lies in the temporary folder outlives the server
-    quiet_libraries()
+    known = None if users is None else read_users(Path(users).expanduser())
+    with listening_at(host, port) as bound:  # known before the studio is built, which takes a while
+        take_sigterm_as_ctrl_c()  # else what lies in the temporary folder outlives the server
+        quiet_libraries()
+        _serve(bound, host, port, known)
+    return 0
+
+
+def _serve(bound: socket.socket, host: str, port: int, users: Users | None) -> None:
     surroundings = read_surroundings()
     limit_threads(surroundings)
     with tempfile.TemporaryDirectory(prefix="director-studio-") as cache:
@@ -42,16 +52,11 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
         import uvicorn
 
         from director_diffusion.studio.server import build_server
-        from director_diffusion.studio.users import read_users
         from pipelines.build import build_studio
 
-        known = None if users is None else read_users(Path(users).expanduser())
         studio = build_studio(surroundings)
-        app = build_server(studio, users=known)
         config = uvicorn.Config(
-            app,
-            host=host,
-            port=port,
+            build_server(studio, users=users),
             log_level="warning",
             access_log=False,
             limit_concurrency=CONNECTIONS,
@@ -59,19 +64,15 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
             server_header=False,
         )
         server = uvicorn.Server(config)
-        socket = config.bind_socket()
-        socket.listen(config.backlog)  # whoever comes from now on is answered
-        print(f"The studio is on http://{_shown(host)}:{socket.getsockname()[1]}", flush=True)
+        start_listening(bound, host, port, config.backlog)
+        print(f"The studio is on http://{_shown(host)}:{bound.getsockname()[1]}", flush=True)
         threading.Thread(target=studio.desk.warm_up, daemon=True).start()
         with suppress(KeyboardInterrupt):
-            server.run([socket])
-    return 0
+            server.run([bound])
 
 
 def app_user_command(name: str, *, users: str) -> int:
     """Ask for a password and add a line to the file of users, which is made for its owner's eyes alone."""
-    from director_diffusion.studio.users import add_user, hashes_in, is_name
-
     path = Path(users).expanduser()
     if not is_name(name):
         raise SpecError(name, "is no name for a user", "Give up to 128 letters, digits and . _ @ + - of ASCII.")
@@ -91,4 +92,4 @@ def app_user_command(name: str, *, users: str) -> int:
 
 
 def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from director_diffusion.studio.gate import GUESSES
 from director_diffusion.studio.hosts import is_loopback
 from director_diffusion.studio.server import build_server
 from director_diffusion.studio.studio import Studio
-from director_diffusion.studio.users import Users, hashed
+from director_diffusion.studio.users import Users, add_user, hashed, read_users
 from tests.studio.conftest import served
 
 ADA = ("ada", "correct horse")
@@ -64,6 +65,39 @@ def test_guesses_keep_no_user_waiting(gated: str, users: SlowForEve) -> None:
     assert seen == [200, 404]
     assert (answers.count(401), answers.count(503)) == (GUESSES, 60 - GUESSES)
     assert httpx.get(gated, auth=ADA).status_code == 200
+
+
+def test_the_file_of_users_counts_as_it_is_now(
+    studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "users"
+    for name in ("ada", "bob", "cid"):
+        add_user(path, name, f"{name}'s password")
+    known = read_users(path)
+
+    def status(address: str, name: str, password: str) -> int:
+        return httpx.get(address, auth=(name, password), timeout=20).status_code
+
+    for address in served(build_server(studio, users=known, tabs=())):
+        assert [status(address, name, f"{name}'s password") for name in ("ada", "bob", "cid")] == [200] * 3
+        cids = path.read_text().splitlines()[2]
+        path.write_text(f"{cids}\n")  # bob's line is deleted, and ada's for another password
+        add_user(path, "ada", "another password")
+        assert status(address, "bob", "bob's password") == 401
+        assert status(address, "ada", "ada's password") == 401
+        assert status(address, "ada", "another password") == 200
+        assert known.remembers("cid", "cid's password"), "whose line is the same is not asked to wait for a hash"
+        assert not caplog.records
+
+        with path.open("a") as file:
+            file.write("dora: plain\n")
+        assert [status(address, *cid) for cid in 2 * [("cid", "cid's password")]] == [401, 401]
+        (record,) = caplog.records
+        assert f"{path}, line 3: is no `name: hash`" in record.getMessage()
+        path.write_text(f"{cids}\n")
+        assert status(address, "cid", "cid's password") == 200
+        path.unlink()
+        assert status(address, "cid", "cid's password") == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/config", "/shelf/x.png"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+from fsspec.implementations.local import LocalFileSystem
 from starlette.testclient import TestClient
 
 from benchmarks.voting_load import vote
@@ -252,6 +253,25 @@ def test_without_the_ledger_no_details_are_told(tmp_path: Path, store: Path) -> 
         for path, sent in (("next", {}), ("cast", {"token": token, **ANSWERS})):
             refused = client.post(f"/vote/{path}", json=sent)
             assert (refused.status_code, refused.json()) == (503, {"error": UNREACHABLE})
+
+
+def test_without_the_store_no_details_are_told(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreachable(*_: object, **__: object) -> bytes:
+        raise ConnectionError("no route to somewhere")
+
+    own = tmp_path / "store"
+    shutil.copytree(store, own)
+    with TestClient(app_of(own)) as client:
+        client.get("/vote/")
+        client.get("/vote/choices")
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalFileSystem, "cat_file", unreachable)
+            refused = client.post("/vote/next", json={})
+        assert (refused.status_code, refused.json()) == (503, {"error": UNREACHABLE})
+        assert "ConnectionError: no route to somewhere" in caplog.text
+        assert client.post("/vote/next", json={}).json()["left"] == PAIRS
 
 
 def test_without_a_ledger_there_is_nothing_to_ask(store: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import threading
 from collections import Counter
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -250,6 +251,46 @@ def test_nothing_to_vote_on_is_no_error(ledger: Ledger, store: Store, booth: Boo
     assert booth.next_ballot("ann", director="kurosawa") is None
     assert booth.next_ballot("ann", recipe="other") is None
     assert Booth(ledger, Exhibition(Store("memory://empty"), DIRECTORS, [RECIPE]), KEY).next_ballot("ann") is None
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut", "header"])
+def test_pairs_of_a_picture_that_cannot_be_shown_are_left_out_and_all_others_asked(
+    booth: Booth, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, harm: str
+) -> None:
+    monkeypatch.setattr(booth_module, "TALLY_S", 0.0)
+    pictures = Exhibition(store, DIRECTORS, [RECIPE]).now().pictures.values()
+    lost = next(one for one in pictures if one.side.arm == "adapter")
+    path = Path(store.full(lost.reference))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60] if harm == "cut" else whole[:12] + b"X" + whole[13:])
+    if harm == "gone":
+        path.unlink()
+    for voter in ("ann", "bob"):
+        asked = 0
+        while (ballot := booth.next_ballot(voter)) is not None:
+            booth.cast(voter, ballot.token, BOTH)
+            asked += 1
+        assert asked == len(DIRECTORS) * PAIRS - 2
+    assert [lost.reference in record.getMessage() for record in caplog.records] == [True], "it is logged once"
+
+    path.write_bytes(whole)
+    assert booth.next_ballot("ann") is None, "it is not looked for at every ballot"
+    monkeypatch.setattr(booth_module, "LOST_S", 0.0)
+    assert handed(booth, "ann").left == 2
+
+
+def test_a_store_that_cannot_be_reached_is_no_lost_picture(
+    booth: Booth, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> bytes:
+        raise ConnectionError("no route")
+
+    assert booth.on_show()
+    with monkeypatch.context() as patch:
+        patch.setattr(store.fs, "cat_file", unreachable)
+        with pytest.raises(ConnectionError):
+            booth.next_ballot("ann")
+    assert handed(booth, "ann").left == len(DIRECTORS) * PAIRS
 
 
 def test_the_key_is_made_once_and_for_its_owner(tmp_path) -> None:

@@ -140,6 +140,9 @@ def _told(handler: Handler) -> Handler:
         except DirectorError as error:
             log.error("%s: %s", error.thing, error.problem)
             return _answer({"error": UNREACHABLE}, 503)
+        except OSError as error:  # as file systems say that they cannot be reached
+            log.error("%s: %s", type(error).__name__, error)
+            return _answer({"error": UNREACHABLE}, 503)
 
     return told
 
