@@ -189,7 +189,7 @@ class OneDesk:
     def _end_idle(self) -> None:
         """In a thread of its own: give back the device, unless somebody draws, or has just drawn."""
         mine = threading.current_thread()
-        with suppress(QueueFullError), self._slot.taken():
+        with suppress(QueueFullError), self._slot.taken("the studio itself"):
             if self._idle is mine:
                 self._give_back()
 
