@@ -121,22 +121,22 @@ def test_a_lent_device_is_kept_while_people_draw_and_given_back_afterwards(studi
         studio.directors,
         studio.recipes,
         {"mini": mini(studio)},
-        next(iter(studio.plans.values())),
+        studio.plan,
         lambda base: mini_base,
         lend=lend,
         limits=studio.limits,
         idle_s=1.0,
     )
     order = [Order(RECIPE, (), WORDS, SEED, 1)]
-    desk.draw(order)
-    desk.draw(order)
+    desk.draw(order, "ann")
+    desk.draw(order, "ann")
     assert had == ["lent"]
     deadline = time.monotonic() + 20
     while had != ["lent", "given back"]:
         assert time.monotonic() < deadline, had
         time.sleep(0.05)
     assert desk._opened is None, "the base's memory is free"
-    desk.draw(order)
+    desk.draw(order, "ann")
     assert had == ["lent", "given back", "lent"]
 
 
@@ -151,14 +151,14 @@ def test_who_draws_while_every_device_is_taken_is_asked_to_come_again(studio: St
         studio.directors,
         studio.recipes,
         {"mini": mini(studio)},
-        next(iter(studio.plans.values())),
+        studio.plan,
         lambda base: mini_base,
         lend=lend,
         limits=studio.limits,
     )
     for _ in range(2):
         with pytest.raises(QueueFullError, match="others are at work on every GPU"):
-            desk.draw([Order(RECIPE, (), WORDS, SEED, 1)])
+            desk.draw([Order(RECIPE, (), WORDS, SEED, 1)], "ann")
 
 
 def test_what_is_not_there_is_refused(studio: Studio) -> None:
