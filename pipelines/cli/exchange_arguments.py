@@ -17,6 +17,11 @@ def add_exchange_commands(commands: "argparse._SubParsersAction[Any]") -> None:
     """Put them among the subcommands of `director`."""
     _add_export(commands)
     _add_import(commands)
+    init = commands.add_parser("init", help="a repository of one's own: configs, and what Dagster loads them by")
+    init.add_argument("folder", metavar="FOLDER", help="a new one")
+    init.add_argument("--project", default="demo", metavar="P", help="what it starts from (default: %(default)s)")
+    init.add_argument("--deployment", default="local", metavar="D", help="where it runs (default: %(default)s)")
+    init.set_defaults(command=_init)
 
 
 def of_new_director(command: argparse.ArgumentParser) -> None:
@@ -121,6 +126,12 @@ def _export(options: argparse.Namespace) -> int:
         rank=options.rank,
         out=options.out,
     )
+
+
+def _init(options: argparse.Namespace) -> int:
+    from pipelines.cli.init import init_command
+
+    return init_command(options.folder, project=options.project, deployment=options.deployment)
 
 
 def _import_kohya(options: argparse.Namespace) -> int:
