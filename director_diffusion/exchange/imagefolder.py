@@ -14,9 +14,10 @@ from director_diffusion.exchange.data_set import Pair, write_picture
 from director_diffusion.exchange.folder import files_below
 from director_diffusion.exchange.incoming import Found, Incoming, checked_film, is_image, named_apart
 from director_diffusion.progress import Progress, track
+from director_diffusion.stills.rows import Split
 
 METADATA = "metadata.jsonl"
-SPLITS = ("train", "validation", "held_out")
+SPLITS: tuple[Split, ...] = ("train", "validation", "held_out")
 _FILE, _FILM = "file_name", "film"
 _LARGEST_METADATA = 1 << 30  # bytes
 

@@ -182,6 +182,24 @@ def test_a_turned_film_is_set_upright(
         assert lit == [corner]
 
 
+@pytest.mark.parametrize("moving", [True, False])
+def test_combs_of_interlaced_films_are_removed_where_there_are_any(tmp_path: Path, moving: bool) -> None:
+    if not HAS_X264:
+        pytest.skip("mpeg4 tells no interlacing here")
+    frames = [np.repeat(pixels[..., :1], 3, axis=2) for pixels in panned(1, 24)]  # grey: chroma mixes fields anyway
+    for pixels in frames:
+        pixels[1::2] = np.roll(pixels, 6 if moving else 0, axis=1)[1::2]
+    path = write_film(tmp_path / "film.mp4", frames, options={"crf": "4", "x264-params": "tff=1"})
+    ((time_s, picture),) = take(path)[0]
+    whole = frames[round(time_s * RATE)].astype(int)
+    lines = np.asarray(picture).astype(int)
+    assert np.abs(lines[::2] - whole[::2]).mean() < 6, "one field stays"
+    if moving:
+        assert np.abs(lines[:-1:2] - lines[1::2]).mean() < np.abs(whole[:-1:2] - whole[1::2]).mean() / 2
+    else:
+        assert np.abs(lines - whole).mean() < 4, "all lines are of one moment and stay as they are"
+
+
 def test_times_are_those_of_the_frames_where_the_rate_varies(tmp_path: Path) -> None:
     times = [*range(0, 1000, 40), *range(1000, 3000, 100), *range(3000, 4000, 20)]
     path = write_film(tmp_path / "film.mkv", chain(panned(1, 25), panned(2, 20), panned(3, 50)), times=times)

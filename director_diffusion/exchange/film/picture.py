@@ -30,6 +30,7 @@ _SDR_SPACES = (
 )  # BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M: numbered alike in AVColorSpace and swscale
 _BT2020_SPACES = (9, 10, 14)
 _HDR_TRANSFERS = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
+_COMB, _COMBED_SHARE = 15, 0.005  # levels between a line and both its neighbours; share of the pixels
 _LONGEST_SMALL = 480  # pixels: sharpness is measured at this size, as that of stills
 
 
@@ -61,7 +62,7 @@ def small_picture(frame: VideoFrame) -> Image.Image:
 
 def full_picture(frame: VideoFrame, sample_aspect: Fraction | None) -> Image.Image:
     """RGB, upright, with square pixels: the shorter direction is stretched, so that no line is lost."""
-    frame = _without_combs(frame) if frame.interlaced_frame else frame
+    frame = _without_combs(frame) if frame.interlaced_frame and _is_combed(frame) else frame
     image = _rgb(frame, frame.width, frame.height, _QUALITY)
     if sample_aspect is not None and sample_aspect > 0 and sample_aspect != 1:
         ratio = float(sample_aspect)
@@ -100,14 +101,22 @@ def _range(frame: VideoFrame) -> int:
     return int(ColorRange.JPEG if frame.format.name.startswith("yuvj") else ColorRange.MPEG)
 
 
+def _is_combed(frame: VideoFrame) -> bool:
+    """Whether the fields are of two moments: films are mostly stored as interlaced without being so."""
+    lines = np.asarray(_rgb(frame, frame.width, frame.height, int(Interpolation.POINT)).convert("L"), dtype=np.int16)
+    above, line, below = lines[:-2], lines[1:-1], lines[2:]
+    combed = ((line - above) * (line - below) > _COMB**2) & (np.abs(above - below) < _COMB)
+    return float(combed.mean()) > _COMBED_SHARE
+
+
 def _without_combs(frame: VideoFrame) -> VideoFrame:
-    """The frame deinterlaced by itself (bwdif, every line of its first field)."""
+    """The frame deinterlaced by itself: of its first field (estdif, the one that needs no neighbours)."""
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 25)
     )
     sink = graph.add("buffersink")
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=all"), sink).configure()
+    graph.link_nodes(source, graph.add("estdif", "mode=frame:deint=all"), sink).configure()
     graph.push(frame)
     graph.push(None)
     out = graph.pull()
