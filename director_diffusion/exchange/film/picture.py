@@ -110,7 +110,7 @@ def _is_combed(frame: VideoFrame) -> bool:
 
 
 def _without_combs(frame: VideoFrame) -> VideoFrame:
-    """The frame deinterlaced by itself: of its first field (estdif, the one that needs no neighbours)."""
+    """The frame deinterlaced by itself: of one field (estdif, the one that needs no neighbours)."""
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 25)
