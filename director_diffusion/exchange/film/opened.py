@@ -33,7 +33,7 @@ class Film:
 
     path: Path
     duration_s: float | None  # as the file states
-    stated_frames: int  # 0 where it states none
+    stated_frames: int  # or as many as its length gives; 0 where it states neither
     frames: int = 0  # decoded
     broken: int = 0  # packets that could not be decoded, and frames that came out damaged
     end_s: float = 0.0  # of the last frame
@@ -102,7 +102,9 @@ def opened_film(path: Path) -> Iterator[Film]:
             if problem := why_no_sdr(stream.codec_context):
                 raise _no_sdr(path, problem)
             stream.thread_type = "AUTO"
-            yield Film(path, _duration(container, stream), stream.frames, _container=container, _stream=stream)
+            duration_s = _duration(container, stream)
+            frames = stream.frames or round((duration_s or 0) * float(stream.average_rate or _DEFAULT_RATE))
+            yield Film(path, duration_s, frames, _container=container, _stream=stream)
     except FFmpegError as error:
         raise StillsError(str(path), f"is no film that can be read: {error.strerror}", "Give a film's file.") from error
     except OSError as error:

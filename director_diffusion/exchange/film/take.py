@@ -57,7 +57,7 @@ def film_stills(
     if most is not None and not film.duration_s:
         raise StillsError(str(film.path), "does not state how long it is", "Leave --most out.")
     shots = _shots(_seen(film, progress), every_s)
-    chosen = _choices(shots, counted)
+    chosen = _choices(shots, counted, least_part_s=(every_s or 0.0) / 2)
     if most is not None and film.duration_s:
         chosen = _spread(chosen, film.duration_s, most, counted)
     for one in chosen:
@@ -106,8 +106,10 @@ def _shots(seen: Iterable[tuple[_Seen, bool]], every_s: float | None) -> Iterato
         yield shot
 
 
-def _choices(shots: Iterable["FrameShot"], counted: Counted) -> Iterator["FrameCandidate"]:
+def _choices(shots: Iterable["FrameShot"], counted: Counted, *, least_part_s: float) -> Iterator["FrameCandidate"]:
     for shot in shots:
+        if not shot.first_part and shot.seconds < least_part_s:
+            continue  # what is left over of a long shot, of which there are stills
         counted.shots += shot.first_part
         choice = shot.choice()
         if choice is None:
