@@ -47,7 +47,7 @@ schemas: install         ## configs/schemas from the specs
 	@$(BIN)/python -c "from pathlib import Path; from director_diffusion.catalog import write_schemas; write_schemas(Path('configs/schemas'))"
 
 lock: $(VENV)/.uv        ## requirements*.lock from pyproject.toml
-	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev \
+	@$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra ray --extra k8s \
 		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
 	@echo "bitsandbytes>=0.46" | $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-deps --custom-compile-command "make lock" -o requirements-quantised.lock -

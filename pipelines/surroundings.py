@@ -1,10 +1,10 @@
-"""Surroundings: what environment variables and the place of the checkout decide.
+"""Surroundings: what environment variables, the working folder and the place of the checkout decide.
 
 Belongs here: the one reading of the environment.  Everything below this floor is told what it needs.
 
-    DIRECTOR_PROJECT     which project of configs/projects (default: demo)
-    DIRECTOR_DEPLOYMENT  which deployment of configs/deployments (default: local)
-    DIRECTOR_CONFIGS     the folder of configs (default: configs/ of this checkout)
+    DIRECTOR_PROJECT     which project of configs/projects (default: the only one there, else demo)
+    DIRECTOR_DEPLOYMENT  which deployment of configs/deployments (default: the only one there, else local)
+    DIRECTOR_CONFIGS     the folder of configs (default: configs/ here or in a folder above, else that of this checkout)
     DIRECTOR_STORE       folder or URL of the store (default: the deployment's)
     DIRECTOR_DEVICES     the folder of device leases, one for all who share this machine's GPUs (default: one of this
                          user's under /var/tmp)
@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from director_diffusion.catalog import Catalog, load_catalog
+from director_diffusion.errors import SpecError
 from director_diffusion.specs import Deployment, Project
 from resources.alerts import VARIABLE as WEBHOOK_VARIABLE
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+_PACKED = Path(__file__).resolve().with_name("shipped")  # by setup.py, into the wheel
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,11 @@ class Surroundings:
 
 def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:
     """Read the environment.  Raises SpecError where it names something that is not there."""
-    configs = Path(environment.get("DIRECTOR_CONFIGS") or CHECKOUT / "configs").expanduser().resolve()
+    named = environment.get("DIRECTOR_CONFIGS")
+    configs = Path(named).expanduser().resolve() if named else _configs_at(Path.cwd())
     catalog = load_catalog(configs)
-    project = catalog.project(environment.get("DIRECTOR_PROJECT") or "demo")
-    deployment = catalog.deployment(environment.get("DIRECTOR_DEPLOYMENT") or "local")
+    project = catalog.project(environment.get("DIRECTOR_PROJECT") or _usual(catalog.projects, "demo"))
+    deployment = catalog.deployment(environment.get("DIRECTOR_DEPLOYMENT") or _usual(catalog.deployments, "local"))
     root = configs.parent
     home = environment.get("DAGSTER_HOME")
     return Surroundings(
@@ -93,6 +96,28 @@ def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundin
         alerted=bool(environment.get(WEBHOOK_VARIABLE)),
         leases=_leases(environment),
     )
+
+
+def shipped() -> Path:
+    """The folder of what came with this project: configs, models and workspace.yaml; never to be written to."""
+    return _PACKED if _PACKED.is_dir() else CHECKOUT
+
+
+def _configs_at(folder: Path) -> Path:
+    """The nearest `configs/` from `folder` upwards, else the checkout's.  Raises SpecError where there is none."""
+    for parent in (folder, *folder.parents, CHECKOUT):
+        configs = parent / "configs"
+        if (configs / "projects").is_dir() and (configs / "deployments").is_dir():
+            return configs
+    raise SpecError(
+        "configs/",
+        f"is neither in {folder} nor above it",
+        "Go to the folder that `director init` made, or point DIRECTOR_CONFIGS at one of configs.",
+    )
+
+
+def _usual(specs: Mapping[str, object], usual: str) -> str:
+    return next(iter(specs)) if len(specs) == 1 else usual
 
 
 def limit_threads(surroundings: Surroundings) -> None:

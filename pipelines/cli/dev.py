@@ -4,7 +4,7 @@ import os
 import sys
 
 from pipelines.home import prepare_home, prepare_store
-from pipelines.surroundings import CHECKOUT, read_surroundings
+from pipelines.surroundings import read_surroundings, shipped
 
 
 def dev_command(*, port: int) -> int:
@@ -17,5 +17,8 @@ def dev_command(*, port: int) -> int:
     terminal = Terminal(Console(stderr=True))
     with prepare_home(surroundings), terminal.bars:
         prepare_store(surroundings, lambda: ScreenProgress(terminal).plain("placeholder stills"))
-    arguments = ["dev", "-w", str(CHECKOUT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
+    os.environ["DIRECTOR_CONFIGS"] = str(surroundings.catalog.folder)  # wherever what Dagster starts is started
+    own = surroundings.root / "workspace.yaml"
+    workspace = own if own.is_file() else shipped() / "workspace.yaml"
+    arguments = ["dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])

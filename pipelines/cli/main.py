@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from director_diffusion.errors import DirectorError
 from pipelines.cli.drawing_arguments import add_drawing_commands
+from pipelines.cli.exchange_arguments import add_exchange_commands, of_new_director
 from pipelines.cli.release_arguments import add_release_commands
 from pipelines.cli.words import whole
 
@@ -46,11 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("add", help="add a director: write the YAML, copy the stills into the store")
     add.add_argument("slug", metavar="SLUG", help="lower-case letters, digits and _")
     add.add_argument("--stills", required=True, metavar="FOLDER", help="folder of stills, or of one folder per film")
-    add.add_argument("--name", help="as people write it (default: made of the slug)")
-    add.add_argument("--trigger", help="the words that call the style (default: '<slug> style')")
-    add.add_argument(
-        "--licence", default="not stated", help="where the stills come from and what may be done with them"
-    )
+    of_new_director(add)
     add.set_defaults(command=_add)
 
     doctor = commands.add_parser("doctor", help="what this machine has and lacks, and how to mend it")
@@ -88,20 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     pick.add_argument("--why", metavar="TEXT", help="a remark that stays with the choice")
     pick.set_defaults(command=_pick)
 
-    export = commands.add_parser("export", help="write a director's adapter as a file for another tool")
-    export.add_argument("director", metavar="DIRECTOR")
-    export.add_argument("--recipe", metavar="R", help="needed where the project has several")
-    export.add_argument(
-        "--layout",
-        choices=("diffusers", "kohya", "comfyui", "delta", "lora"),
-        default="diffusers",
-        help="diffusers: a LoRA as it was trained; delta: the whole ΔW; lora: a LoKr as the LoRA nearest to it "
-        "(default: %(default)s)",
-    )
-    export.add_argument("--rank", type=whole(1, 4096), help="of layout lora (default: as high as it takes)")
-    export.add_argument("--out", required=True, metavar="FILE", help="such as nolan.safetensors")
-    export.set_defaults(command=_export)
-
+    add_exchange_commands(commands)
     add_release_commands(commands)
 
     build = commands.add_parser("build-base", help="train a base of the project from scratch, in this process")
@@ -149,7 +133,11 @@ def _add(options: argparse.Namespace) -> int:
     from pipelines.cli.add import add_command
 
     return add_command(
-        options.slug, stills=options.stills, name=options.name, trigger=options.trigger, licence=options.licence
+        options.slug,
+        stills=options.stills,
+        name=options.name,
+        trigger=options.trigger,
+        licence=options.licence,
     )
 
 
@@ -194,14 +182,6 @@ def _pick(options: argparse.Namespace) -> int:
         who=options.who,
         why=options.why,
         clear=options.clear,
-    )
-
-
-def _export(options: argparse.Namespace) -> int:
-    from pipelines.cli.export import export_command
-
-    return export_command(
-        options.director, recipe=options.recipe, layout=options.layout, rank=options.rank, out=options.out
     )
 
 

@@ -1,10 +1,11 @@
-"""Output files: what `--out` names, known to be writable before any work, and put in place whole.
+"""Output files and folders: what `--out` names, known to be writable before any work, and put in place whole.
 
-Belongs here: the file's place alone.  What it holds, and which suffixes it may have, is each command's.
+Belongs here: their place alone.  What they hold, and which suffixes a file may have, is each command's.
 """
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,32 @@ def put_in_place(target: Path) -> Iterator[Path]:
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def check_new_folder(target: Path) -> None:
+    """Raise SpecError unless a folder may be made there: where there is nothing, or an empty folder."""
+    with _explained(target):
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise FileExistsError(errno.EEXIST, "it is there already, and is no empty folder")
+        partial = _partial(target)
+        partial.mkdir()
+        partial.rmdir()
+
+
+@contextmanager
+def put_folder_in_place(target: Path) -> Iterator[Path]:
+    """A folder beside `target` to write into; at the end it becomes `target`, and after an error it is gone.
+
+    Raises SpecError for what the disk refuses, and where something has come to be there since.
+    """
+    partial = _partial(target)
+    with _explained(target):
+        try:
+            partial.mkdir()
+            yield partial
+            partial.rename(target)  # over an empty folder, and nothing else
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _partial(target: Path) -> Path:

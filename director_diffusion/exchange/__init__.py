@@ -1,0 +1,1 @@
+"""Exchange: stills and captions from other tools' folders and from films, and into folders for other tools."""
