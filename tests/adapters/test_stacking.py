@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from director_diffusion.adapters.files import load_adapter, remove_adapter
 from director_diffusion.adapters.injection import linears
 from director_diffusion.adapters.merging import base_weights
-from director_diffusion.adapters.stacking import load_stack
+from director_diffusion.adapters.stacking import beside_others, load_stack
 from tests.adapters.adapted import KINDS, adapt, block_linears, deltas, predict, save
 
 
@@ -83,7 +83,8 @@ def test_a_dora_that_lies_lowest_is_pefts_own_to_the_last_bit(flux: Any, kept: A
     stacked, loaded = flux(), flux()
     paths = [kept("dora", 0), *(kept(kind, 1) for kind in above)]
     load_stack(stacked, paths)
-    for place, path in enumerate(paths):
-        load_adapter(loaded, path, name=f"layer_{place}")
+    with beside_others():
+        for place, path in enumerate(paths):
+            load_adapter(loaded, path, name=f"layer_{place}")
     loaded.set_adapters([f"layer_{place}" for place in range(len(paths))])
     assert torch.equal(predict(stacked), predict(loaded))
