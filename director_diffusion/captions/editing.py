@@ -115,12 +115,17 @@ def take_back(store: Store, director: Director, shown: Entry) -> None:
     _replace(store, director, {shown.file: None}, [shown])
 
 
+def check_writable(entry: Entry) -> None:
+    """Raise EditError for an entry whose file could not be read: nobody knows what would be replaced."""
+    if entry.mark == _UNREADABLE:
+        problem = f"has a caption file that {'; '.join(entry.problems)}"
+        raise EditError(entry.name, problem, "Mend or remove that file in the store.")
+
+
 def _replace(store: Store, director: Director, changes: Mapping[str, bytes | None], shown: Iterable[Entry]) -> None:
     by_file = {entry.file: entry for entry in shown if entry.file in changes}
     for entry in by_file.values():
-        if entry.mark == _UNREADABLE:
-            problem = f"has a caption file that {'; '.join(entry.problems)}"
-            raise EditError(entry.name, problem, "Mend or remove that file in the store.")
+        check_writable(entry)
     names = [entry.name for entry in by_file.values()]
     title = f"The caption of {names[0]}" if len(names) == 1 else "A caption among these"
     marks = {file: entry.mark for file, entry in by_file.items()}
