@@ -61,7 +61,8 @@ REFUSED = {
 }  # fmt: skip
 TAKEN = {
     "joined": "👩\u200d🚀 on the moon", "Persian": "می\u200cخواهم", "soft hyphen": "light\u00adhouse",
-    "byte order": "a\ufeffb", "mark": "a\u200eb", "private": "a\ue000b", "no break": "10\u00a0km", "combined": "e\u0301",
+    "byte order": "a\ufeffb", "mark": "a\u200eb", "private": "a\ue000b", "no break": "10\u00a0km",
+    "combined": "e\u0301",
 }  # fmt: skip
 
 
