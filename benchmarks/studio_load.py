@@ -168,21 +168,24 @@ def measure(store: Path, clients: int, seconds: float, think_s: float) -> dict[s
         temporary.mkdir()
         environment = {**os.environ, "DIRECTOR_STORE": f"{folder}/store", "TMPDIR": str(temporary)}
         command = [sys.executable, "-m", "pipelines.cli.main", "app", "--port", "0"]
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as app:
+        log = Path(folder) / "log"  # of a pipe that nobody reads, a server that says much would wait for us
+        with (
+            log.open("wb") as said,
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, text=True) as app,
+        ):
             try:
                 assert app.stdout is not None
                 address = app.stdout.readline().split()[-1]
                 seen = asyncio.run(load(address, psutil.Process(app.pid), clients, seconds, think_s))
             finally:
                 app.terminate()
-            said = app.communicate(timeout=60)[1]
+            app.communicate(timeout=60)
         ledger = Ledger(f"sqlite:///{folder}/store/votes/votes.sqlite")
         kept = sum(ledger.counts().values()) - before
         ledger.close()
         left = [path.name for path in temporary.iterdir() if "torch" not in path.name]  # its cache of kernels
-    return report(seen, seconds, said, left, kept)
+        told = log.read_text(errors="replace")
+    return report(seen, seconds, told, left, kept)
 
 
 def report(seen: Seen, seconds: float, said: str, left: list[str], kept: int) -> dict[str, Any]:

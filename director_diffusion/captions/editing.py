@@ -114,10 +114,15 @@ def take_back(store: Store, director: Director, shown: Entry) -> None:
     _replace(store, director, {shown.file: None}, [shown])
 
 
+def check_writable(entry: Entry) -> None:
+    """Raise EditError for an entry whose file could not be read: nobody knows what would be replaced."""
+    check_readable(entry.mark, entry.name, f"caption file that {'; '.join(entry.problems)}")
+
+
 def _replace(store: Store, director: Director, changes: Mapping[str, bytes | None], shown: Iterable[Entry]) -> None:
     by_file = {entry.file: entry for entry in shown if entry.file in changes}
     for entry in by_file.values():
-        check_readable(entry.mark, entry.name, f"caption file that {'; '.join(entry.problems)}")
+        check_writable(entry)
     names = [entry.name for entry in by_file.values()]
     title = f"The caption of {names[0]}" if len(names) == 1 else "A caption among these"
     marks = {file: entry.mark for file, entry in by_file.items()}

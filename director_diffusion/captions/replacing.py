@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from director_diffusion.captions.editing import Entry, checked_text, write_captions
+from director_diffusion.captions.editing import Entry, check_writable, checked_text, write_captions
 from director_diffusion.errors import ChangedError, EditError
 from director_diffusion.hashing import hash_data
 from director_diffusion.plain_text import NOT_PLAIN, is_plain
@@ -74,13 +74,17 @@ def checked_search(find: object, replace: object, *, whole_words: object, match_
 
 
 def preview(entries: Sequence[Entry], search: Search, director: Director) -> Preview:
-    """What `search` would make of these captions, each file once; what would be left empty is refused."""
+    """What `search` would make of these captions, each file once.
+
+    Refused are those that would be left empty, and those whose file could not be read, nor hence replaced.
+    """
     changes, refused, files = list[Change](), list[tuple[str, str]](), set[str]()
     for entry in entries:
         if entry.file in files or (after := search.apply(entry.text)) == entry.text:
             continue
         files.add(entry.file)
         try:
+            check_writable(entry)
             changes.append(Change(entry, checked_text(after, director)))
         except EditError as error:
             refused.append((entry.name, error.problem))

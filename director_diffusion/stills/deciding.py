@@ -20,6 +20,7 @@ from director_diffusion.stills.decisions import (
     encode_decision,
     place_of,
     read_decision,
+    row_of,
 )
 from director_diffusion.stills.decode import UndecodableError, decode
 from director_diffusion.stills.raw import Beside, files_beside
@@ -128,4 +129,4 @@ def _shown(still: Still, source: str, found: Beside | None, before: StillDecisio
 def _differ(decision: Decision | None, before: StillDecision | None) -> bool:
     if decision is None or before is None:
         return (decision is None) != (before is None)
-    return (decision.decision or "none", decision.crop or ()) != (before.decision, before.crop)
+    return row_of(before.film, before.file, decision) != before

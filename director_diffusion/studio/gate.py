@@ -77,10 +77,8 @@ class Gate:
         """`own` are first words of addresses that tabs serve; `welcome` is a cookie for who opens the page."""
         self._app, self._users, self._own, self._most = app, users, frozenset(own), request_bytes
         self._welcome = welcome
-        self._guesses, self._hashing = (
-            0,
-            anyio.CapacityLimiter(1),
-        )  # a thread of their own: whoever guesses keeps nobody waiting
+        self._guesses = 0
+        self._hashing = anyio.CapacityLimiter(1)  # a thread of their own: whoever guesses keeps nobody waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -34,7 +34,7 @@ def export_command(director: str, *, recipe: str | None, layout: "Export", rank:
     if target.suffix != SUFFIX:
         raise SpecError(out, "is no name of an adapter's file", f"Let it end in {SUFFIX}.")
     artifact = usable_artifact(StoreResource(url=surroundings.store_url).get(), (recipe, "adapter"), director)
-    check_writable(target)
+    check_writable(target, "--out")
     from director_diffusion.adapters.export import export_adapter
     from director_diffusion.training.header import read_header
 
@@ -42,7 +42,7 @@ def export_command(director: str, *, recipe: str | None, layout: "Export", rank:
     header = read_header(source)
     base = base_of(surroundings, header)
     denoiser = denoiser_for(surroundings, base, header) if layout in AGAINST_BASE else None
-    with put_in_place(target) as partial:
+    with put_in_place(target, "--out") as partial:
         report = export_adapter(source, partial, layout, base.family, rank=rank, base=denoiser)
     if layout == "diffusers":
         print(f"{out}: the adapter as it was trained")

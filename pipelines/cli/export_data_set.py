@@ -39,10 +39,10 @@ def export_data_set_command(director: str, *, data_set: DataSet, repeats: int, a
     splits = SPLITS if all_stills or data_set == "imagefolder" else SPLITS[:1]
     pairs = pairs_of(StillSet.of(stills), captions.table(CAPTIONS, Caption), splits)
     target = Path(out).expanduser()
-    check_new_folder(target)
+    check_new_folder(target, "--out")
     terminal = Terminal(Console(stderr=True, width=None if sys.stderr.isatty() else 160))
     progress = ScreenProgress(terminal).plain(director)
-    with terminal.bars, put_folder_in_place(target) as folder:
+    with terminal.bars, put_folder_in_place(target, "--out") as folder:
         if data_set == "kohya":
             write_kohya(
                 folder,

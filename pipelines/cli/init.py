@@ -102,9 +102,9 @@ def init_command(folder: str, *, project: str, deployment: str) -> int:
     chosen = catalog.project(project)
     catalog.deployment(deployment)
     target = Path(folder).expanduser().resolve()
-    check_new_folder(target)
+    check_new_folder(target, "folder")
     models = _models(catalog, chosen)
-    with put_folder_in_place(target) as out:
+    with put_folder_in_place(target, "folder") as out:
         for kind in _WHOLE:
             shutil.copytree(catalog.folder / kind, out / "configs" / kind)
         for kind, slug in (("projects", project), ("deployments", deployment), ("directors", _EXAMPLE)):

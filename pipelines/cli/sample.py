@@ -174,12 +174,12 @@ def _made(outdir: str, names: Sequence[str]) -> Path:
         raise SpecError(
             outdir, f"holds {there[0]} already, of {len(there)} such", "Give another --outdir, or another --seed."
         )
-    check_writable(folder / names[0])
+    check_writable(folder / names[0], "--outdir")
     return folder
 
 
 def _write(image: "Image", path: Path) -> None:
-    with put_in_place(path) as partial:
+    with put_in_place(path, "--outdir") as partial:
         image.save(partial)
 
 

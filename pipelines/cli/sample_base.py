@@ -39,7 +39,7 @@ def sample_base_command(
     terminal = Terminal(console)
     target = Path(out).expanduser()
     _check_kind(target)
-    check_writable(target)
+    check_writable(target, "--out")
     with terminal.bars:
         from director_diffusion.sampling.prompted import Request, draw_prompted, prompted_grid
 
@@ -54,7 +54,7 @@ def sample_base_command(
         progress = ScreenProgress(terminal).plain(slug)
         with build_machine(surroundings).lent(holder="director sample-base", told=progress.note) as lent:
             rows = draw_prompted(request, base, place, device=lent.device, progress=progress)
-    with put_in_place(target) as partial:
+    with put_in_place(target, "--out") as partial:
         prompted_grid(prompts, rows).save(partial)
     first = rows[0][0]
     print(f"{out}: {len(rows)} prompts × {count} images of {first.width} × {first.height} pixels by {slug}")

@@ -3,15 +3,18 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from director_diffusion.captions import editing
 from director_diffusion.captions.editing import Entry, write_captions
 from director_diffusion.captions.quality import word_set
 from director_diffusion.captions.replacing import Search
 from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.errors import ChangedError, EditError, OrderError
 from director_diffusion.stills.rows import WRITTEN_FILE, WrittenCaption
+from director_diffusion.storage.latest import latest_rows
 from director_diffusion.studio import captions_shown
 from director_diffusion.studio.captions_shown import captions_on_show, chosen, entry_on_show, save, undo
 from tests.studio.curated import Curated
@@ -179,6 +182,29 @@ def test_a_replacement_that_leaves_nothing_is_refused_for_that_caption(curated: 
     found = captions_shown.searched(curated.studio, "nolan", "lighthouse", "", whole_words=True, match_case=True)
     assert found[2].changes == ()
     assert found[2].refused == ((entry.name, "is empty"),)
+
+
+def test_a_caption_whose_file_cannot_be_read_is_refused_and_the_others_are_replaced(
+    curated: Curated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_model(*of: Any) -> Any:
+        found = latest_rows(*of)
+        return [replace(row, source="model", text=f"a tower, {row.name}") for row in found] if of[3] is FILE else found
+
+    monkeypatch.setattr(editing, "latest_rows", by_model)  # this project's captioner answers nothing that is usable
+    before = captions_on_show(curated.studio, "nolan")
+    lost, *others = [one for one in before if one.by == "model"]
+    (curated.folder / "store" / lost.file).symlink_to("/etc/hostname")
+    options = {"whole_words": True, "match_case": True}
+    _, _, seen = captions_shown.searched(curated.studio, "nolan", "tower", "castle", **options)
+    ((name, why),) = seen.refused
+    assert name == lost.name
+    assert why.startswith("has a caption file that is a link that leads out of the store")
+    assert {one.entry.name for one in seen.changes} == {one.name for one in others}
+    count = captions_shown.replace_all(curated.studio, "nolan", "tower", "castle", **options, token=seen.token)
+    assert count == len(others) > 0
+    after = texts(captions_on_show(curated.studio, "nolan"))
+    assert after == texts(before) | {one.name: f"a castle, {one.still.name}" for one in others}
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ def test_decisions_reach_the_lineage_and_nothing_beside(curated: Curated) -> Non
 
     shown = stills_on_show(curated.studio, "nolan")
     assert not chosen(shown, "waiting for a run")
+    stills.reject("nolan", named(shown, out), "a hand before the lens, and a cable", "ann")
+    shown = stills_on_show(curated.studio, "nolan")
+    assert [one.name for one in chosen(shown, "waiting for a run")] == [out], "the reason stands in the still's row"
     for name in (out, cut, alike.name):
         stills.take_back("nolan", named(shown, name))
     (film / "twin.jpg").unlink()

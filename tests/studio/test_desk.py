@@ -201,7 +201,7 @@ def test_the_line_is_served_in_order_and_has_an_end() -> None:
     threads = [threading.Thread(target=wait, args=(number,)) for number in range(3)]
     for number, thread in enumerate(threads):
         thread.start()
-        while len(slot._line) <= number:
+        while len(slot._line) <= number and not release.wait(0.01):
             pass
     with pytest.raises(QueueFullError, match="queue full: 2 are waiting"), slot.taken("ann"):
         pass
