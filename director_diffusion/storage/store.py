@@ -163,8 +163,7 @@ class Store:
 def _content(path: str) -> bytes | OSError:
     """A local file's, without what fsspec asks of it first; or why there is none."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return Path(path).read_bytes()
     except OSError as error:
         return error
 
