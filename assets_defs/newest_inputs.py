@@ -24,7 +24,8 @@ def newest_inputs_check(
 ) -> dg.AssetChecksDefinition:
     """The check of an asset without partitions that gathers others, whose `partitions` are given by their key.
 
-    It reads one small file of each input: 54,000 of a leaderboard of 1,000 directors by 6 recipes.
+    It reads one small file of each input: 48,000 of a leaderboard of 1,000 directors by 6 recipes, which take 2 CPU
+    seconds in a local folder.
     """
     title, sources = asset.key.to_user_string(), gathered_by(asset)
     places = {tuple(key.path): _keys_of(partitions[key]) for key in sources}

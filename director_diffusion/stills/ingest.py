@@ -21,7 +21,7 @@ from itertools import groupby
 from pathlib import Path
 from threading import Lock
 
-from PIL import Image
+from PIL.Image import Image
 
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress, track
@@ -160,11 +160,7 @@ def _judge_film(
 
 
 def _judge(
-    probe: _Probe,
-    thumb: Image.Image | None,
-    crop: Box | None,
-    rules: StillsRules,
-    decision: StillDecision | None = None,
+    probe: _Probe, thumb: Image | None, crop: Box | None, rules: StillsRules, decision: StillDecision | None = None
 ) -> _Judged:
     raw, measured = probe.raw, probe.measured
     out = rejection(decision) if decision is not None and decision.decision == "reject" else ""

@@ -54,7 +54,7 @@ def newer_inputs(store: Store, artifact: Artifact, assets: Mapping[Asset, Sequen
     ]
     pointers = {f"{partition_folder(one.asset, one.partition)}/latest.json": one for one in wanted}
     had, now = artifact.manifest.inputs, set[str]()
-    changed, come = [], []
+    changed, come = list[Input](), list[Input]()
     for name, content in store.read_those(pointers).items():
         one, pointer = pointers[name], json.loads(content)
         same = had.get(one.name) == pointer["version"]
