@@ -8,8 +8,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -141,6 +141,17 @@ class Store:
         return {
             PurePosixPath(str(path)).relative_to(root).as_posix(): int(info["size"]) for path, info in found.items()
         }
+
+    def sizes_of(self, folder: str, names: Sequence[str]) -> dict[str, int]:
+        """Sizes in bytes of those of these files of a folder that are there; it is listed where that is cheaper."""
+        if self.local_root is None:
+            there = self.sizes(folder)
+            return {name: there[name] for name in names if name in there}
+        root, found = Path(self.full(folder)), dict[str, int]()
+        for name in names:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found[name] = (root / name).stat().st_size
+        return found
 
     def is_folder(self, name: str) -> bool:
         return bool(self.fs.isdir(self.full(name)))
