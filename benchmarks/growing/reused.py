@@ -26,7 +26,7 @@ from pipelines.jobs import job_name, project_jobs
 from pipelines.surroundings import limit_threads, read_surroundings
 
 STILLS = 72  # as the demo draws
-ROUNDS, KEPT = 2, 2  # the first run of each turn reads what the other wrote, and is left out
+ROUNDS, KEPT = 2, 3  # the first run of each turn reads what the other wrote, and is left out
 
 
 def reused(environment: Mapping[str, str], directors: Sequence[str]) -> dict[str, Any]:
