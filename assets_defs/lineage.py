@@ -3,7 +3,7 @@
 Belongs here: the order of the stages, and what is built once per project, per base and per recipe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
@@ -17,6 +17,7 @@ from assets_defs.joint import JOINT, joint_adapter_asset, joint_overview_asset
 from assets_defs.latents import latents_asset
 from assets_defs.leaderboard import leaderboard_asset
 from assets_defs.model_card import model_card_asset
+from assets_defs.newest_inputs import newest_inputs_check
 from assets_defs.pick import pick_asset
 from assets_defs.prior import prior_asset
 from assets_defs.prompt_embeddings import prompt_embeddings_asset
@@ -31,6 +32,7 @@ from assets_defs.turbo import turbo_assets
 from assets_defs.votes import votes_asset
 from director_diffusion.catalog import Catalog
 from director_diffusion.specs import TIERS, Project
+from resources.store import gathered_by
 
 
 def directors_partitions(catalog: Catalog, project: Project) -> dg.StaticPartitionsDefinition:
@@ -79,3 +81,12 @@ def lineage(catalog: Catalog, project: Project) -> Sequence[dg.AssetsDefinition]
             ]
     assets.append(leaderboard_asset(partitions, catalog.project_recipes(project)))
     return assets
+
+
+def lineage_checks(
+    assets: Sequence[dg.AssetsDefinition], when: Callable[[dg.AssetKey], dg.AutomationCondition]
+) -> list[dg.AssetChecksDefinition]:
+    """Checks that run by themselves, beside the stages' own: `when` says at which times Dagster does so."""
+    partitions = {asset.key: asset.partitions_def for asset in assets}
+    gathering = [asset for asset in assets if asset.partitions_def is None and gathered_by(asset)]
+    return [newest_inputs_check(asset, partitions, when(asset.key)) for asset in gathering]

@@ -109,3 +109,17 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         return spec.replace_attributes(automation_condition=on_its_own if gathers else condition)
 
     return [asset.map_asset_specs(conditioned) for asset in assets]
+
+
+def inputs_to_compare(asset: dg.AssetKey) -> dg.AutomationCondition:
+    """Look whether an asset of all directors is still made of the newest.
+
+    - `data_version_changed`: of what it is made of; `newly_updated`: or itself, though it may be as it was.  A run of
+      it runs its check too, and then `since_last_handled` asks for no other.
+    - `settled`: once for a backfill, not for each of its directors; and not before the asset that is coming.
+    """
+    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+    made = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+    either = changed | made.allow(dg.AssetSelection.assets(asset))
+    condition = either.since_last_handled() & settled() & ~dg.AutomationCondition.in_progress()
+    return condition.with_label("inputs to compare")

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets_defs.freshness import freshness_checks
-from assets_defs.lineage import directors_partitions, lineage
+from assets_defs.lineage import directors_partitions, lineage, lineage_checks
 from director_diffusion.errors import LedgerError
 from director_diffusion.storage import Store
 from pipelines.alerts import failed_runs_sensor, freshness_sensor
-from pipelines.automation import with_automation
+from pipelines.automation import inputs_to_compare, with_automation
 from pipelines.jobs import project_jobs
 from pipelines.schedules import weekly_reevaluations
 from pipelines.sensors import changed_inputs_sensor, dead_runs_sensor, new_votes_sensor
@@ -49,7 +49,10 @@ def build_definitions(
     jobs = project_jobs(project, catalog.project_recipes(project), catalog.project_bases_trained_here(project))
     return dg.Definitions(
         assets=assets,
-        asset_checks=freshness_checks(partitions, catalog.project_recipes(project), days),
+        asset_checks=[
+            *lineage_checks(assets, inputs_to_compare),
+            *freshness_checks(partitions, catalog.project_recipes(project), days),
+        ],
         resources={**build_resources(surroundings), **(resource_overrides or {})},
         jobs=jobs,
         schedules=weekly_reevaluations(project, jobs, partitions),

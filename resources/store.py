@@ -43,3 +43,9 @@ def gathered_in(key: dg.AssetKey) -> dg.AssetIn:
     wait for all.
     """
     return dg.AssetIn(key=key, partition_mapping=dg.AllPartitionMapping(), metadata={GATHERED: True})
+
+
+def gathered_by(asset: dg.AssetsDefinition) -> list[dg.AssetKey]:
+    """What an asset takes of all partitions at once."""
+    keys = asset.keys_by_input_name.items()
+    return [key for name, key in keys if asset.op.ins[name].metadata.get(GATHERED)]

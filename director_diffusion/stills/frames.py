@@ -33,7 +33,7 @@ _MIN_PICTURE = 0.45  # of the side: 2.39 inside 1.19 still leaves half
 _SNAP = 0.02  # relative distance to a real aspect ratio
 _SECOND_RATIO = 0.25  # share of votes with which a further ratio counts: some films change theirs
 
-_THUMB = 256  # pixels, longer side
+THUMB = 256  # pixels, longer side
 _SHARPNESS_SIDE = 480  # pixels, longer side, at which sharpness is measured: file size must not matter
 _BLURRED = 12.0  # variance of the Laplacian (levels²) below which a frame is badly blurred
 _BLACK = 20  # of 255; not one pixel in a thousand is brighter
@@ -42,7 +42,7 @@ _SOLID = 6  # levels between the 1st and 99th percentile of every channel
 
 @dataclass(frozen=True)
 class Measured:
-    """One decoded picture, reduced to what later decisions need (some 100 kB)."""
+    """One decoded picture, reduced to what later decisions need."""
 
     width: int  # pixels, upright
     height: int
@@ -51,7 +51,6 @@ class Measured:
     bars: Box | None  # the picture between what seem to be bars
     ratio: float | None  # the film's aspect ratio of that box, where it has one: the vote
     sharpness: float  # variance of the Laplacian inside the dark margins
-    thumb: Image.Image  # RGB, at most _THUMB on its longer side
 
     @property
     def size(self) -> tuple[int, int]:
@@ -90,8 +89,12 @@ def measure(image: Image.Image) -> Measured:
         bars=bars,
         ratio=ratio,
         sharpness=_sharpness(grey, inside),
-        thumb=image.reduce(max(1, -(-max(image.size) // _THUMB))),
     )
+
+
+def small_copy(image: Image.Image) -> Image.Image:
+    """An RGB picture with at most `THUMB` pixels on its longer side, to compare with others."""
+    return image.reduce(max(1, -(-max(image.size) // THUMB)))
 
 
 def film_crops(stills: Sequence[Measured]) -> list[Box]:
@@ -121,15 +124,15 @@ def is_badly_blurred(still: Measured) -> bool:
     return still.sharpness < _BLURRED
 
 
-def thumb_of(still: Measured, crop: Box) -> Image.Image:
+def thumb_of(still: Measured, thumb: Image.Image, crop: Box) -> Image.Image:
     """The part of a still's small copy that lies inside `crop`, RGB."""
     if crop == still.full:
-        return still.thumb
-    x, y = still.thumb.width / still.width, still.thumb.height / still.height
+        return thumb
+    x, y = thumb.width / still.width, thumb.height / still.height
     left, top, right, bottom = crop
-    box = (left * x, top * y, min(right * x, still.thumb.width), min(bottom * y, still.thumb.height))
+    box = (left * x, top * y, min(right * x, thumb.width), min(bottom * y, thumb.height))
     size = (max(round(box[2] - box[0]), 1), max(round(box[3] - box[1]), 1))
-    return still.thumb.resize(size, Image.Resampling.BOX, box=box)
+    return thumb.resize(size, Image.Resampling.BOX, box=box)
 
 
 def _margins(lit: NDArray[np.floating]) -> Margins:

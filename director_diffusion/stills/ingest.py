@@ -1,8 +1,8 @@
 """Ingest: from raw files to the stills that everything after works with.
 
-Every file is decoded once, by a few threads, and reduced at once to a small copy and a few numbers; what is decided
-over many stills (bars by film, duplicates, the split) is decided on those.  Only kept stills whose own file will not do
-are decoded a second time, to be written as JPEG.
+Every file is decoded once, by a few threads, and reduced at once to a small copy on disk and a few numbers; what is
+decided over many stills (bars by film, duplicates, the split) is decided on those.  Only kept stills whose own file
+will not do are decoded a second time, to be written as JPEG.
 
 Masks (`RawFile.role`) are no stills: they get no row, and are found in the manifest of raw files beside their still.
 
@@ -21,6 +21,8 @@ from itertools import groupby
 from pathlib import Path
 from threading import Lock
 
+from PIL.Image import Image
+
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress, track
 from director_diffusion.specs import StillsRules
@@ -33,12 +35,14 @@ from director_diffusion.stills.frames import (
     is_badly_blurred,
     measure,
     shows_nothing,
+    small_copy,
     thumb_of,
 )
 from director_diffusion.stills.rows import NORMALISER_VERSION, STILLS_FILE, RawFile, Split, Still, StillDecision
 from director_diffusion.stills.similarity import CLUSTER_SLACK, Look, clusters, near_duplicates, perceptual_hash
 from director_diffusion.stills.split import Member, keep_sides, split_anew
 from director_diffusion.stills.still_set import IMAGES, StillSet, read_unchanged
+from director_diffusion.stills.thumbs import Kept, Thumbs
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import write_table
 
@@ -52,6 +56,7 @@ class _Probe:
 
     raw: RawFile
     measured: Measured | None = None
+    thumb: Kept | None = None  # its small copy
     plain: bool = False
     notes: tuple[str, ...] = ()
     reason: str = ""
@@ -86,12 +91,12 @@ def ingest_stills(
     decided = by_file(decisions)
     known = _known_reasons(images, rules, decided)
     large = Lock()
-    with _threads() as pool:
-        probes = pool.map(lambda file: _probe(store, file, known.get(file.name, ""), rules, large), images)
+    with Thumbs(out) as thumbs, _threads() as pool:
+        probes = pool.map(lambda file: _probe(store, file, known.get(file.name, ""), rules, large, thumbs), images)
         judged = [
             one
             for _, film in groupby(track(probes, progress, "stills", len(images)), key=lambda probe: probe.raw.film)
-            for one in _judge_film(list(film), rules, decided)
+            for one in _judge_film(list(film), rules, decided, thumbs)
         ]
         judged = _settle(judged, rules)
         to_write = [one for one in judged if one.row.file]
@@ -128,39 +133,42 @@ def _known_reasons(
     return reasons
 
 
-def _probe(store: Store, raw: RawFile, known: str, rules: StillsRules, large: Lock) -> _Probe:
+def _probe(store: Store, raw: RawFile, known: str, rules: StillsRules, large: Lock, thumbs: Thumbs) -> _Probe:
     if known:
         return _Probe(raw, reason=known)
     data = read_unchanged(store, raw.name, raw.sha256)
     try:
         with _memory_for(data, large):
             decoded = decode(data, rules.max_megapixels)
-            return _Probe(raw, measure(decoded.image), decoded.plain, decoded.notes)
+            thumb = thumbs.put(small_copy(decoded.image))
+            return _Probe(raw, measure(decoded.image), thumb, decoded.plain, decoded.notes)
     except UndecodableError as error:
         return _Probe(raw, reason=str(error))
 
 
 def _judge_film(
-    probes: Sequence[_Probe], rules: StillsRules, decided: Mapping[Place, StillDecision]
+    probes: Sequence[_Probe], rules: StillsRules, decided: Mapping[Place, StillDecision], thumbs: Thumbs
 ) -> Iterator[_Judged]:
     """Judge the stills of one film, each by itself, inside the crop that the film agrees on; and as people decided."""
     measured = [probe.measured for probe in probes if probe.measured is not None]
     crops = iter(film_crops(measured) if rules.remove_bars else [still.full for still in measured])
     for probe in probes:
         crop = next(crops) if probe.measured is not None else None
-        judged, decision = _judge(probe, crop, rules), decided.get(place_of(probe.raw.film, probe.raw.file))
-        yield judged if decision is None else replace(judged, decided=_judge(probe, crop, rules, decision))
+        thumb = thumbs.take(probe.thumb) if probe.thumb is not None else None
+        judged, decision = _judge(probe, thumb, crop, rules), decided.get(place_of(probe.raw.film, probe.raw.file))
+        yield judged if decision is None else replace(judged, decided=_judge(probe, thumb, crop, rules, decision))
 
 
-def _judge(probe: _Probe, crop: Box | None, rules: StillsRules, decision: StillDecision | None = None) -> _Judged:
+def _judge(
+    probe: _Probe, thumb: Image | None, crop: Box | None, rules: StillsRules, decision: StillDecision | None = None
+) -> _Judged:
     raw, measured = probe.raw, probe.measured
     out = rejection(decision) if decision is not None and decision.decision == "reject" else ""
-    if measured is None or crop is None:
+    if measured is None or thumb is None or crop is None:
         return _Judged(raw, _row(raw, None, reason=out or probe.reason))
     own = crop_box(decision, measured.width, measured.height) if decision is not None and decision.crop else None
     crop = own or crop
-    width, height = crop[2] - crop[0], crop[3] - crop[1]
-    picture = thumb_of(measured, crop)
+    (width, height), picture = (crop[2] - crop[0], crop[3] - crop[1]), thumb_of(measured, thumb, crop)
     row = replace(
         _row(raw, crop if crop != measured.full else None),
         width=width,

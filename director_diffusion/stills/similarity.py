@@ -20,6 +20,8 @@ _SAMPLES = 32  # side of the picture that is transformed
 # Stills this many bits further apart than duplicates are similar enough to give each other away across the split.
 CLUSTER_SLACK = 4
 
+_PAIRS_AT_ONCE = 1_000_000
+
 
 @dataclass(frozen=True)
 class Look:
@@ -55,35 +57,51 @@ def near_duplicates(looks: Sequence[Look], max_distance: int) -> dict[int, tuple
     """
     best_first = sorted(range(len(looks)), key=lambda i: (-looks[i].pixels, -looks[i].sharpness, looks[i].order))
     hashes = _hashes(look.phash for look in looks)
-    kept = np.empty(len(looks), dtype=np.int64)
-    count = 0
+    kept: list[int] = []
+    kept_hashes = np.empty(len(looks), dtype=np.uint64)
     out: dict[int, tuple[int, int]] = {}
     for index in best_first:
-        apart = np.bitwise_count(hashes[kept[:count]] ^ hashes[index])
-        if count and int(apart.min()) <= max_distance:
-            nearest = int(apart.argmin())
-            out[index] = int(kept[nearest]), int(apart[nearest])
+        apart = np.bitwise_count(kept_hashes[: len(kept)] ^ hashes[index])
+        nearest = int(apart.argmin()) if kept else 0
+        if kept and int(apart[nearest]) <= max_distance:
+            out[index] = kept[nearest], int(apart[nearest])
         else:
-            kept[count] = index
-            count += 1
+            kept_hashes[len(kept)] = hashes[index]
+            kept.append(index)
     return out
 
 
 def similar_pairs(phashes: Sequence[str], max_distance: int) -> Iterator[tuple[int, int]]:
     """Pairs of indices (first < second) of hashes at most `max_distance` bits apart."""
-    hashes = _hashes(phashes)
-    for first in range(len(hashes) - 1):
-        near = np.flatnonzero(np.bitwise_count(hashes[first + 1 :] ^ hashes[first]) <= max_distance)
-        for second in near:
-            yield first, first + 1 + int(second)
+    for pairs in _similar(phashes, max_distance):
+        for first, second in pairs:
+            yield int(first), int(second)
 
 
 def clusters(phashes: Sequence[str], max_distance: int) -> list[int]:
     """A cluster number, from 0, for every hash: those linked by pairs at most `max_distance` bits apart share one."""
-    return linked(len(phashes), list(similar_pairs(phashes, max_distance)))
+    count = len(phashes)
+    links, more = [np.empty((0, 2), dtype=np.int64)], 0
+    for pairs in _similar(phashes, max_distance):
+        links.append(pairs)
+        more += len(pairs)
+        if more > _PAIRS_AT_ONCE:  # of very similar stills there are as many as their square
+            labels = np.array(linked(count, np.concatenate(links)))
+            first_of_each = np.unique(labels, return_index=True)[1]
+            links, more = [np.stack([np.arange(count), first_of_each[labels]], axis=1)], 0
+    return linked(count, np.concatenate(links))
 
 
-def linked(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+def _similar(phashes: Sequence[str], max_distance: int) -> Iterator[NDArray[np.int64]]:
+    """Pairs of indices (N, 2) of hashes at most `max_distance` bits apart, for one first index after the other."""
+    hashes = _hashes(phashes)
+    for first in range(len(hashes) - 1):
+        near = np.flatnonzero(np.bitwise_count(hashes[first + 1 :] ^ hashes[first]) <= max_distance)
+        if len(near):
+            yield np.stack([np.full(len(near), first), first + 1 + near], axis=1)
+
+
+def linked(count: int, pairs: Sequence[tuple[int, int]] | NDArray[np.int64]) -> list[int]:
     """A group number, from 0, for each of `count` things, of which `pairs` belong together."""
     first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(count, count))

@@ -20,7 +20,7 @@ def latest_version(store: Store, asset: tuple[str, ...], partition: str) -> str:
     return store.read(f"{partition_folder(asset, partition)}/latest.json").decode()
 
 
-def artifact_of(store: Store, asset: tuple[str, ...], partition: str, key: str) -> Artifact:
+def artifact_of(store: Store, asset: tuple[str, ...], partition: str | None, key: str) -> Artifact:
     """The artifact of that key.  Raises StoreError where its manifest has gone."""
     name = f"{partition_folder(asset, partition)}/{key}/artifact.json"
     return Artifact(store, Manifest.model_validate_json(store.read(name)))

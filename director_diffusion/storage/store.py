@@ -8,8 +8,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -57,6 +57,24 @@ class Store:
     def read_start(self, name: str, size: int) -> bytes:
         """The first `size` bytes, or all of a file that is shorter."""
         return self._read(name, size)
+
+    def read_those(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Contents of small files, of those `names` that exist: many at a time where each is a request."""
+        places = {self.full(name): name for name in names}
+        if self.local_root is not None:
+            found: dict[str, Any] = {path: _content(path) for path in places}
+        else:
+            found = self.fs.cat(list(places), on_error="return") if places else {}
+        contents = {}
+        for path, name in places.items():
+            content = found.get(path, FileNotFoundError())
+            if isinstance(content, PermissionError):
+                raise StoreError(name, "may not be read", f"Give this user read access to it in {self.url}.")
+            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                raise content
+            if not isinstance(content, Exception):
+                contents[name] = bytes(content)
+        return contents
 
     def _read(self, name: str, end: int | None) -> bytes:
         try:
@@ -124,6 +142,17 @@ class Store:
             PurePosixPath(str(path)).relative_to(root).as_posix(): int(info["size"]) for path, info in found.items()
         }
 
+    def sizes_of(self, folder: str, names: Sequence[str]) -> dict[str, int]:
+        """Sizes in bytes of those of these files of a folder that are there; it is listed where that is cheaper."""
+        if self.local_root is None:
+            there = self.sizes(folder)
+            return {name: there[name] for name in names if name in there}
+        root, found = Path(self.full(folder)), dict[str, int]()
+        for name in names:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found[name] = (root / name).stat().st_size
+        return found
+
     def is_folder(self, name: str) -> bool:
         return bool(self.fs.isdir(self.full(name)))
 
@@ -140,6 +169,14 @@ class Store:
             path = Path(folder) / PurePosixPath(name).name
             path.write_bytes(self.read(name))
             yield path
+
+
+def _content(path: str) -> bytes | OSError:
+    """A local file's, without what fsspec asks of it first; or why there is none."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        return error
 
 
 @contextmanager

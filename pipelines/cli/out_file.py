@@ -62,7 +62,7 @@ def check_new_folder(target: Path, option: str) -> None:
 def put_folder_in_place(target: Path, option: str) -> Iterator[Path]:
     """A folder beside `target` to write into; at the end it becomes `target`, and after an error it is gone.
 
-    Raises SpecError, naming the `option`, for what the disk refuses of it, and where something has come to be there since.
+    Raises SpecError, naming the `option`, for what the disk refuses of it, and where something has come there since.
     """
     partial = _partial(target)
     try:

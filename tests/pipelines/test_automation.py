@@ -146,9 +146,16 @@ class Automation:
     def requested(self) -> set[tuple[str, str | None]]:
         result = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self.cursor)
         self.cursor = result.cursor
+        self.checks = {
+            one.key for one in result.results if isinstance(one.key, dg.AssetCheckKey) and one.true_subset.size
+        }
         return {
             (key.to_user_string(), partition) for key in self.keys for partition in result.get_requested_partitions(key)
         }
+
+    def checked(self, key: dg.AssetCheckKey) -> bool:
+        """Whether the last look asked for a check."""
+        return key in self.checks
 
     def after(self, name: str, version: str, slug: str | None = "nolan") -> set[tuple[str, str | None]]:
         """What is asked for once an asset is reported with this content."""
@@ -228,6 +235,24 @@ def test_the_leaderboard_follows_what_is_said_of_any_director_whatever_is_missin
         assert RANKED not in automation.requested(), "asked once"
         assert RANKED not in automation.after("mini_lora/release_evaluation", "v2"), "the same again"
         assert RANKED in automation.after("mini_lora/votes", "v2", "fincher"), "though nothing else of it is there"
+
+
+def test_checks_of_what_is_made_of_all_directors_follow_changes_and_their_asset(definitions: dg.Definitions) -> None:
+    look = dg.AssetCheckKey(dg.AssetKey(["leaderboard"]), "newest_inputs")
+    with dg.instance_for_test() as instance:
+        automation = Automation(definitions, instance)
+
+        def asked_after(name: str, version: str, slug: str | None = "nolan") -> bool:
+            automation.after(name, version, slug)
+            return automation.checked(look)
+
+        assert not asked_after("mini_lora/evaluation", "v1"), "the same again"
+        assert asked_after("mini_lora/evaluation", "v2"), "a verdict that it does not wait for is told at once"
+        automation.requested()
+        assert not automation.checked(look), "asked once"
+        assert not asked_after("mini_lora/release_evaluation", "v2"), "the leaderboard is coming"
+        assert asked_after("leaderboard", "v1", None), "made again, though as it was"
+        assert not asked_after("captions", "v2"), "which it does not read"
 
 
 def test_students_follow_their_adapter_and_the_card_waits_for_them(tmp_path: Path) -> None:

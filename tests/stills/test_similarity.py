@@ -1,5 +1,6 @@
 """The same picture is recognised; different ones are not."""
 
+import time
 from collections.abc import Callable
 from io import BytesIO
 
@@ -57,6 +58,17 @@ def test_clusters_link_what_is_near_through_others() -> None:
     assert clusters(phashes, 2) == [0, 0, 0, 1]
     assert clusters(phashes, 1) == [0, 1, 2, 3]
     assert clusters([], 2) == []
+
+
+def test_many_stills_are_compared_quickly_be_they_alike_or_not() -> None:
+    rng = np.random.default_rng(0)
+    unlike = [look(int(value), order=f"{place}") for place, value in enumerate(rng.integers(0, 2**63, 6000))]
+    alike = [f"{int(value):016x}" for value in rng.integers(0, 16, 3000)]  # 4.5 million pairs
+    started = time.process_time()
+    assert near_duplicates(unlike, 6) == {}
+    assert len(set(clusters([one.phash for one in unlike], 10))) > 5900
+    assert set(clusters(alike, 4)) == {0}
+    assert time.process_time() - started < 4
 
 
 @pytest.mark.parametrize(("one", "other", "bits"), [("0" * 16, "f" * 16, 64), ("0" * 15 + "1", "0" * 16, 1)])

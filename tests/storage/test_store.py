@@ -103,6 +103,15 @@ def test_a_files_start_is_read_alone(store: Store) -> None:
     assert [store.read_start("a.txt", size) for size in (0, 3, 5, 9)] == [b"", b"123", b"12345", b"12345"]
 
 
+def test_those_of_many_files_that_exist_are_read(store: Store) -> None:
+    for name in ("a", "b/c"):
+        store.write(f"{name}.txt", name.encode())
+    assert store.read_those(["b/c.txt", "none.txt", "a.txt", "b/none.txt"]) == {"a.txt": b"a", "b/c.txt": b"b/c"}
+    assert store.read_those([]) == {}
+    with pytest.raises(StoreError, match="not a name inside"):
+        store.read_those(["../a.txt"])
+
+
 def test_a_full_disk_is_explained_and_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(str(tmp_path))
     store.write("a.txt", b"old")

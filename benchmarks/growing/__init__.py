@@ -1,0 +1,1 @@
+"""What grows with directors and recipes: parts of `benchmarks.growth`."""

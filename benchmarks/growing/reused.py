@@ -1,0 +1,105 @@
+"""Reused: a director of whom all is made already, run again; and the same graph with empty bodies.
+
+Run as a module it runs both in turn, for the project of its surroundings, and prints what they took.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets_defs.lineage import lineage
+from benchmarks.growing.configs import director_name
+from benchmarks.growing.empty import emptied
+from director_diffusion.progress import Silent
+from director_diffusion.storage import Store
+from director_diffusion.storage.artifact import latest_artifact, set_latest, write_artifact
+from pipelines.build import build_definitions
+from pipelines.cli.in_process import count_reused, quiet_libraries, run_job
+from pipelines.home import prepare_home
+from pipelines.jobs import job_name, project_jobs
+from pipelines.surroundings import limit_threads, read_surroundings
+
+STILLS = 72  # as the demo draws
+ROUNDS, KEPT = 2, 3  # the first run of each turn reads what the other wrote, and is left out
+
+
+def reused(environment: Mapping[str, str], directors: Sequence[str]) -> dict[str, Any]:
+    """Make all of the first director for real, then run it again and again in a process of its own."""
+    _prepare(environment, directors)
+    command = [sys.executable, "-m", "benchmarks.growing.reused"]
+    result = subprocess.run(command, env=dict(environment), check=True, capture_output=True, text=True)
+    return dict(json.loads(result.stdout.splitlines()[-1]))
+
+
+def _prepare(environment: Mapping[str, str], directors: Sequence[str]) -> None:
+    """The other directors have a reference set: an evaluation reads all of them.  Theirs is the first one's."""
+    from director_diffusion.scenes.placeholders import fill_placeholder_stills
+    from director_diffusion.specs.projects import PlaceholderStills
+
+    store, first = Store(environment["DIRECTOR_STORE"]), directors[0]
+    fill_placeholder_stills(store, [first], PlaceholderStills(per_director=STILLS, captioned_share=0), Silent())
+    _run(environment, first, "--until", "reference_set")
+    made = latest_artifact(store, ("reference_set",), first)
+    for other in directors[1:]:
+        manifest = made.manifest.model_copy(update={"partition": other})
+        set_latest(write_artifact(store, Path(store.full(made.folder)), manifest))
+    _run(environment, first)
+
+
+def _run(environment: Mapping[str, str], director: str, *more: str) -> None:
+    command = [sys.executable, "-m", "pipelines.cli.main", "run", director, "--json", *more]
+    result = subprocess.run(command, env=dict(environment), capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {result.stderr[-2000:]}")
+
+
+def measure() -> dict[str, Any]:
+    """Wall and CPU seconds of a director, all recipes; the least of each way, imports and first runs left out."""
+    quiet_libraries()
+    surroundings = read_surroundings()
+    limit_threads(surroundings)
+    catalog, project = surroundings.catalog, surroundings.project
+    real = build_definitions(surroundings)
+    jobs = project_jobs(project, catalog.project_recipes(project), catalog.project_bases_trained_here(project))
+    assets = lineage(catalog, project)
+    empty = emptied(list(assets), list(jobs))
+    found: dict[str, list[tuple[float, float]]] = {"real": [], "empty": []}
+    with prepare_home(surroundings) as instance:
+        for _ in range(ROUNDS):
+            for name, definitions in (("real", real), ("empty", empty)):
+                times = [
+                    _once(definitions, instance, project.recipes, must_reuse=name == "real") for _ in range(1 + KEPT)
+                ]
+                found[name] += times[1:]
+    least = {name: [min(column) for column in zip(*times, strict=True)] for name, times in found.items()}
+    return {
+        "again_s": least["real"][0],
+        "again_cpu_s": least["real"][1],
+        "empty_s": least["empty"][0],
+        "empty_cpu_s": least["empty"][1],
+        "again_over_empty": least["real"][0] / least["empty"][0],
+        "again_over_empty_cpu": least["real"][1] / least["empty"][1],
+    }
+
+
+def _once(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, recipes: Sequence[str], *, must_reuse: bool
+) -> tuple[float, float]:
+    started, cpu = time.monotonic(), time.process_time()
+    for recipe in recipes:
+        job = job_name(recipe)
+        keys = sorted(definitions.resolve_job_def(job).asset_layer.selected_asset_keys)
+        result = run_job(definitions, instance, job, keys, partition=director_name(0))
+        if not result.success or (must_reuse and count_reused(result) != len(keys)):
+            raise RuntimeError(f"{job} did not run again from what there is")
+    return time.monotonic() - started, time.process_time() - cpu
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure()))
