@@ -47,7 +47,9 @@ def put_in_place(target: Path, option: str) -> Iterator[Path]:
 
 
 def check_new_folder(target: Path, option: str) -> None:
-    """Raise SpecError, naming the `option` that gave it, unless a folder may be made there: where there is nothing, or an empty folder."""
+    """Raise SpecError, naming the `option` that gave it, unless a folder may be made there: where there is nothing, or an
+    empty one.
+    """
     try:
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise FileExistsError(errno.EEXIST, "it is there already, and is no empty folder")
