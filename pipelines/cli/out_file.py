@@ -47,7 +47,7 @@ def put_in_place(target: Path, option: str) -> Iterator[Path]:
 
 
 def check_new_folder(target: Path, option: str) -> None:
-    """Raise SpecError, naming the `option` that gave it, unless a folder may be made there: where there is nothing, or an
+    """Raise SpecError, naming the `option` that gave it, unless a folder may be made there: where nothing is, or an
     empty one.
     """
     try:
