@@ -174,10 +174,10 @@ def _whole(store: Store, told: bytes) -> Artifact | None:
 def set_latest(artifact: Artifact) -> None:
     """Make this artifact the one that readers see."""
     manifest = artifact.manifest
-    pointer = {"key": manifest.key, "version": manifest.version}
-    artifact.store.write(
-        f"{partition_folder(manifest.asset, manifest.partition)}/latest.json", json.dumps(pointer).encode()
-    )
+    pointer = json.dumps({"key": manifest.key, "version": manifest.version}).encode()
+    name = f"{partition_folder(manifest.asset, manifest.partition)}/latest.json"
+    if artifact.store.read_those([name]).get(name) != pointer:  # a write waits for the disk, and mostly nothing changed
+        artifact.store.write(name, pointer)
 
 
 def usable_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:
