@@ -12,7 +12,6 @@ import dagster as dg
 
 from assets_defs.lineage import directors_partitions, lineage
 from director_diffusion.errors import LedgerError
-from director_diffusion.storage import Store
 from pipelines.automation import with_automation
 from pipelines.jobs import project_jobs
 from pipelines.schedules import weekly_reevaluations
@@ -57,7 +56,7 @@ def build_definitions(
 def build_resources(surroundings: Surroundings) -> dict[str, object]:
     """The outside world of this deployment."""
     deployment = surroundings.deployment
-    store = StoreResource(url=surroundings.store_url)
+    store = build_store(surroundings)
     return {
         "store": store,
         "artifacts": ArtifactIOManager(store=store),
@@ -74,12 +73,19 @@ def build_resources(surroundings: Surroundings) -> dict[str, object]:
     }
 
 
+def build_store(surroundings: Surroundings) -> StoreResource:
+    """The store, and where what was read of a bucket is kept."""
+    return StoreResource(
+        url=surroundings.store_url, cache=str(surroundings.store_cache), cache_bytes=surroundings.store_cache_bytes
+    )
+
+
 def build_models(surroundings: Surroundings) -> ModelsResource:
     """Where this deployment's models come from, also for commands that run no graph."""
     return ModelsResource(
         root=str(surroundings.root),
         cache=str(surroundings.model_cache),
-        store=StoreResource(url=surroundings.store_url),
+        store=build_store(surroundings),
     )
 
 
@@ -98,7 +104,7 @@ def build_booth(surroundings: Surroundings) -> "Booth":
         )
     catalog, project = surroundings.catalog, surroundings.project
     directors = [director.slug for director in catalog.project_directors(project)]
-    exhibition = Exhibition(Store(surroundings.store_url), directors, project.recipes)
+    exhibition = Exhibition(surroundings.store(), directors, project.recipes)
     return Booth(ledger, exhibition, key_at(surroundings.votes_key))
 
 
@@ -108,7 +114,7 @@ def build_studio(surroundings: Surroundings) -> "Studio":
     from director_diffusion.studio.studio import Limits, Studio
 
     catalog, project = surroundings.catalog, surroundings.project
-    store, limits = Store(surroundings.store_url), Limits()
+    store, limits = surroundings.store(), Limits()
     directors = {director.slug: director for director in catalog.project_directors(project)}
     recipes = {recipe.slug: recipe for recipe in catalog.project_recipes(project)}
     bases = {base.slug: base for base in catalog.project_bases(project)}

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -92,14 +92,21 @@ class Artifact:
         return f"{partition_folder(self.manifest.asset, self.manifest.partition)}/{self.manifest.key}"
 
     def read(self, name: str) -> bytes:
-        return self.store.read(f"{self.folder}/{name}")
+        known = next((file.sha256 for file in self.manifest.files if file.name == name), None)
+        whole = f"{self.folder}/{name}"
+        return self.store.read(whole) if known is None else self.store.read_known(whole, known)
 
     def json(self, name: str) -> Any:
         return json.loads(self.read(name))
 
     def table(self, name: str, row_type: type[Row]) -> list[Row]:
         """Rows of a Parquet file of this artifact."""
-        with self.store.local_copy(f"{self.folder}/{name}") as path:
+        if self.store.local_root is not None:
+            with self.store.local_copy(f"{self.folder}/{name}") as path:
+                return read_table(path, row_type)
+        with tempfile.TemporaryDirectory(prefix="director-") as folder:
+            path = Path(folder) / PurePosixPath(name).name
+            path.write_bytes(self.read(name))
             return read_table(path, row_type)
 
     def path(self, name: str) -> Path:
@@ -152,26 +159,23 @@ def write_artifact(store: Store, folder: Path, manifest: Manifest) -> Artifact:
 
 def find_artifact(store: Store, asset: tuple[str, ...], partition: str | None, key: str) -> Artifact | None:
     """The whole artifact of that key, or None; None too where a file of it, or of what it refers to, has gone."""
-    name = f"{partition_folder(asset, partition)}/{key}/artifact.json"
-    if not store.exists(name):
+    found = store.read_if_there(f"{partition_folder(asset, partition)}/{key}/artifact.json")
+    if found is None:
         return None
-    manifest = Manifest.model_validate_json(store.read(name))
+    manifest = Manifest.model_validate_json(found)
     artifact = Artifact(store, manifest)
     sizes = store.sizes(artifact.folder)
     if any(sizes.get(file.name) != file.size for file in manifest.files):
         return None
-    if any(not store.exists(reference) for reference in manifest.references):
-        return None
-    return artifact
+    references = set(manifest.references)
+    return artifact if store.present(references) == references else None
 
 
 def set_latest(artifact: Artifact) -> None:
     """Make this artifact the one that readers see."""
     manifest = artifact.manifest
     pointer = {"key": manifest.key, "version": manifest.version}
-    artifact.store.write(
-        f"{partition_folder(manifest.asset, manifest.partition)}/latest.json", json.dumps(pointer).encode()
-    )
+    artifact.store.write(_pointer(manifest.asset, manifest.partition), json.dumps(pointer).encode())
 
 
 def usable_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:
@@ -195,8 +199,9 @@ def usable_artifacts(store: Store, asset: tuple[str, ...], partitions: Iterable[
     """By partition, those of which there is one, and no blocking check of it failed."""
     found = {}
     for partition in partitions:
-        if store.exists(f"{partition_folder(asset, partition)}/latest.json"):
-            artifact = latest_artifact(store, asset, partition)
+        pointer = store.read_if_there(_pointer(asset, partition))
+        if pointer is not None:
+            artifact = _pointed_to(store, asset, partition, pointer)
             if artifact.failed_blocking_check() is None:
                 found[partition] = artifact
     return found
@@ -204,14 +209,22 @@ def usable_artifacts(store: Store, asset: tuple[str, ...], partitions: Iterable[
 
 def latest_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:
     """The artifact that readers see, whatever its checks say.  Raises StoreError where none was made."""
-    pointer = f"{partition_folder(asset, partition)}/latest.json"
-    if not store.exists(pointer):
+    pointer = store.read_if_there(_pointer(asset, partition))
+    if pointer is None:
         raise StoreError(
             "/".join(asset),
             f"has not been materialized for {partition!r}" if partition else "has not been materialized",
             "Materialize it first.",
         )
-    key = json.loads(store.read(pointer))["key"]
+    return _pointed_to(store, asset, partition, pointer)
+
+
+def _pointer(asset: tuple[str, ...], partition: str | None) -> str:
+    return f"{partition_folder(asset, partition)}/latest.json"
+
+
+def _pointed_to(store: Store, asset: tuple[str, ...], partition: str | None, pointer: bytes) -> Artifact:
+    key = json.loads(pointer)["key"]
     found = find_artifact(store, asset, partition, key)
     if found is None:
         raise StoreError(

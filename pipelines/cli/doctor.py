@@ -8,7 +8,6 @@ from rich.table import Table
 from director_diffusion.models.doctor import Finding, examine
 from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.specs import Source
-from director_diffusion.storage import Store
 from pipelines.surroundings import Surroundings, read_surroundings
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "missing": "[red]missing[/]"}
@@ -24,7 +23,7 @@ def doctor_command() -> int:
             families={base.family for base in surroundings.catalog.project_bases(surroundings.project)},
             trained_here=surroundings.catalog.project_bases_trained_here(surroundings.project),
             device=surroundings.deployment.device,
-            store=Store(surroundings.store_url),
+            store=surroundings.store(),
             cache=surroundings.model_cache,
             root=surroundings.root,
             token=os.environ.get(TOKEN_VARIABLE),
@@ -57,7 +56,7 @@ def _models(surroundings: Surroundings) -> dict[str, Source]:
 def _places(surroundings: Surroundings) -> list[Finding]:
     """Configs, directors with stills, and Dagster's home."""
     slugs = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
-    store = Store(surroundings.store_url)
+    store = surroundings.store()
     empty = [slug for slug in slugs if not store.names(f"stills/{slug}")]
     findings = [
         Finding("configs", "ok", f"{surroundings.catalog.folder}: {len(slugs)} directors"),
