@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
 Fault = Literal["throttled", "failing", "slow", "reset", "lost", "cut"]
@@ -53,6 +55,10 @@ class S3Server:
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )
 
+    def put(self, bucket: str, key: str) -> None:
+        """An empty object, without a request."""
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, b"")
+
     @contextmanager
     def counted(self) -> Iterator[list[tuple[str, str]]]:
         """The requests of a while."""
@@ -79,7 +85,7 @@ class S3Server:
         if fault in _STATUS:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start(_STATUS[fault], [("Content-Type", "application/xml")])
-            return [_BODY.format(_CODES[fault]).encode()]
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else [_BODY.format(_CODES[fault]).encode()]
         if fault == "slow":
             time.sleep(SLOW_S)
             return app(environ, start)
@@ -96,6 +102,9 @@ class S3Server:
 
 
 class _Handler(MotoRequestHandler):
+    def connection_dropped(self, error: BaseException, environ: dict[str, Any] | None = None) -> None:
+        self.close_connection = True
+
     def log(self, type: str, message: str, *args: Any) -> None:
         """Tests ask what was `asked`."""
 

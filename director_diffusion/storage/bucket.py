@@ -28,9 +28,10 @@ from director_diffusion.errors import StoreError
 from director_diffusion.storage.bucket_errors import CutError, code_of, told
 from director_diffusion.storage.files import Info
 
-PART = 16 << 20  # bytes of a part; what is larger than two goes up in parts, a few at a time
+PART = 8 << 20  # bytes of a part; what is larger than two goes up in parts, a few at a time
 PARTS_AT_ONCE = 4
 MOST_PARTS = 10_000
+MOST_KEY = 1024  # bytes
 ATTEMPTS = 8  # at a request, where AWS_MAX_ATTEMPTS says nothing: at one fault in five, 3 requests in a million fail
 AT_ONCE = 16  # small requests
 CONNECT_S, READ_S = 10, 30
@@ -262,13 +263,15 @@ class Bucket:
         return self._fs
 
     def _key(self, name: str) -> str:
+        key = f"{self._prefix}/{name}" if self._prefix else name
         try:
-            name.encode()
+            if len(key.encode()) <= MOST_KEY:
+                return key
         except UnicodeEncodeError as error:
             raise StoreError(
                 repr(name), "is a name that S3 cannot hold: it is not UTF-8", "Rename the file."
             ) from error
-        return f"{self._prefix}/{name}" if self._prefix else name
+        raise StoreError(name, "has too long a name for S3", "Use a shorter name.")
 
     def _told(self, name: str) -> Any:
         return told(name, self.root)

@@ -120,6 +120,4 @@ def _of_code(code: str, name: str, url: str) -> StoreError | TransientError:
         )
     if code in _ELSEWHERE:
         return StoreError(url, f"is in another region ({code})", "Set AWS_REGION to the bucket's.")
-    if code == "KeyTooLongError":
-        return StoreError(name, "has too long a name for S3", "Use a shorter name.")
     return StoreError(name, f"was refused by {url} ({code})", "Look up that word among S3's errors.")

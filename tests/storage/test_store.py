@@ -39,7 +39,7 @@ class Row:
 
 @pytest.fixture(params=["local", "memory", "s3", "s3 with a cache"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """A local folder, an object store as fsspec knows one, and a bucket of S3, without and with a cache on this disk."""
+    """A local folder, an object store as fsspec knows one, and a bucket of S3, without and with a cache."""
     if request.param == "local":
         yield Store(str(tmp_path / "store"))
     elif request.param == "memory":
