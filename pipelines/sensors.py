@@ -111,6 +111,5 @@ def _fingerprint(store: Store, slug: str, configs: Path, recipes: Sequence[str])
     spec = configs / "directors" / f"{slug}.yaml"
     text = spec.read_text(encoding="utf-8") if spec.exists() else ""  # removed while the server runs
     names = [name_of(recipe, slug) for recipe in recipes for name_of in (pick_name, sign_off_name)]
-    found = {name: store.read_if_there(name) for name in names}
-    records = {name: data.decode() for name, data in found.items() if data is not None}
+    records = {name: data.decode() for name, data in store.read_those(names).items()}
     return short(hash_data({"files": sorted(entries), "spec": text, "records": records}))

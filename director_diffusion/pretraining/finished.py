@@ -102,10 +102,10 @@ def count_parameters(path: Path) -> int:
 def find_part(store: Store, part: PartName, key: str) -> FinishedPart | None:
     """The whole part of that key, or None; None too where a file of it has gone."""
     folder = part_folder(part, key)
-    found = store.read_if_there(f"{folder}/{RECORD}")
-    if found is None:
+    found = store.read_those([f"{folder}/{RECORD}"])
+    if not found:
         return None
-    record = PartRecord.model_validate_json(found)
+    record = PartRecord.model_validate_json(*found.values())
     sizes = store.sizes(folder)
     whole = all(sizes.get(f"files/{file.name}") == file.size for file in record.files)
     shown = all(f"grids/{grid_name(step)}" in sizes for step in record.grids)

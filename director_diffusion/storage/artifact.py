@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
@@ -26,6 +27,7 @@ from director_diffusion.tables import read_table
 
 Row = TypeVar("Row")
 UNPARTITIONED = "_all"
+_AT_ONCE = 64  # manifests that are read together
 
 
 class _Strict(BaseModel):
@@ -159,12 +161,16 @@ def write_artifact(store: Store, folder: Path, manifest: Manifest) -> Artifact:
 
 def find_artifact(store: Store, asset: tuple[str, ...], partition: str | None, key: str) -> Artifact | None:
     """The whole artifact of that key, or None; None too where a file of it, or of what it refers to, has gone."""
-    found = store.read_if_there(f"{partition_folder(asset, partition)}/{key}/artifact.json")
-    if found is None:
-        return None
-    manifest = Manifest.model_validate_json(found)
+    name = f"{partition_folder(asset, partition)}/{key}/artifact.json"
+    found = store.read_those([name])
+    return _whole(store, found[name]) if found else None
+
+
+def _whole(store: Store, told: bytes) -> Artifact | None:
+    """The artifact of which `artifact.json` tells, unless a file of it, or of what it refers to, has gone."""
+    manifest = Manifest.model_validate_json(told)
     artifact = Artifact(store, manifest)
-    sizes = store.sizes(artifact.folder)
+    sizes = store.sizes_of(artifact.folder, [file.name for file in manifest.files])
     if any(sizes.get(file.name) != file.size for file in manifest.files):
         return None
     references = set(manifest.references)
@@ -175,7 +181,9 @@ def set_latest(artifact: Artifact) -> None:
     """Make this artifact the one that readers see."""
     manifest = artifact.manifest
     pointer = {"key": manifest.key, "version": manifest.version}
-    artifact.store.write(_pointer(manifest.asset, manifest.partition), json.dumps(pointer).encode())
+    artifact.store.write(
+        f"{partition_folder(manifest.asset, manifest.partition)}/latest.json", json.dumps(pointer).encode()
+    )
 
 
 def usable_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:
@@ -196,40 +204,50 @@ def usable_artifact(store: Store, asset: tuple[str, ...], partition: str | None)
 
 
 def usable_artifacts(store: Store, asset: tuple[str, ...], partitions: Iterable[str]) -> dict[str, Artifact]:
-    """By partition, those of which there is one, and no blocking check of it failed."""
-    found = {}
-    for partition in partitions:
-        pointer = store.read_if_there(_pointer(asset, partition))
-        if pointer is not None:
-            artifact = _pointed_to(store, asset, partition, pointer)
+    """By partition, those of which there is one, and no blocking check of it failed.
+
+    Their manifests come without the pictures that the UI was shown: thousands of them would not fit into memory.
+    """
+    pointers = {f"{partition_folder(asset, partition)}/latest.json": partition for partition in partitions}
+    keys = {pointers[name]: json.loads(content)["key"] for name, content in store.read_those(pointers).items()}
+    names = {partition: f"{partition_folder(asset, partition)}/{key}/artifact.json" for partition, key in keys.items()}
+    found, waiting = {}, iter(names.items())
+    while some := dict(islice(waiting, _AT_ONCE)):
+        told = store.read_those(some.values())
+        for partition, name in some.items():
+            artifact = _whole(store, told[name]) if name in told else None
+            if artifact is None:
+                raise _lost(asset, partition, keys[partition])
             if artifact.failed_blocking_check() is None:
-                found[partition] = artifact
+                found[partition] = Artifact(store, _without_pictures(artifact.manifest))
     return found
+
+
+def _without_pictures(manifest: Manifest) -> Manifest:
+    kept = tuple(entry for entry in manifest.metadata if entry.kind != "markdown")
+    return manifest.model_copy(update={"metadata": kept})
 
 
 def latest_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:
     """The artifact that readers see, whatever its checks say.  Raises StoreError where none was made."""
-    pointer = store.read_if_there(_pointer(asset, partition))
-    if pointer is None:
+    pointer = f"{partition_folder(asset, partition)}/latest.json"
+    pointers = store.read_those([pointer])
+    if not pointers:
         raise StoreError(
             "/".join(asset),
             f"has not been materialized for {partition!r}" if partition else "has not been materialized",
             "Materialize it first.",
         )
-    return _pointed_to(store, asset, partition, pointer)
-
-
-def _pointer(asset: tuple[str, ...], partition: str | None) -> str:
-    return f"{partition_folder(asset, partition)}/latest.json"
-
-
-def _pointed_to(store: Store, asset: tuple[str, ...], partition: str | None, pointer: bytes) -> Artifact:
-    key = json.loads(pointer)["key"]
+    key = json.loads(pointers[pointer])["key"]
     found = find_artifact(store, asset, partition, key)
     if found is None:
-        raise StoreError(
-            "/".join(asset),
-            f"lost the files of version {key}" + (f" of {partition!r}" if partition else ""),
-            "Materialize it again; it will be remade.",
-        )
+        raise _lost(asset, partition, key)
     return found
+
+
+def _lost(asset: tuple[str, ...], partition: str | None, key: str) -> StoreError:
+    return StoreError(
+        "/".join(asset),
+        f"lost the files of version {key}" + (f" of {partition!r}" if partition else ""),
+        "Materialize it again; it will be remade.",
+    )

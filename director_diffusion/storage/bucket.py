@@ -3,15 +3,15 @@
 Endpoint, region, credentials, attempts and retry mode are botocore's own settings: AWS_ENDPOINT_URL, AWS_REGION,
 AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_MAX_ATTEMPTS and so on.
 
-Belongs here: requests.  botocore tries a request again, with backoff, where S3 is busy, fails or hangs up; a body that
-breaks off is read again here.  s3fs lists nothing from memory.  What S3's errors mean is `bucket_errors`'.
+Belongs here: requests.  botocore asks again, with backoff, where S3 is busy, fails or hangs up; a body that breaks off
+is read again here.  What S3's errors mean is `bucket_errors`'.
 """
 
 import asyncio
 import os
 import random
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -38,7 +38,7 @@ CONNECT_S, READ_S = 10, 30
 LEFT_BEHIND = timedelta(days=1)  # an upload in parts that nobody can be at any more
 _PAGE = 1000
 _UPLOAD = "upload"  # metadata of what went up in parts
-Result = TypeVar("Result")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -69,21 +69,12 @@ class Bucket:
             return bool(self.present([name])) or self.is_folder(name)
 
     def present(self, names: Collection[str]) -> set[str]:
-        async def those() -> list[bool]:
-            slots = asyncio.Semaphore(AT_ONCE)
+        return set(self._of_those(names, lambda name: self._ask("head_object", Key=self._key(name))))
 
-            async def is_there(name: str) -> bool:
-                async with slots:
-                    try:
-                        await self._ask("head_object", Key=self._key(name))
-                    except FileNotFoundError:
-                        return False
-                    return True
-
-            return await asyncio.gather(*(is_there(name) for name in names))
-
-        with self._told(", ".join(sorted(names)[:1]) or self.root):
-            return {name for name, there in zip(names, self._run(those), strict=True) if there}
+    def read_those(self, names: Collection[str]) -> dict[str, bytes]:
+        """Contents of those of the names that are files."""
+        found = self._of_those(names, lambda name: self._get(self._key(name), {}))
+        return {name: data for name, (_, data) in found.items()}
 
     def info(self, name: str) -> Info:
         with self._told(name):
@@ -128,7 +119,7 @@ class Bucket:
         ranged = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         with self._told(name):
             try:
-                return self._got(self._key(name), ranged)[1]
+                return bytes(self._run(self._get, self._key(name), ranged)[1])
             except OSError as error:
                 if code_of(error) != "InvalidRange":  # it begins after the object's end
                     raise
@@ -138,23 +129,18 @@ class Bucket:
         """The mark and content of an object in one request, or None where it still has that `mark`."""
         with self._told(name):
             try:
-                return self._got(self._key(name), {"IfNoneMatch": mark} if mark else {})
+                out, data = self._run(self._get, self._key(name), {"IfNoneMatch": mark} if mark else {})
+                return str(out["ETag"]), data
             except OSError as error:
                 if mark and code_of(error) in ("304", "NotModified"):
                     return None
                 raise
 
     def write(self, name: str, data: bytes) -> None:
-        def send(fs: Any, path: str, **how: Any) -> None:
-            fs.pipe_file(path, data, **how)
-
-        self._upload(name, len(data), send)
+        self._upload(name, len(data), lambda fs, path, **how: fs.pipe_file(path, data, **how))
 
     def put(self, source: Path, name: str) -> None:
-        def send(fs: Any, path: str, **how: Any) -> None:
-            fs.put_file(str(source), path, **how)
-
-        self._upload(name, source.stat().st_size, send)
+        self._upload(name, source.stat().st_size, lambda fs, path, **how: fs.put_file(str(source), path, **how))
 
     def delete(self, name: str) -> None:
         with self._told(name):
@@ -193,7 +179,7 @@ class Bucket:
                     return ""
                 raise
 
-    def _upload(self, name: str, size: int, send: Callable[..., None]) -> None:
+    def _upload(self, name: str, size: int, send: Callable[..., object]) -> None:
         key = self._key(name)
         with self._told(name):
             if size < 2 * PART:  # as s3fs decides
@@ -208,6 +194,26 @@ class Bucket:
                 # Where only the word that it was complete was lost, completing it again finds no such upload.
                 if code_of(error) != "NoSuchUpload" or not self._is_mine(key, mine):
                     raise
+
+    def _of_those(self, names: Collection[str], ask: Callable[[str], Awaitable[Answer]]) -> dict[str, Answer]:
+        """What is answered of each name, a few at a time; of what is not there, nothing."""
+
+        async def those() -> list[tuple[str, Answer] | None]:
+            slots = asyncio.Semaphore(AT_ONCE)
+
+            async def one(name: str) -> tuple[str, Answer] | None:
+                async with slots:
+                    try:
+                        return name, await ask(name)
+                    except FileNotFoundError as error:
+                        if code_of(error) == "NoSuchBucket":
+                            raise
+                        return None
+
+            return await asyncio.gather(*(one(name) for name in names))
+
+        with self._told(next(iter(names), self.root)):
+            return dict(found for found in self._run(those) if found is not None)
 
     def _is_mine(self, key: str, mine: str) -> bool:
         try:
@@ -228,10 +234,6 @@ class Bucket:
             more = {"ContinuationToken": page["NextContinuationToken"]} if "NextContinuationToken" in page else {}
             page = self._run(self._ask, "list_objects_v2", **what, **more)
             yield page
-
-    def _got(self, key: str, what: Mapping[str, str]) -> tuple[str, bytes]:
-        out, data = self._run(self._get, key, what)
-        return str(out["ETag"]), data
 
     async def _get(self, key: str, what: Mapping[str, str]) -> tuple[Mapping[str, Any], bytes]:
         """An object with its body, asked for again where that breaks off."""

@@ -6,8 +6,8 @@ said elsewhere; how a file is read and written where they lie, by `files` and `b
 
 import errno
 import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -79,12 +79,20 @@ class Store:
         """The content of a file of that hash.  Of a bucket, nothing is asked where it is kept on this machine."""
         return self._read(name) if self._cache is None else self._cache.known(digest, lambda: self._read(name))
 
-    def read_if_there(self, name: str) -> bytes | None:
-        """The content of a file, or None where there is none."""
-        try:
-            return self.files.read(_checked(name))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    def read_those(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Contents of small files, of those `names` that exist: many at a time where each is a request."""
+        wanted = {_checked(name): name for name in names}
+        if (bucket := self.bucket) is not None:
+            return {wanted[checked]: data for checked, data in bucket.read_those(wanted).items()}
+        contents = {}
+        for checked, name in wanted.items():
+            try:
+                contents[name] = self.files.read(checked)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except PermissionError as error:
+                raise StoreError(name, "may not be read", f"Give this user read access to it in {self.url}.") from error
+        return contents
 
     def read_start(self, name: str, size: int) -> bytes:
         """The first `size` bytes, or all of a file that is shorter."""
@@ -147,6 +155,17 @@ class Store:
     def sizes(self, folder: str) -> dict[str, int]:
         """Sizes in bytes of all files below `folder`, by name relative to it; empty where it is absent."""
         return {name: info.size for name, info in self.below(folder).items()}
+
+    def sizes_of(self, folder: str, names: Sequence[str]) -> dict[str, int]:
+        """Sizes in bytes of those of these files of a folder that are there; it is listed where that is cheaper."""
+        if self.local_root is None:
+            there = self.sizes(folder)
+            return {name: there[name] for name in names if name in there}
+        root, found = Path(self.full(folder)), dict[str, int]()
+        for name in names:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found[name] = (root / name).stat().st_size
+        return found
 
     def is_folder(self, name: str) -> bool:
         return self.files.is_folder(_checked(name))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from director_diffusion.errors import StoreError, TransientError
+from director_diffusion.models.doctor import examine_bucket
 from director_diffusion.storage import Artifact, ItemCache, Manifest, Store
 from director_diffusion.storage.artifact import (
     content_version,
@@ -222,6 +223,29 @@ def test_what_s3_refuses_is_said_without_what_was_signed(
             use()
         assert KEYS["AWS_SECRET_ACCESS_KEY"] not in str(raised.value)
         assert isinstance(raised.value, TransientError) == (code in ("SlowDown", "InternalError"))
+
+
+def test_the_doctor_tries_the_bucket_and_looks_whether_it_keeps_conditions(
+    s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finding() -> tuple[str, str]:
+        store = Store(bucket)
+        assert store.bucket is not None
+        found = examine_bucket(store.bucket)
+        assert store.names("locks") == []
+        return found.state, found.detail
+
+    assert finding() == ("ok", bucket)
+    whole = s3.serve
+
+    def forgetful(app: object, environ: dict[str, str], start: Callable[..., object]) -> object:
+        environ.pop("HTTP_IF_NONE_MATCH", None)
+        return whole(app, environ, start)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(s3, "serve", forgetful)
+    state, told = finding()
+    assert state == "warning"
+    assert "If-None-Match" in told
 
 
 def test_a_name_that_s3_cannot_hold_is_said(store: Store) -> None:
