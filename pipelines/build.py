@@ -14,7 +14,6 @@ import dagster as dg
 from assets_defs.freshness import freshness_checks
 from assets_defs.lineage import directors_partitions, lineage, lineage_checks
 from director_diffusion.errors import LedgerError
-from director_diffusion.storage import Store
 from pipelines.alerts import failed_runs_sensor, freshness_sensor
 from pipelines.automation import inputs_to_compare, with_automation
 from pipelines.jobs import project_jobs
@@ -70,7 +69,7 @@ def build_definitions(
 
 def build_resources(surroundings: Surroundings) -> dict[str, object]:
     """The outside world of this deployment."""
-    store = StoreResource(url=surroundings.store_url)
+    store = build_store(surroundings)
     return {
         "store": store,
         "artifacts": ArtifactIOManager(store=store),
@@ -97,12 +96,19 @@ def build_machine(surroundings: Surroundings) -> MachineResource:
     )
 
 
+def build_store(surroundings: Surroundings) -> StoreResource:
+    """The store, and where what was read of a bucket is kept."""
+    return StoreResource(
+        url=surroundings.store_url, cache=str(surroundings.store_cache), cache_bytes=surroundings.store_cache_bytes
+    )
+
+
 def build_models(surroundings: Surroundings) -> ModelsResource:
     """Where this deployment's models come from, also for commands that run no graph."""
     return ModelsResource(
         root=str(surroundings.root),
         cache=str(surroundings.model_cache),
-        store=StoreResource(url=surroundings.store_url),
+        store=build_store(surroundings),
     )
 
 
@@ -121,7 +127,7 @@ def build_booth(surroundings: Surroundings) -> "Booth":
         )
     catalog, project = surroundings.catalog, surroundings.project
     directors = [director.slug for director in catalog.project_directors(project)]
-    exhibition = Exhibition(Store(surroundings.store_url), directors, project.recipes)
+    exhibition = Exhibition(surroundings.store(), directors, project.recipes)
     return Booth(ledger, exhibition, key_at(surroundings.votes_key))
 
 
@@ -131,7 +137,7 @@ def build_studio(surroundings: Surroundings) -> "Studio":
     from director_diffusion.studio.studio import Limits, Studio
 
     catalog, project = surroundings.catalog, surroundings.project
-    store, limits = Store(surroundings.store_url), Limits()
+    store, limits = surroundings.store(), Limits()
     directors = {director.slug: director for director in catalog.project_directors(project)}
     recipes = {recipe.slug: recipe for recipe in catalog.project_recipes(project)}
     bases = {base.slug: base for base in catalog.project_bases(project)}

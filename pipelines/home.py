@@ -13,7 +13,6 @@ from filelock import FileLock
 from assets_defs.common import GPU
 from director_diffusion.errors import StoreError
 from director_diffusion.progress import Progress
-from director_diffusion.storage import Store
 from pipelines.surroundings import Surroundings
 
 SETTINGS = """\
@@ -56,4 +55,4 @@ def prepare_store(surroundings: Surroundings, progress: Callable[[], Progress]) 
     from director_diffusion.scenes.placeholders import fill_placeholder_stills
 
     slugs = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
-    return fill_placeholder_stills(Store(surroundings.store_url), slugs, spec, progress())
+    return fill_placeholder_stills(surroundings.store(), slugs, spec, progress())

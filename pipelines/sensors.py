@@ -4,7 +4,7 @@ Belongs here: noticing changed stills, captions and director files, new votes, a
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -105,18 +105,11 @@ def dead_runs_sensor() -> dg.SensorDefinition:
 
 def _fingerprint(store: Store, slug: str, configs: Path, recipes: Sequence[str]) -> str:
     """Names, sizes and times below the director's folder, the YAML, picks and sign-offs; "" without a folder."""
-    entries = [list(entry) for entry in _entries(store, f"stills/{slug}")]
+    entries = [[name, info.size, info.mark] for name, info in store.below(f"stills/{slug}").items()]
     if not entries:
         return ""
     spec = configs / "directors" / f"{slug}.yaml"
     text = spec.read_text(encoding="utf-8") if spec.exists() else ""  # removed while the server runs
     names = [name_of(recipe, slug) for recipe in recipes for name_of in (pick_name, sign_off_name)]
-    records = {name: store.read(name).decode() for name in names if store.exists(name)}
+    records = {name: data.decode() for name, data in store.read_those(names).items()}
     return short(hash_data({"files": sorted(entries), "spec": text, "records": records}))
-
-
-def _entries(store: Store, folder: str) -> Iterator[tuple[str, int, str]]:
-    found = store.fs.find(store.full(folder), detail=True)
-    for name, info in found.items():
-        modified = info.get("mtime") or info.get("LastModified") or info.get("ETag") or ""
-        yield str(name), int(info.get("size") or 0), str(modified)

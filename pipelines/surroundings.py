@@ -6,6 +6,8 @@ Belongs here: the one reading of the environment.  Everything below this floor i
     DIRECTOR_DEPLOYMENT  which deployment of configs/deployments (default: the only one there, else local)
     DIRECTOR_CONFIGS     the folder of configs (default: configs/ here or in a folder above, else that of this checkout)
     DIRECTOR_STORE       folder or URL of the store (default: the deployment's)
+    DIRECTOR_STORE_CACHE     folder of what was read of a bucket (default: the deployment's)
+    DIRECTOR_STORE_CACHE_GB  how much of it is kept (default: the deployment's)
     DIRECTOR_DEVICES     the folder of device leases, one for all who share this machine's GPUs (default: one of this
                          user's under /var/tmp)
     DAGSTER_HOME         Dagster's own records (default: .director/dagster beside configs/)
@@ -19,7 +21,9 @@ from pathlib import Path
 
 from director_diffusion.catalog import Catalog, load_catalog
 from director_diffusion.errors import SpecError
-from director_diffusion.specs import Deployment, Project
+from director_diffusion.specs import Deployment, Project, StoreCache
+from director_diffusion.storage import Store
+from director_diffusion.storage.read_cache import ReadCache
 from resources.alerts import VARIABLE as WEBHOOK_VARIABLE
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -35,10 +39,17 @@ class Surroundings:
     deployment: Deployment
     root: Path  # what relative folders in specs are relative to
     store_url: str
+    store_cache: Path
+    store_cache_bytes: int
     model_cache: Path
     dagster_home: Path
     leases: Path  # of this machine's devices, whatever the store
     alerted: bool = False  # whether there is a webhook; its address stays in the environment, where the UI shows it not
+
+    def store(self) -> Store:
+        """The store, for what runs no graph."""
+        kept = ReadCache(self.store_cache, self.store_cache_bytes) if self.store_cache_bytes else None
+        return Store(self.store_url, cache=kept)
 
     @property
     def hub_url(self) -> str:
@@ -91,6 +102,8 @@ def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundin
         deployment=deployment,
         root=root,
         store_url=_place(environment.get("DIRECTOR_STORE") or deployment.store, root),
+        store_cache=_store_cache(deployment, root, environment),
+        store_cache_bytes=_store_cache_bytes(deployment, environment),
         model_cache=_model_cache(deployment, root, environment),
         dagster_home=Path(home).expanduser().resolve() if home else root / ".director" / "dagster",
         alerted=bool(environment.get(WEBHOOK_VARIABLE)),
@@ -141,5 +154,26 @@ def _leases(environment: Mapping[str, str]) -> Path:
 def _model_cache(deployment: Deployment, root: Path, environment: Mapping[str, str]) -> Path:
     if deployment.model_cache is not None:
         return (root / Path(deployment.model_cache).expanduser()).resolve()
+    return _users_cache(environment)
+
+
+def _store_cache(deployment: Deployment, root: Path, environment: Mapping[str, str]) -> Path:
+    folder = environment.get("DIRECTOR_STORE_CACHE") or deployment.store_cache.folder
+    return (root / Path(folder).expanduser()).resolve() if folder else _users_cache(environment) / "store"
+
+
+def _store_cache_bytes(deployment: Deployment, environment: Mapping[str, str]) -> int:
+    given = environment.get("DIRECTOR_STORE_CACHE_GB")
+    if not given:
+        return deployment.store_cache.limit
+    try:
+        return StoreCache(gigabytes=float(given)).limit
+    except ValueError as error:
+        raise SpecError(
+            "DIRECTOR_STORE_CACHE_GB", f"is {given!r}", "Give a number of gigabytes, 0 for none."
+        ) from error
+
+
+def _users_cache(environment: Mapping[str, str]) -> Path:
     cache = environment.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "director-diffusion"

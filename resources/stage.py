@@ -223,7 +223,7 @@ class _Maker:
                 f"run {self.context.run.run_id}",
                 wait_s=self._wait_s,
                 told=self.context.log.info,
-            ),
+            ) as check_lock,
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
             if self.partition is None and not self.outside and (found := self._find(plain_key)) is not None:
@@ -265,6 +265,7 @@ class _Maker:
                 seconds=round(time.monotonic() - started, 3),
                 made=datetime.now(UTC).isoformat(timespec="microseconds"),
             )
+            check_lock()
             artifact = write_artifact(self.store, run.out, manifest)
             set_latest(artifact)
             return artifact, False

@@ -1,10 +1,13 @@
 """The store and the IO manager: where artifacts are, and how a step gets at those it reads."""
 
+from pathlib import Path
+
 import dagster as dg
 from pydantic import PrivateAttr
 
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.artifact import UNPARTITIONED, usable_artifact, usable_artifacts
+from director_diffusion.storage.read_cache import ReadCache
 
 GATHERED = "director/gathered"
 
@@ -13,11 +16,14 @@ class StoreResource(dg.ConfigurableResource):
     """The folder or bucket that holds stills, artifacts and caches."""
 
     url: str
+    cache: str = ""  # folder of what was read of a bucket
+    cache_bytes: int = 0  # 0: nothing is kept
     _store: Store | None = PrivateAttr(default=None)
 
     def get(self) -> Store:
         if self._store is None:
-            self._store = Store(self.url)
+            kept = ReadCache(Path(self.cache), self.cache_bytes) if self.cache_bytes else None
+            self._store = Store(self.url, cache=kept)
         return self._store
 
 

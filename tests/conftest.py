@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from tests.finished import both, made, taught
 
 if TYPE_CHECKING:
     from tests.dagster_server import DagsterServer
+    from tests.s3_server import S3Server
     from tests.tiny_project import TinyProject
 
 __all__ = ["both", "made", "taught"]
@@ -59,6 +62,29 @@ def mini_captioner() -> Path:
 def mini_embedder() -> Path:
     """The shipped open_clip model as a local folder; read it, do not write to it."""
     return MINI / "embedder"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server on loopback; `bucket` makes a place of a test's own on it."""
+    from tests.s3_server import s3_server
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """URL of a store on S3 that holds nothing, with botocore's environment set for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
+    name = f"stores-{uuid.uuid4().hex[:12]}"
+    s3.client().create_bucket(Bucket=name)
+    return f"s3://{name}/some/prefix"
 
 
 @pytest.fixture(scope="session")

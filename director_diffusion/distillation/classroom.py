@@ -91,7 +91,7 @@ class Classroom:
         if not is_trained(lesson, finished):
             set_adapter_weights(self.trainee.denoiser, begun)
             train_steps(lesson, prepared, self._progress, self._stop)
-        Checkpoints(lesson.work, lesson.identity).drop()
+        Checkpoints(lesson.work, lesson.identity, lesson.store).drop()
         return finished
 
     def _starts(self, prompts: Iterable[PromptRow], seeds: Sequence[int]) -> list[Start]:

@@ -4,14 +4,15 @@ Belongs here: facts, each with the way to mend it.  Downloads nothing, builds no
 """
 
 import shutil
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 
-from director_diffusion.errors import DataError, ModelError
+from director_diffusion.errors import DataError, DirectorError, ModelError
 from director_diffusion.models.checkpoint import read_checkpoint
 from director_diffusion.models.hub import is_downloaded, pinned
 from director_diffusion.models.single_file import checkpoint_path, converted_folder, source_name
@@ -23,6 +24,9 @@ from director_diffusion.pretraining.manifest import MANIFEST, base_of, differing
 from director_diffusion.pretraining.specs import IdxImages, ImageFolder
 from director_diffusion.specs import Base, FolderSource, HubSource, SingleFileSource, Source, TrainedSource
 from director_diffusion.storage import Store
+
+if TYPE_CHECKING:
+    from director_diffusion.storage.bucket import Bucket
 
 GIB = 2**30
 MEMORY_OF_A_SMALL_RUN = 3 * GIB  # the mini set on CPU
@@ -67,6 +71,7 @@ def examine(
         examine_device(device, families=families),
         examine_memory(),
         *disks,
+        *([] if store.bucket is None else [examine_bucket(store.bucket)]),
         examine_token(token, to_download),
         *found,
         *data,
@@ -105,6 +110,24 @@ def examine_memory() -> Finding:
     if memory.available >= MEMORY_OF_A_SMALL_RUN:
         return Finding("memory", "ok", detail)
     return Finding("memory", "warning", detail, f"Free {MEMORY_OF_A_SMALL_RUN // GIB} GiB: close other programs.")
+
+
+def examine_bucket(bucket: "Bucket") -> Finding:
+    """Whether a bucket of S3 can be written, and keeps writers on several machines apart."""
+    name = f"locks/doctor-{uuid.uuid4().hex}"
+    try:
+        first, second = (bucket.write_unless_changed(name, data, "") for data in (b"first", b"second"))
+        bucket.delete(name)
+    except DirectorError as error:
+        return Finding("store", "missing", f"{error.thing} {error.problem}", error.way_out)
+    if first and not second:
+        return Finding("store", "ok", bucket.root)
+    return Finding(
+        "store",
+        "warning",
+        f"{bucket.root} writes what it was asked to write only where nothing is (If-None-Match)",
+        "Take a newer server, or let one machine at a time write.",
+    )
 
 
 def examine_disk(name: str, folder: Path, *, needed: int) -> Finding:

@@ -73,7 +73,7 @@ class FinishedPart:
         for file in self.record.files:
             target = folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.store.read(f"{self.folder}/files/{file.name}"))
+            target.write_bytes(self.store.read_known(f"{self.folder}/files/{file.name}", file.sha256))
 
     def grids(self, most: int) -> Iterator[tuple[int, Image.Image]]:
         """Sample grids, by step, ascending: the last, and others spread evenly over the training."""
@@ -102,9 +102,10 @@ def count_parameters(path: Path) -> int:
 def find_part(store: Store, part: PartName, key: str) -> FinishedPart | None:
     """The whole part of that key, or None; None too where a file of it has gone."""
     folder = part_folder(part, key)
-    if not store.exists(f"{folder}/{RECORD}"):
+    found = store.read_those([f"{folder}/{RECORD}"])
+    if not found:
         return None
-    record = PartRecord.model_validate_json(store.read(f"{folder}/{RECORD}"))
+    record = PartRecord.model_validate_json(*found.values())
     sizes = store.sizes(folder)
     whole = all(sizes.get(f"files/{file.name}") == file.size for file in record.files)
     shown = all(f"grids/{grid_name(step)}" in sizes for step in record.grids)

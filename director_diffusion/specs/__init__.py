@@ -39,6 +39,7 @@ from director_diffusion.specs.projects import (
     FolderHub,
     PlaceholderStills,
     Project,
+    StoreCache,
 )
 from director_diffusion.specs.prompts import Prompt
 from director_diffusion.specs.recipes import HeldOut, Joint, Objective, Prior, Recipe, Timesteps
@@ -102,6 +103,7 @@ __all__ = [
     "StepCount",
     "StillsRules",
     "StockWeights",
+    "StoreCache",
     "StyleProjection",
     "Targets",
     "Tier",

@@ -66,11 +66,31 @@ class EndpointHub(Spec):
 Hub = Annotated[FolderHub | EndpointHub, Field(discriminator="kind")]
 
 
+class StoreCache(Spec):
+    """What was read of a bucket, kept on a disk of this machine."""
+
+    folder: Text | None = Field(
+        None, description="None: `store` in the user's cache; DIRECTOR_STORE_CACHE overrides it."
+    )
+    gigabytes: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = Field(
+        20, description="At most; 0: none is kept.  DIRECTOR_STORE_CACHE_GB overrides it."
+    )
+
+    @property
+    def limit(self) -> int:
+        """Bytes."""
+        return int(self.gigabytes * 1e9)
+
+
 class Deployment(Spec):
     """Where it runs, never what comes out."""
 
     slug: Slug
-    store: Text = Field(description="Folder or fsspec URL; DIRECTOR_STORE overrides it.")
+    store: Text = Field(
+        description="Folder, or s3://<bucket>/<prefix> with AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and so on in the "
+        "environment; DIRECTOR_STORE overrides it."
+    )
+    store_cache: StoreCache = StoreCache()
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process", description="Of runs that Dagster launches; `director run` launches none."
     )

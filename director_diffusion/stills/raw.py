@@ -17,7 +17,6 @@ Belongs here: listing, hashing and reading captions.  Does not: anything that de
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -33,7 +32,6 @@ FOLDER = "stills"  # of the store
 MAX_FILE_BYTES = 1 << 30  # a still of a gibibyte is something else
 MAX_CAPTION_BYTES = 20_000  # about ten times what the longest prompt of any base holds
 MAX_DECISION_BYTES = 20_000
-_CHUNK = 1 << 20
 _THREADS = 4
 
 
@@ -154,7 +152,7 @@ def _raw_file(store: Store, entry: _Entry) -> RawFile:
     size, digest, problem = 0, "", ""
     try:
         size = _check_readable(store, entry.path, MAX_FILE_BYTES)
-        digest = _hash(store, entry.path)
+        digest = _hash(store, entry.path, size)
     except _UnusableFileError as error:
         problem = str(error)
     return RawFile(
@@ -208,30 +206,27 @@ def _check_readable(store: Store, path: str, max_bytes: int) -> int:
     if _leads_out(store, path):
         raise _UnusableFileError("is a link that leads out of the store; copy the file itself into the folder")
     try:
-        info = store.fs.info(store.full(path))
+        info = store.info(path)
     except FileNotFoundError as error:
         raise _UnusableFileError("is a link to a file that does not exist; copy the file itself here") from error
     except OSError as error:
         raise _UnusableFileError(_why_unreadable(error)) from error
-    if info["type"] == "directory":
+    if info.kind == "folder":
         raise _UnusableFileError("is a folder inside a film; move its files up into the film's own folder")
-    if info["type"] != "file":
+    if info.kind != "file":
         raise _UnusableFileError("is not a regular file; remove it")
-    size = int(info["size"])
-    if size > max_bytes:
-        raise _UnusableFileError(f"is {size:,} bytes large, over the limit of {max_bytes:,}; use a smaller file")
-    return size
+    if info.size > max_bytes:
+        raise _UnusableFileError(f"is {info.size:,} bytes large, over the limit of {max_bytes:,}; use a smaller file")
+    return info.size
 
 
-def _hash(store: Store, path: str) -> str:
-    digest = sha256()
+def _hash(store: Store, path: str, size: int) -> str:
     try:
-        with store.fs.open(store.full(path), "rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+        return store.hash(path, size)
+    except StoreError as error:
+        raise _UnusableFileError(f"{error.problem}; {error.way_out}") from error
     except OSError as error:
         raise _UnusableFileError(_why_unreadable(error)) from error
-    return digest.hexdigest()
 
 
 def _read(store: Store, path: str) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -94,14 +94,21 @@ class Artifact:
         return f"{partition_folder(self.manifest.asset, self.manifest.partition)}/{self.manifest.key}"
 
     def read(self, name: str) -> bytes:
-        return self.store.read(f"{self.folder}/{name}")
+        known = next((file.sha256 for file in self.manifest.files if file.name == name), None)
+        whole = f"{self.folder}/{name}"
+        return self.store.read(whole) if known is None else self.store.read_known(whole, known)
 
     def json(self, name: str) -> Any:
         return json.loads(self.read(name))
 
     def table(self, name: str, row_type: type[Row]) -> list[Row]:
         """Rows of a Parquet file of this artifact."""
-        with self.store.local_copy(f"{self.folder}/{name}") as path:
+        if self.store.local_root is not None:
+            with self.store.local_copy(f"{self.folder}/{name}") as path:
+                return read_table(path, row_type)
+        with tempfile.TemporaryDirectory(prefix="director-") as folder:
+            path = Path(folder) / PurePosixPath(name).name
+            path.write_bytes(self.read(name))
             return read_table(path, row_type)
 
     def path(self, name: str) -> Path:
@@ -166,9 +173,8 @@ def _whole(store: Store, told: bytes) -> Artifact | None:
     sizes = store.sizes_of(artifact.folder, [file.name for file in manifest.files])
     if any(sizes.get(file.name) != file.size for file in manifest.files):
         return None
-    if any(not store.exists(reference) for reference in manifest.references):
-        return None
-    return artifact
+    references = set(manifest.references)
+    return artifact if store.present(references) == references else None
 
 
 def set_latest(artifact: Artifact) -> None:

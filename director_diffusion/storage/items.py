@@ -30,8 +30,9 @@ class ItemCache:
 
     def missing(self, items: Iterable[str]) -> list[str]:
         """Those of `items` that are not there yet, in order, each once."""
-        present = set(self.store.names(self.folder))
-        return [item for item in dict.fromkeys(items) if f"{item}{self.suffix}" not in present]
+        wanted = list(dict.fromkeys(items))
+        present = self.store.present([self.name(item) for item in wanted])
+        return [item for item in wanted if self.name(item) not in present]
 
     def read(self, item: str) -> bytes:
         return self.store.read(self.name(item))

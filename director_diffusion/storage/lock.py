@@ -1,7 +1,7 @@
 """Locks: one writer per asset and partition.
 
-Belongs here: a lock that the operating system drops when its holder dies, and that names the holder to others.
-It guards the processes of one machine; writers on several machines are kept apart by the orchestrator's runs.
+Belongs here: a lock that the operating system drops when its holder dies, and that names the holder to others.  It
+keeps the processes of one machine apart; of a bucket, a `lease` beside it keeps machines apart.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,14 +24,16 @@ from director_diffusion.storage.store import Store, explained
 @contextmanager
 def writer_lock(
     store: Store, name: str, holder: str, *, wait_s: float = 0.0, told: Callable[[str], None] = lambda _: None
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Hold the lock `name` of this store.  Raises BusyError, naming the holder, where another has it for `wait_s`.
 
-    Below 0, it waits for as long as the other lives.  What it waits for is `told`.
+    Below 0, it waits for as long as the other lives.  What it waits for is `told`.  Yields what a long work calls
+    before it writes: it raises TransientError where the lock may have become another's.
     """
-    file = f"the lock of {name}"
+    file, digest = f"the lock of {name}", short(hash_bytes(name.encode()))
     with explained(file, store.url):
-        path = _folder(store) / f"{short(hash_bytes(name.encode()))}.lock"
+        folder = _folder(store)
+        path = folder / f"{digest}.lock"
         note, lock = path.with_suffix(".holder"), FileLock(path)
         try:
             with suppress(Timeout):
@@ -50,7 +53,14 @@ def writer_lock(
         with explained(file, store.url):
             note.write_text(json.dumps(holding))
         try:
-            yield
+            if store.bucket is None:
+                yield lambda: None
+            else:
+                from director_diffusion.storage.lease import leased
+
+                place, machine = f"locks/{digest}.json", _machine(folder)
+                with leased(store.bucket, place, holding, machine, what=name, wait_s=wait_s, told=told) as lease:
+                    yield lease.check
         finally:
             note.unlink(missing_ok=True)
     finally:
@@ -63,6 +73,18 @@ def _holder(note: Path) -> str:
     except (FileNotFoundError, ValueError):  # the holder is between taking the lock and writing its note
         return "another process"
     return f"{held['holder']} (process {held['pid']} on {held['host']})"
+
+
+def _machine(folder: Path) -> str:
+    """What tells the processes that this folder's locks keep apart from all others."""
+    name, mine = folder / "machine", folder / f"machine-{uuid.uuid4().hex}"
+    mine.write_text(uuid.uuid4().hex)
+    try:
+        with suppress(FileExistsError):
+            name.hardlink_to(mine)  # the first one's stays, and is whole when it is there
+    finally:
+        mine.unlink()
+    return name.read_text()
 
 
 def _folder(store: Store) -> Path:

@@ -1,38 +1,45 @@
-"""The store: one folder of files, local or on an object store, reached through fsspec.
+"""The store: one folder of files, of this machine or a bucket of S3.
 
-Belongs here: reading, listing and replacing single files whole.  What the files mean is said elsewhere.
+Belongs here: reading, listing and replacing single files whole, and what a failure of it means.  What the files mean is
+said elsewhere; how a file is read and written where they lie, by `files` and `bucket`.
 """
 
 import errno
-import os
-import shutil
 import tempfile
-import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
+from typing import TYPE_CHECKING
 
 from director_diffusion.errors import StoreError
+from director_diffusion.storage.files import TEMPORARY, Anywhere, Folder, Info, files_at
+from director_diffusion.storage.read_cache import ReadCache
 
-TEMPORARY = ".part-"  # prefix of files that are still being written; nothing reads them
+if TYPE_CHECKING:
+    from director_diffusion.storage.bucket import Bucket
+
+_CACHED = ("assets", "cache", "stills")  # folders of large files that are read again and again
+_CHUNK = 1 << 20
+_AT_A_TIME = 64 << 20  # bytes of a large file of a bucket
 
 
 class Store:
-    """Files under a root.  Names are relative, with `/`; a name that would leave the root raises StoreError."""
+    """Files under a root.  Names are relative, with `/`; a name that would leave the root raises StoreError.
 
-    def __init__(self, url: str, **options: Any):
+    What is read of a bucket is kept in `cache`, where there is one.
+    """
+
+    def __init__(self, url: str, *, cache: ReadCache | None = None):
         self.url = url
         try:
-            self.fs, self.root = fsspec.core.url_to_fs(url, **options)
+            self.files = files_at(url)
         except (ValueError, ImportError) as error:  # a protocol that fsspec does not know, or lacks the package of
             raise StoreError(
                 url, f"cannot be a store: {error}", "Give a folder or another URL (DIRECTOR_STORE, or the deployment)."
             ) from error
-        self.local_root = Path(self.root) if isinstance(self.fs, LocalFileSystem) else None
+        self.local_root = self.files.path if isinstance(self.files, Folder) else None
+        self._cache = None if self.local_root is not None else cache
         if self.local_root is not None and self.local_root.exists() and not self.local_root.is_dir():
             raise StoreError(
                 url, "cannot be a store: it is a file", "Give a folder (DIRECTOR_STORE, or the deployment)."
@@ -41,45 +48,77 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
 
+    @property
+    def bucket(self) -> "Bucket | None":
+        """Where files lie that writers on several machines may reach."""
+        return None if isinstance(self.files, (Folder, Anywhere)) else self.files
+
     def full(self, name: str) -> str:
-        """The file system's own path of `name`."""
-        path = PurePosixPath(name)
-        if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
-            raise StoreError(repr(name), "is not a name inside the store", "Use a relative name without '..'.")
-        return f"{self.root.rstrip('/')}/{path.as_posix()}"
+        """Where people find `name`: a path of this machine, or a URL."""
+        return f"{self.files.root}/{_checked(name)}"
 
     def exists(self, name: str) -> bool:
-        path = self.full(name)
-        return bool(self.fs.exists(path)) if self.local_root is None else os.path.exists(path)  # noqa: PTH110  # is asked often
+        return self.files.exists(_checked(name))
+
+    def present(self, names: Collection[str]) -> set[str]:
+        """Those of `names` that are files; what that costs grows with them, not with what else there is."""
+        return self.files.present([_checked(name) for name in names])
+
+    def info(self, name: str) -> Info:
+        """Raises FileNotFoundError for what is not there, other OSErrors for what cannot be looked at."""
+        return self.files.info(_checked(name))
 
     def read(self, name: str) -> bytes:
-        return self._read(name, None)
+        with self._absence_told(name):
+            if self._cache is None or (bucket := self.bucket) is None or name.split("/")[0] not in _CACHED:
+                return self.files.read(_checked(name))
+            checked = _checked(name)
+            return self._cache.changed(f"{self.url}/{checked}", lambda mark: bucket.read_changed(checked, mark))
+
+    def read_known(self, name: str, digest: str) -> bytes:
+        """The content of a file of that hash.  Of a bucket, nothing is asked where it is kept on this machine."""
+        return self._read(name) if self._cache is None else self._cache.known(digest, lambda: self._read(name))
+
+    def read_those(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Contents of small files, of those `names` that exist: many at a time where each is a request."""
+        wanted = {_checked(name): name for name in names}
+        if (bucket := self.bucket) is not None:
+            return {wanted[checked]: data for checked, data in bucket.read_those(wanted).items()}
+        contents = {}
+        for checked, name in wanted.items():
+            try:
+                contents[name] = self.files.read(checked)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except PermissionError as error:
+                raise StoreError(name, "may not be read", f"Give this user read access to it in {self.url}.") from error
+        return contents
 
     def read_start(self, name: str, size: int) -> bytes:
         """The first `size` bytes, or all of a file that is shorter."""
         return self._read(name, size)
 
-    def read_those(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Contents of small files, of those `names` that exist: many at a time where each is a request."""
-        places = {self.full(name): name for name in names}
+    def hash(self, name: str, size: int) -> str:
+        """Of a file of that size, in memory that does not grow with it.  Raises OSError where it cannot be read."""
         if self.local_root is not None:
-            found: dict[str, Any] = {path: _content(path) for path in places}
-        else:
-            found = self.fs.cat(list(places), on_error="return") if places else {}
-        contents = {}
-        for path, name in places.items():
-            content = found.get(path, FileNotFoundError())
-            if isinstance(content, PermissionError):
-                raise StoreError(name, "may not be read", f"Give this user read access to it in {self.url}.")
-            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
-                raise content
-            if not isinstance(content, Exception):
-                contents[name] = bytes(content)
-        return contents
+            digest = sha256()
+            with Path(self.full(name)).open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+            return digest.hexdigest()
+        digest = sha256(self.read(name) if size <= _AT_A_TIME else b"")
+        for start in range(0, size if size > _AT_A_TIME else 0, _AT_A_TIME):
+            digest.update(self.files.read(_checked(name), start, start + _AT_A_TIME))
+        return digest.hexdigest()
 
-    def _read(self, name: str, end: int | None) -> bytes:
+    def _read(self, name: str, end: int | None = None) -> bytes:
+        with self._absence_told(name):
+            return self.files.read(_checked(name), 0, end)
+
+    @contextmanager
+    def _absence_told(self, name: str) -> Iterator[None]:
         try:
-            return bytes(self.fs.cat_file(self.full(name), start=None if end is None else 0, end=end))
+            yield
         except FileNotFoundError as error:
             raise StoreError(name, f"is not in the store {self.url}", "Materialize the asset that makes it.") from error
         except PermissionError as error:
@@ -88,60 +127,34 @@ class Store:
     def write(self, name: str, data: bytes) -> None:
         """Replace `name` as a whole: readers see the old content or the new, never a part."""
         with explained(name, self.url):
-            if self.local_root is None:
-                self.fs.pipe_file(self.full(name), data)
-                return
-            target = Path(self.full(name))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-            try:
-                with partial.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
+            self.files.write(_checked(name), data)
 
     def put(self, source: Path, name: str) -> None:
         """Copy a local file to `name`, visible only when whole."""
         with explained(name, self.url, source):
-            if self.local_root is None:
-                self.fs.put_file(str(source), self.full(name))
-                return
-            target = Path(self.full(name))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-            try:
-                shutil.copyfile(source, partial)
-                with partial.open("rb") as file:
-                    os.fsync(file.fileno())  # else a power cut may leave the name with a part of the content
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
+            self.files.put(source, _checked(name))
 
     def delete(self, name: str) -> None:
-        if self.exists(name):
-            with explained(name, self.url):
-                self.fs.rm(self.full(name), recursive=True)
+        """Of a folder, with all that is below it."""
+        with explained(name, self.url):
+            self.files.delete(_checked(name))
 
     def names(self, folder: str) -> list[str]:
         """Names (relative to `folder`, sorted) of the files and folders directly in it; empty where it is absent."""
         try:
-            entries = self.fs.ls(self.full(folder), detail=False, refresh=True)
+            found = self.files.names(_checked(folder))
         except FileNotFoundError:
             return []
-        found = (PurePosixPath(str(entry)).name for entry in entries)
         return sorted(name for name in found if not name.startswith(TEMPORARY))
+
+    def below(self, folder: str) -> dict[str, Info]:
+        """All files below `folder`, by name relative to it; empty where it is absent."""
+        found = self.files.below(_checked(folder))
+        return {name: info for name, info in found.items() if not PurePosixPath(name).name.startswith(TEMPORARY)}
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Sizes in bytes of all files below `folder`, by name relative to it; empty where it is absent."""
-        root = self.full(folder)
-        self.fs.invalidate_cache(root)
-        found = self.fs.find(root, detail=True)
-        return {
-            PurePosixPath(str(path)).relative_to(root).as_posix(): int(info["size"]) for path, info in found.items()
-        }
+        return {name: info.size for name, info in self.below(folder).items()}
 
     def sizes_of(self, folder: str, names: Sequence[str]) -> dict[str, int]:
         """Sizes in bytes of those of these files of a folder that are there; it is listed where that is cheaper."""
@@ -155,7 +168,7 @@ class Store:
         return found
 
     def is_folder(self, name: str) -> bool:
-        return bool(self.fs.isdir(self.full(name)))
+        return self.files.is_folder(_checked(name))
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
@@ -172,12 +185,12 @@ class Store:
             yield path
 
 
-def _content(path: str) -> bytes | OSError:
-    """A local file's, without what fsspec asks of it first; or why there is none."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        return error
+def _checked(name: str) -> str:
+    """The name without detours.  Raises StoreError for one that would leave the root."""
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise StoreError(repr(name), "is not a name inside the store", "Use a relative name without '..'.")
+    return path.as_posix()
 
 
 @contextmanager

@@ -25,6 +25,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from director_diffusion.errors import StoreError, TrainingError
+from director_diffusion.storage.store import Store
+from director_diffusion.storage.work import WorkCopy
 from director_diffusion.tables import read_table, write_table
 from director_diffusion.tensors import joined, taken_apart
 from director_diffusion.training.identity import Identity, tell
@@ -43,11 +45,15 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one training, in a folder that it shares with others of the same director and recipe."""
+    """The checkpoints of one training, in a folder that it shares with others of the same director and recipe.
 
-    def __init__(self, folder: Path, identity: Identity):
+    Where the store is a bucket, it has copies of them, so that another machine can go on.
+    """
+
+    def __init__(self, folder: Path, identity: Identity, store: Store):
         self._root, self._identity = folder, identity
         self._folder = folder / identity.short
+        self._copies, self._copies_of_all = WorkCopy(store, self._folder), WorkCopy(store, folder)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, visible only when whole; then drop the older ones."""
@@ -64,8 +70,13 @@ class Checkpoints:
                 partial.rename(self._path(checkpoint.step))
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+        self._copies.send(self._path(checkpoint.step).name)
         for step in self.steps()[:-KEPT]:
             shutil.rmtree(self._path(step))
+        kept = {self._path(step).name for step in self.steps()}
+        for name in self._copies.names():
+            if name not in kept:
+                self._copies.delete(name)
 
     def steps(self) -> list[int]:
         """Steps of which there is a checkpoint, ascending."""
@@ -73,6 +84,10 @@ class Checkpoints:
 
     def newest(self) -> Checkpoint | None:
         """The newest one that is whole.  Raises TrainingError for one of another training that was put here."""
+        here = self._path(max(self.steps(), default=-1)).name
+        for name in self._copies.names():
+            if name > here:  # another machine has gone on
+                self._copies.fetch(name)
         for step in reversed(self.steps()):
             try:
                 return self.load(step)
@@ -114,10 +129,12 @@ class Checkpoints:
     def drop(self) -> None:
         """Drop this training's: it starts anew."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._copies.delete()
 
     def clear(self) -> None:
         """Drop this training's and all beside it: they are finished, or will not be."""
         shutil.rmtree(self._root, ignore_errors=True)
+        self._copies_of_all.delete()
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:06d}"

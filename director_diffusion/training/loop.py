@@ -83,7 +83,7 @@ def train_steps(job: Course, prepared: Prepared, progress: Progress, stop: Stop)
     Raises TrainingStopped after saving where it was stopped, TrainingError for a loss that is not finite or explodes.
     """
     trainee, recipe, accelerator = prepared.trainee, job.recipe, prepared.trainee.accelerator
-    checkpoints = Checkpoints(job.work, job.identity)
+    checkpoints = Checkpoints(job.work, job.identity, job.store)
     state = TrainingState(trainee, recipe, progress, watched=bool(job.watched))
     found = checkpoints.newest()
     accelerator.wait_for_everyone()  # all have read it

@@ -65,7 +65,7 @@ def train_adapter(
     finished = FinishedSteps(job.store, identity.short)
     if job.pickable:
         note_training(job.store, job.recipe.slug, job.director, identity.short)
-    for folder, differing in Checkpoints(job.work, identity).of_others().items():
+    for folder, differing in Checkpoints(job.work, identity, job.store).of_others().items():
         progress.note(f"The unfinished training {folder} is not continued: {tell(differing)}.")
     wanting = _is_wanting(job, finished, pick)
     spent = Spent(training=0.0, previews=0.0, resumed_from=max(finished.steps(), default=0))
@@ -133,7 +133,7 @@ def _finish(
     write_learned(out, job.learned_by_name)
     (out / RESULT_FILE).write_text(json.dumps(_lasting(result), indent=1) + "\n", encoding="utf-8")
     if result.trained_steps == recipe.steps:
-        Checkpoints(job.work, job.identity).clear()
+        Checkpoints(job.work, job.identity, job.store).clear()
     return Trained(result, pictures, tuple(finished.name(step) for step in steps))
 
 

@@ -13,7 +13,7 @@ def add_command(slug: str, *, stills: str, name: str | None, trigger: str | None
     """Copy the stills, then write the YAML, so that half a director never becomes a partition; reload a running UI."""
     check_slug(slug)
     surroundings = read_surroundings()
-    folder, store = Path(stills).expanduser(), Store(surroundings.store_url)
+    folder, store = Path(stills).expanduser(), surroundings.store()
     target = director_file(surroundings, slug)
     _check_free(store, slug, target)
     files, left_out = files_below(folder)

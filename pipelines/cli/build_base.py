@@ -9,7 +9,6 @@ from rich.console import Console
 from director_diffusion.errors import SpecError
 from director_diffusion.models.trained import BASE_MODEL
 from director_diffusion.specs import Base
-from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifact
 from pipelines.build import build_definitions, build_machine, build_models
 from pipelines.cli.in_process import count_reused, errors_of, quiet_libraries, run_job, sweep_and_tell
@@ -43,7 +42,7 @@ def build_base_command(slug: str, *, part: str | None, export: str | None) -> in
         console.print(f"{slug}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     if errors:
         return 1
-    store = Store(surroundings.store_url)
+    store = surroundings.store()
     made = usable_artifact(store, (slug, BASE_MODEL), None)
     print(f"{slug}/{BASE_MODEL}{' (reused)' if count_reused(result) else ''}: {store.full(made.folder)}")
     if export is not None:

@@ -6,11 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from director_diffusion.devices.device import GIB
-from director_diffusion.errors import DeviceError
+from director_diffusion.errors import DeviceError, DirectorError
 from director_diffusion.models.doctor import Finding, examine
 from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.specs import Source
-from director_diffusion.storage import Store
 from pipelines.build import build_machine
 from pipelines.surroundings import Surroundings, read_surroundings
 from resources.machine import MachineResource
@@ -28,7 +27,7 @@ def doctor_command() -> int:
             families={base.family for base in surroundings.catalog.project_bases(surroundings.project)},
             trained_here=surroundings.catalog.project_bases_trained_here(surroundings.project),
             device=surroundings.deployment.device,
-            store=Store(surroundings.store_url),
+            store=surroundings.store(),
             cache=surroundings.model_cache,
             root=surroundings.root,
             token=os.environ.get(TOKEN_VARIABLE),
@@ -90,15 +89,23 @@ def _models(surroundings: Surroundings) -> dict[str, Source]:
 def _places(surroundings: Surroundings) -> list[Finding]:
     """Configs, directors with stills, and Dagster's home."""
     slugs = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
-    store = Store(surroundings.store_url)
-    empty = [slug for slug in slugs if not store.names(f"stills/{slug}")]
-    findings = [
+    try:
+        stills = _stills(surroundings, slugs)
+    except DirectorError as error:
+        stills = Finding("stills", "missing", f"{error.thing} {error.problem}", error.way_out)
+    return [
         Finding("configs", "ok", f"{surroundings.catalog.folder}: {len(slugs)} directors"),
         Finding("DAGSTER_HOME", "ok", str(surroundings.dagster_home)),
+        stills,
     ]
+
+
+def _stills(surroundings: Surroundings, slugs: list[str]) -> Finding:
+    store = surroundings.store()
+    empty = [slug for slug in slugs if not store.names(f"stills/{slug}")]
     if not empty:
-        return [*findings, Finding("stills", "ok", f"every director has some in {surroundings.store_url}")]
+        return Finding("stills", "ok", f"every director has some in {surroundings.store_url}")
     if surroundings.project.placeholder_stills and not store.names("stills"):
-        return [*findings, Finding("stills", "ok", "none yet; placeholder stills are drawn at the first run")]
+        return Finding("stills", "ok", "none yet; placeholder stills are drawn at the first run")
     mend = "Put stills under stills/<director>/<film>/ there, or take the director out of the project."
-    return [*findings, Finding("stills", "warning", f"none of {', '.join(empty)} in {surroundings.store_url}", mend)]
+    return Finding("stills", "warning", f"none of {', '.join(empty)} in {surroundings.store_url}", mend)

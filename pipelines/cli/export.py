@@ -14,7 +14,6 @@ from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.out_file import check_writable, put_in_place
 from pipelines.cli.trained_base import base_of, denoiser_for
 from pipelines.surroundings import read_surroundings
-from resources.store import StoreResource
 
 if TYPE_CHECKING:
     from director_diffusion.adapters.export import Export
@@ -33,7 +32,7 @@ def export_command(director: str, *, recipe: str | None, layout: "Export", rank:
     target = Path(out).expanduser()
     if target.suffix != SUFFIX:
         raise SpecError(out, "is no name of an adapter's file", f"Let it end in {SUFFIX}.")
-    artifact = usable_artifact(StoreResource(url=surroundings.store_url).get(), (recipe, "adapter"), director)
+    artifact = usable_artifact(surroundings.store(), (recipe, "adapter"), director)
     check_writable(target, "--out")
     from director_diffusion.adapters.export import export_adapter
     from director_diffusion.training.header import read_header

@@ -17,7 +17,6 @@ from director_diffusion.exchange.data_set import pairs_of
 from director_diffusion.exchange.imagefolder import SPLITS, write_imagefolder
 from director_diffusion.exchange.kohya import write_kohya
 from director_diffusion.stills.still_set import StillSet
-from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import usable_artifact
 from pipelines.cli.choices import choose_directors
 from pipelines.cli.out_file import check_new_folder, put_folder_in_place
@@ -32,7 +31,7 @@ def export_data_set_command(director: str, *, data_set: DataSet, repeats: int, a
     surroundings = read_surroundings()
     choose_directors(surroundings, [director])
     spec = surroundings.catalog.directors[director]
-    store = Store(surroundings.store_url)
+    store = surroundings.store()
     stills = usable_artifact(store, ("stills",), director)
     captions = usable_artifact(store, ("captions",), director)
     same_making(captions, dg.AssetKey("stills"), stills, again="captions")

@@ -18,7 +18,6 @@ from director_diffusion.exchange.kohya import read_kohya
 from director_diffusion.exchange.landing import Account, Landing, land_pictures
 from director_diffusion.progress import Progress
 from director_diffusion.specs import Director
-from director_diffusion.storage import Store
 from pipelines.cli.new_director import check_slug, director_file, draft_director, tell_added
 from pipelines.surroundings import Surroundings, read_surroundings
 
@@ -110,7 +109,7 @@ def _director(slug: str, new: dict[str, str | None]) -> Iterator[tuple[Director,
     check_slug(slug)
     surroundings = read_surroundings()
     target = director_file(surroundings, slug)
-    landing = Landing(Store(surroundings.store_url), slug)
+    landing = Landing(surroundings.store(), slug)
     terminal = Terminal(Console(stderr=True, width=None if sys.stderr.isatty() else 160))
     progress = ScreenProgress(terminal).plain(slug)
     if target.exists():

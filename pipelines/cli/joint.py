@@ -15,7 +15,6 @@ from rich.markdown import Markdown
 from assets_defs.joint import JOINT, JOINT_OVERVIEW
 from assets_defs.training import JOINT_ADAPTER
 from director_diffusion.errors import SpecError
-from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import latest_artifact
 from pipelines.build import build_definitions
 from pipelines.cli.choices import choose_directors, choose_recipes
@@ -105,7 +104,7 @@ def _print(surroundings: Surroundings, recipes: Sequence[str], *, as_json: bool)
     from director_diffusion.evaluation.overview import FILE, overview_from, table_of_overview
     from director_diffusion.training.rows import WEIGHTS
 
-    store, console = Store(surroundings.store_url), Console(width=None if Console().is_terminal else 160)
+    store, console = surroundings.store(), Console(width=None if Console().is_terminal else 160)
     found = {slug: latest_artifact(store, (slug, JOINT_OVERVIEW), None).json(FILE) for slug in recipes}
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")

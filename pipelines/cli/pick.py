@@ -16,7 +16,6 @@ from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.look import look_at
 from pipelines.jobs import PICK
 from pipelines.surroundings import read_surroundings
-from resources.store import StoreResource
 
 if TYPE_CHECKING:
     from director_diffusion.training.picking import Offer
@@ -40,7 +39,7 @@ def pick_command(
         if value is not None and step is None:
             raise SpecError(word, "is of a step", "Give --step too.")
     folds = surroundings.catalog.evaluations[surroundings.project.evaluation].folds
-    store = StoreResource(url=surroundings.store_url).get()
+    store = surroundings.store()
 
     from director_diffusion.training.picking import choose, chooser, clear_pick, offer
 

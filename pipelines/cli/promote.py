@@ -11,7 +11,6 @@ from pipelines.cli.choices import choose_recipe, signature
 from pipelines.cli.deliver import deliver_live
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.surroundings import read_surroundings
-from resources.store import StoreResource
 
 
 def promote_command(director: str, *, recipe: str | None, version: str | None, who: str, why: str) -> int:
@@ -20,7 +19,7 @@ def promote_command(director: str, *, recipe: str | None, version: str | None, w
     surroundings = read_surroundings()
     recipe = choose_recipe(surroundings, director, recipe)
     who, why = signature(who, why)
-    store = StoreResource(url=surroundings.store_url).get()
+    store = surroundings.store()
     date = datetime.now(UTC).isoformat(timespec="seconds")
     release, new = promote(store, recipe, director, version=version, who=who, why=why, date=date)
     told = "is live now" if new else f"is live already, since {release.date} by {release.who}"

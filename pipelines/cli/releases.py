@@ -17,7 +17,6 @@ from pipelines.cli.choices import choose_directors, choose_recipes
 from pipelines.cli.deliver import delivery_folder, live_is_delivered
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.surroundings import read_surroundings
-from resources.store import StoreResource
 
 
 def releases_command(directors: Sequence[str], *, recipe: str | None, history: bool, as_json: bool) -> int:
@@ -25,7 +24,7 @@ def releases_command(directors: Sequence[str], *, recipe: str | None, history: b
     quiet_libraries()
     surroundings = read_surroundings()
     slugs, recipes = choose_directors(surroundings, directors), choose_recipes(surroundings, recipe)
-    store = StoreResource(url=surroundings.store_url).get()
+    store = surroundings.store()
     records = {(slug, name): read_releases(store, name, slug) for slug in slugs for name in recipes}
     delivered = {
         (slug, name): live_is_delivered(surroundings, store, name, slug)

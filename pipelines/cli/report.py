@@ -44,7 +44,7 @@ def summarize(
     surroundings: Surroundings, slug: str, recipe: str, *, reused: int, seconds: float, errors: tuple[str, ...]
 ) -> Row:
     """Read a row from what is materialized now.  `reused` counts the stages that did no work."""
-    store = Store(surroundings.store_url)
+    store = surroundings.store()
     stills = _latest(store, slug, "stills")
     captions = _latest(store, slug, "captions")
     adapter = _latest(store, slug, recipe, "adapter")

@@ -11,7 +11,6 @@ from pipelines.cli.choices import choose_recipe, signature
 from pipelines.cli.deliver import deliver_live, delivery_is_finished
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.surroundings import read_surroundings
-from resources.store import StoreResource
 
 
 def rollback_command(director: str, *, recipe: str | None, to: str | None, who: str, why: str) -> int:
@@ -20,7 +19,7 @@ def rollback_command(director: str, *, recipe: str | None, to: str | None, who: 
     surroundings = read_surroundings()
     recipe = choose_recipe(surroundings, director, recipe)
     who, why = signature(who, why)
-    store = StoreResource(url=surroundings.store_url).get()
+    store = surroundings.store()
     release, new = roll_back(
         store,
         recipe,

@@ -22,7 +22,6 @@ from pipelines.cli.choices import choose_recipe, signature
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.jobs import SIGN_OFF
 from pipelines.surroundings import read_surroundings
-from resources.store import StoreResource
 
 
 def sign_off_command(director: str, *, recipe: str | None, who: str | None, why: str | None, clear: bool) -> int:
@@ -32,7 +31,7 @@ def sign_off_command(director: str, *, recipe: str | None, who: str | None, why:
     recipe = choose_recipe(surroundings, director, recipe)
     listing = who is None and why is None and not clear
     who, why = ("", "") if listing else signature(who, why)
-    store = StoreResource(url=surroundings.store_url).get()
+    store = surroundings.store()
     version = adapter_version(usable_artifact(store, (recipe, "adapter"), director).manifest)
     verdicts = newest_verdicts(Ancestry(store), recipe, director, version)
     if listing:

@@ -15,14 +15,13 @@ from pipelines.cli.in_process import quiet_libraries
 from pipelines.cli.repositories import downloaded
 from pipelines.cli.trace_tables import print_still, print_trace
 from pipelines.surroundings import Surroundings, read_surroundings
-from resources.store import StoreResource
 
 
 def trace_command(given: str | None, *, still: str | None, as_json: bool) -> int:
     """Follow the lineage and show it; with `as_json` all of it."""
     quiet_libraries()
     surroundings = read_surroundings()
-    ancestry = Ancestry(StoreResource(url=surroundings.store_url).get())
+    ancestry = Ancestry(surroundings.store())
     if still is not None:
         uses = trace_still(still, ancestry)
         if as_json:

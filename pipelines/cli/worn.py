@@ -21,7 +21,6 @@ from director_diffusion.training.rows import WEIGHTS
 from pipelines.cli.choices import choose_recipe
 from pipelines.cli.repositories import downloaded
 from pipelines.surroundings import Surroundings
-from resources.store import StoreResource
 
 STUDENTS = tuple(weights_file(count) for count in STEP_COUNTS)
 
@@ -33,7 +32,7 @@ def worn_of(surroundings: Surroundings, director: str, recipe: str | None) -> Ad
     """
     recipe = choose_recipe(surroundings, director, recipe)
     catalog = surroundings.catalog
-    kept = kept_of(StoreResource(url=surroundings.store_url).get(), recipe, director)
+    kept = kept_of(surroundings.store(), recipe, director)
     return kept.stack(catalog.bases[catalog.recipes[recipe].base], catalog.directors[director])
 
 

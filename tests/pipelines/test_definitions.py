@@ -10,8 +10,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
 from pipelines.surroundings import CHECKOUT, read_surroundings
+from tests.s3_server import S3Server
 from tests.small_configs import change, read, small_configs, surroundings_of
 from tests.tiny_project import JOINT, OF_ALL, OF_BASE, OF_JOINT, STAGES
 
@@ -267,13 +269,40 @@ def test_two_deployments_have_the_same_code_versions(tmp_path: Path) -> None:
 def test_loading_imports_neither_torch_nor_pandas() -> None:
     code = (
         "import json, sys; import pipelines.definitions; "
-        "print(json.dumps([m for m in ('torch', 'pandas', 'diffusers', 'transformers', 'peft', 'open_clip', 'scipy') "
-        "if m in sys.modules]))"
+        "print(json.dumps([m for m in ('torch', 'pandas', 'diffusers', 'transformers', 'peft', 'open_clip', 'scipy', "
+        "'s3fs', 'botocore') if m in sys.modules]))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT, timeout=120
     )
     assert json.loads(result.stdout.splitlines()[-1]) == []
+
+
+def test_loading_asks_a_bucket_nothing(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+    with s3.counted() as asked:
+        definitions = build_definitions(read_surroundings({"DIRECTOR_STORE": bucket, "DAGSTER_HOME": str(tmp_path)}))
+        dg.Definitions.validate_loadable(definitions)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("given", "where", "most"),
+    [
+        ({}, "~/.cache/director-diffusion/store", 20e9),
+        ({"XDG_CACHE_HOME": "/caches"}, "/caches/director-diffusion/store", 20e9),
+        ({"DIRECTOR_STORE_CACHE": "/scratch", "DIRECTOR_STORE_CACHE_GB": "0.5"}, "/scratch", 0.5e9),
+        ({"DIRECTOR_STORE_CACHE_GB": "0"}, "~/.cache/director-diffusion/store", 0),
+    ],
+)
+def test_the_environment_says_what_is_kept_of_a_bucket(given: dict[str, str], where: str, most: float) -> None:
+    surroundings = read_surroundings(given)
+    assert (surroundings.store_cache, surroundings.store_cache_bytes) == (Path(where).expanduser(), most)
+
+
+def test_a_size_that_is_none_is_refused() -> None:
+    for wrong in ("much", "-1", "inf"):
+        with pytest.raises(SpecError, match="DIRECTOR_STORE_CACHE_GB: is "):
+            read_surroundings({"DIRECTOR_STORE_CACHE_GB": wrong})
 
 
 def test_dg_check_defs_passes(tmp_path: Path) -> None:

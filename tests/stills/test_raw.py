@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,17 +131,19 @@ def test_what_is_no_regular_file_is_a_row_with_a_problem(store: Store, put: Put)
     assert "not a regular file" in found["pipe.jpg"]
 
 
-def test_a_file_that_fails_while_it_is_read_is_a_row_with_a_problem(store: Store, put: Put) -> None:
+def test_a_file_that_fails_while_it_is_read_is_a_row_with_a_problem(
+    store: Store, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put("film/a.jpg", b"1")
     put("film/b.jpg", b"2")
+    whole = Path.open
 
-    class Failing(type(store.fs)):  # type: ignore[misc]
-        def open(self, path: str, *args: object, **kwargs: object) -> object:
-            if path.endswith("b.jpg"):
-                raise OSError(5, "Input/output error")
-            return super().open(path, *args, **kwargs)
+    def failing(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path.name == "b.jpg":
+            raise OSError(5, "Input/output error")
+        return whole(path, *args, **kwargs)
 
-    store.fs = Failing()
+    monkeypatch.setattr(Path, "open", failing)
     assert problems(store)["a.jpg"] == ""
     assert "Input/output error" in problems(store)["b.jpg"]
 

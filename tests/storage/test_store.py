@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from director_diffusion.errors import BusyError, StoreError
@@ -25,6 +26,7 @@ from director_diffusion.storage.artifact import (
     write_artifact,
 )
 from director_diffusion.storage.lock import writer_lock
+from director_diffusion.storage.read_cache import ReadCache
 from director_diffusion.tables import write_table
 
 
@@ -35,16 +37,20 @@ class Row:
     note: str | None
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3", "s3 with a cache"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """A local folder, and an object store as fsspec knows one: no renames, no folders of their own."""
+    """A local folder, an object store as fsspec knows one, and a bucket of S3, without and with a cache."""
     if request.param == "local":
         yield Store(str(tmp_path / "store"))
-        return
-    store = Store(f"memory://{uuid.uuid4().hex}")
-    yield store
-    if store.fs.exists(store.root):
-        store.fs.rm(store.root, recursive=True)
+    elif request.param == "memory":
+        root = f"memory://{uuid.uuid4().hex}"
+        yield Store(root)
+        fs = fsspec.filesystem("memory")
+        if fs.exists(root):
+            fs.rm(root, recursive=True)
+    else:
+        kept = ReadCache(tmp_path / "kept", 10_000_000) if "cache" in request.param else None
+        yield Store(request.getfixturevalue("bucket"), cache=kept)
 
 
 def make(

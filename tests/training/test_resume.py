@@ -1,14 +1,18 @@
 """Restarting: a training that was killed goes on and ends in the same bytes."""
 
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from director_diffusion.errors import TrainingError
 from director_diffusion.hashing import hash_folder
 from director_diffusion.progress import Silent
+from director_diffusion.storage.store import Store
+from director_diffusion.storage.work import work_folder
 from director_diffusion.training.checkpoint import Checkpoint, Checkpoints
 from director_diffusion.training.identity import Identity, tell
 from director_diffusion.training.rows import CurvePoint, TrainingResult
@@ -165,10 +169,10 @@ def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path:
     """Put there by hand: the folder's name says that it is of this training, its content that it is not."""
     mine = Identity({"recipe": {"steps": 7, "optimizer": {"lr": 0.01}}, "latents": {"a": "train, x"}})
     other = Identity({"recipe": {"steps": 7, "optimizer": {"lr": 0.02}}, "latents": {}})
-    Checkpoints(tmp_path, other).save(Checkpoint(2, {}, (point(2, 1.0),)))
+    Checkpoints(tmp_path, other, Store(str(tmp_path))).save(Checkpoint(2, {}, (point(2, 1.0),)))
     (tmp_path / other.short).rename(tmp_path / mine.short)
     with pytest.raises(TrainingError) as caught:
-        Checkpoints(tmp_path, mine).newest()
+        Checkpoints(tmp_path, mine, Store(str(tmp_path))).newest()
     assert str(caught.value) == (
         f"checkpoint of step 2 in {tmp_path / mine.short}: is of another training: "
         "recipe.optimizer.lr was 0.02, is 0.01; still a is new. "
@@ -207,7 +211,7 @@ def test_what_differs_is_told_by_setting_and_by_still() -> None:
 
 
 def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, IDENTITY)
+    checkpoints = Checkpoints(tmp_path, IDENTITY, Store(str(tmp_path)))
     left = tmp_path / IDENTITY.short / ".part-0123"
     left.mkdir(parents=True)
     (left / "tensors.safetensors").write_bytes(b"half")
@@ -232,7 +236,7 @@ IDENTITY = Identity({"recipe": "tiny"})
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, IDENTITY)
+    checkpoints = Checkpoints(tmp_path, IDENTITY, Store(str(tmp_path)))
     curve = [CurvePoint(0, None, None, None, 1.0)]
     for step, loss in ((2, 5.0), (4, 3.0), (6, 4.0), (8, 4.0), (10, 4.0)):
         curve += [point(step - 1, None), point(step, loss)]
@@ -243,6 +247,34 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     assert newest.curve == tuple(curve)
 
 
+def test_another_machine_goes_on_from_the_copy_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(f"memory://{tmp_path}")
+
+    def on(machine: str) -> Checkpoints:
+        (tmp_path / machine).mkdir(exist_ok=True)
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / machine))
+        return Checkpoints(work_folder(store, "trainings/tiny/ann"), IDENTITY, store)
+
+    def newest(checkpoints: Checkpoints) -> int | None:
+        found = checkpoints.newest()
+        return found and found.step
+
+    first = on("first")
+    for step in (2, 4, 6):
+        first.save(Checkpoint(step, {"adapter": {"x": torch.ones(2)}}, (point(step, 1.0),)))
+    second = on("second")
+    assert newest(second) == 6
+    second.save(Checkpoint(8, {}, (point(8, 1.0),)))
+    assert second.steps() == [6, 8]
+    copies = f"work/trainings/tiny/ann/{IDENTITY.short}"
+    assert store.names(copies) == ["step-000006", "step-000008"]
+    assert newest(on("first")) == 8, "what it had itself is older"
+    store.delete(f"{copies}/step-000008/curve.parquet")  # the second was killed while it sent it
+    assert newest(on("third")) == 6
+    on("third").clear()
+    assert store.sizes("work") == {}
+
+
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
@@ -251,5 +283,5 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(TrainingError, match="checkpoint: could not be written: no space left"):
-        Checkpoints(tmp_path, IDENTITY).save(Checkpoint(2, {}, (point(2, 1.0),)))
+        Checkpoints(tmp_path, IDENTITY, Store(str(tmp_path))).save(Checkpoint(2, {}, (point(2, 1.0),)))
     assert not list(tmp_path.rglob(".part-*"))

@@ -287,7 +287,7 @@ def test_a_store_that_cannot_be_reached_is_no_lost_picture(
 
     assert booth.on_show()
     with monkeypatch.context() as patch:
-        patch.setattr(store.fs, "cat_file", unreachable)
+        patch.setattr(store.files, "read", unreachable)
         with pytest.raises(ConnectionError):
             booth.next_ballot("ann")
     assert handed(booth, "ann").left == len(DIRECTORS) * PAIRS
