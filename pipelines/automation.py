@@ -4,7 +4,9 @@ Belongs here: named conditions, each with the reason it exists, and which asset 
 evaluates them is off until a person turns it on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 
 import dagster as dg
 
@@ -16,7 +18,6 @@ from director_diffusion.leaderboard.chains import ENDS
 from director_diffusion.training.rows import ADAPTERS
 from pipelines.jobs import PICK, ROOT_NAMES, SIGN_OFF
 
-TO_THE_STILLS = 4  # steps up from what follows a verdict: adapter, embeddings, captions, stills
 TRAINED_ON = ("stills", "captions", "latents", "prompt_embeddings")
 
 
@@ -44,22 +45,40 @@ def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
     return condition.with_label("inputs changed")
 
 
-def settled(depth: int = 1) -> dg.AutomationCondition:
-    """No input is being made, or is about to be; nor what these are made of, `depth` steps up.
+def settled() -> dg.AutomationCondition:
+    """No input is being made, or is about to be."""
+    return ~dg.AutomationCondition.any_deps_match(_coming())
 
-    Other directors' reference sets are not looked at: somebody's stills are always on their way.
-    """
-    coming = dg.AutomationCondition.in_progress() | dg.AutomationCondition.will_be_requested()
-    above = coming
-    for _ in range(depth):
-        above = dg.AutomationCondition.any_deps_match(coming | above).ignore(
-            dg.AssetSelection.assets(dg.AssetKey([REFERENCE_SET]))
-        )
-    return ~above
+
+def all_settled(keys: Iterable[dg.AssetKey]) -> dg.AutomationCondition:
+    """None of these assets is being made, or is about to be."""
+    matches = [dg.AutomationCondition.asset_matches(key, _coming()) for key in sorted(keys)]
+    return ~reduce(or_, matches)
+
+
+def _coming() -> dg.AutomationCondition:
+    return dg.AutomationCondition.in_progress() | dg.AutomationCondition.will_be_requested()
+
+
+def _above(key: dg.AssetKey, specs: Mapping[dg.AssetKey, dg.AssetSpec]) -> set[dg.AssetKey]:
+    """All that an asset is made of by stages: not what people put there, nor other directors' reference sets, since
+    somebody's stills are always on their way."""
+    found, waiting = set[dg.AssetKey](), [key]
+    while waiting:
+        direct = {dep.asset_key for dep in specs[waiting.pop()].deps}
+        new = {
+            one
+            for one in direct - found
+            if one in specs and one.path[-1] not in (*ROOT_NAMES, PICK, SIGN_OFF, REFERENCE_SET)
+        }
+        found |= new
+        waiting += new
+    return found
 
 
 def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """Every stage but the roots follows its inputs; the roots follow people, through the sensor for changed inputs."""
+    specs = {spec.key: spec for asset in assets for spec in asset.specs}
     condition = inputs_changed()
     # Other directors' stills tell this one's style from theirs.  A still of one must not evaluate and publish all
     # again, nor a director without stills hold the others up: the next evaluation takes them as they are then.
@@ -77,7 +96,7 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         condition = inputs_changed(but=[key for name, key in names.items() if name in earlier])
         # A new still changes the verdict on the old adapter before there is a new one, and students come by a way of
         # their own, which is longer: nothing is drawn for a release, nor published, until what is on its way is there.
-        return (condition & settled(TO_THE_STILLS)).with_label("inputs changed")
+        return (condition & all_settled(_above(spec.key, specs))).with_label("inputs changed")
 
     def after_the_adapter(spec: dg.AssetSpec) -> dg.AutomationCondition:
         """Students follow their adapter, and their pictures follow them: what adapters are trained on changes before
@@ -101,7 +120,7 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         if spec.key.path[-1] in ("release_samples", "model_card"):
             return spec.replace_attributes(automation_condition=waiting_for_the_verdict(spec))
         if spec.key.path[-1] == "published_model":
-            waiting = (condition & settled(TO_THE_STILLS + 1)).with_label("inputs changed")
+            waiting = (condition & all_settled(_above(spec.key, specs))).with_label("inputs changed")
             return spec.replace_attributes(automation_condition=waiting)
         if spec.key.path[-1] in (TURBO_ADAPTER, TURBO_SAMPLES):
             return spec.replace_attributes(automation_condition=after_the_adapter(spec))

@@ -14,13 +14,13 @@ from director_diffusion.adapters.files import (
     check_fit,
     kind_of,
     load_adapter,
-    load_stack,
     read_adapter,
     read_weights,
     remove_adapter,
     save_adapter,
 )
 from director_diffusion.adapters.injection import adapter_weights, linears
+from director_diffusion.adapters.stacking import load_stack
 from director_diffusion.errors import ModelError
 from director_diffusion.specs import Adapter, LoraAdapter
 from tests.adapters.adapted import KINDS, SPECS, adapt, block_linears, deltas, predict, save, tiny_unet, unet_pipeline

@@ -54,7 +54,7 @@ class Choir:
                 "store": store,
                 "artifacts": ArtifactIOManager(store=store),
                 "models": ModelsResource(root=str(folder), cache=str(folder / "models"), store=store),
-                "machine": MachineResource(device="cpu", captioning_batch=1),
+                "machine": MachineResource(kind="cpu", captioning_batch=1),
                 "hub": HubResource(url=str(folder / "hub")),
                 "configs": ConfigsResource(folder=str(folder)),
                 "votes": VotesResource(url=None),

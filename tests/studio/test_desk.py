@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -177,14 +177,14 @@ def test_the_store_is_asked_before_the_line_and_only_of_who_is_drawn(
 ) -> None:
     drawn(studio, Layer("fincher"))
     asked: list[str] = []
-    exists, desk = type(studio.store).exists, cast(desk_module.OneDesk, studio.desk)
+    read_those, desk = Store.read_those, cast(desk_module.OneDesk, studio.desk)
 
-    def noted(store: Store, name: str) -> bool:
-        asked.append(name)
+    def noted(store: Store, names: Iterable[str]) -> dict[str, bytes]:
+        asked.extend(found := list(names))
         assert not desk._slot._line, "nobody waits for the store"
-        return exists(store, name)
+        return read_those(store, found)
 
-    monkeypatch.setattr(type(studio.store), "exists", noted)
+    monkeypatch.setattr(Store, "read_those", noted)
     drawn(studio, Layer("fincher"))
     assert asked
     assert all("fincher" in name for name in asked)

@@ -1,7 +1,7 @@
 """What pages offer to draw with: listed once for all who open one, and true when an adapter is new."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,13 +65,13 @@ def opened(page: str) -> list[list[str]]:
 def test_the_store_is_not_asked_for_every_page(page: str, listed: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     nolans = [f"{recipe}/nolan" for recipe in (RECIPE, *OTHERS)]
     assert opened(page) == [nolans] * 6, "of Try, Compare and four of Blend"
-    asked, sizes = [], Store.sizes
+    asked, sizes_of = [], Store.sizes_of
 
-    def noted(store: Store, folder: str) -> dict[str, int]:
+    def noted(store: Store, folder: str, names: Sequence[str]) -> dict[str, int]:
         asked.append(folder)
-        return sizes(store, folder)
+        return sizes_of(store, folder, names)
 
-    monkeypatch.setattr(Store, "sizes", noted)  # of which one is asked for each adapter that is read
+    monkeypatch.setattr(Store, "sizes_of", noted)  # of which one is asked for each adapter that is read
     started = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         assert all(offers == [nolans] * 6 for offers in pool.map(opened, [page] * 8))
