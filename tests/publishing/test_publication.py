@@ -34,7 +34,7 @@ def put(repo: Path, hub: FolderHub, *, tag: str = "v1") -> Publication:
 
 def seen(hub: FolderHub, revision: str = "main") -> Path:
     """The repository as any user of huggingface_hub finds it in the folder."""
-    return Path(snapshot_download(ID, revision=revision, cache_dir=hub.store.root, local_files_only=True))
+    return Path(snapshot_download(ID, revision=revision, cache_dir=hub.store.files.root, local_files_only=True))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -46,7 +46,7 @@ def test_what_is_published_is_found_by_its_repository_id(repo: Path, hub: Folder
     assert (publication.status, publication.reason, publication.repo_id) == ("published", "", ID)
     assert contents(seen(hub)) == contents(repo)
     assert seen(hub) == Path(hub.store.full(publication.folder))
-    weights = hf_hub_download(ID, WEIGHTS, cache_dir=hub.store.root, local_files_only=True)
+    weights = hf_hub_download(ID, WEIGHTS, cache_dir=hub.store.files.root, local_files_only=True)
     assert Path(weights).read_bytes() == (repo / WEIGHTS).read_bytes()
 
 
@@ -61,7 +61,7 @@ def test_diffusers_loads_what_is_published_by_its_repository_id(
     FluxPipeline.save_lora_weights(repo, transformer_lora_layers=get_peft_model_state_dict(denoiser))
     put(repo, hub)
     pipeline = FluxPipeline.from_pretrained(mini_base)
-    pipeline.load_lora_weights(ID, weight_name=WEIGHTS, cache_dir=hub.store.root, local_files_only=True)
+    pipeline.load_lora_weights(ID, weight_name=WEIGHTS, cache_dir=hub.store.files.root, local_files_only=True)
     assert pipeline.get_active_adapters() == ["default_0"]
 
 
@@ -136,7 +136,7 @@ def test_a_repository_that_is_not_whole_is_refused(repo: Path, hub: FolderHub, m
     (repo / missing).unlink()
     with pytest.raises(PublishError, match=missing.replace(".", r"\.")):
         put(repo, hub)
-    assert not Path(hub.store.root).exists()
+    assert not Path(hub.store.files.root).exists()
 
 
 def test_unreadable_metadata_is_refused(repo: Path, hub: FolderHub) -> None:

@@ -34,7 +34,7 @@ def drawn(studio: Studio, *layers: Layer, turbo: bool = False) -> np.ndarray:
 
 
 def mini(studio: Studio) -> Base:
-    return load_catalog(Path(studio.store.root).with_name("configs")).bases["mini"]
+    return load_catalog(Path(studio.store.files.root).with_name("configs")).bases["mini"]
 
 
 def fresh(

@@ -261,10 +261,10 @@ def test_other_addresses_are_shut(visitor: Visitor, path: str) -> None:
 
 
 def test_no_file_of_the_store_and_no_path_is_told(visitor: Visitor, studio: Studio) -> None:
-    name = f"{studio.store.root}/votes/votes.key"
+    name = f"{studio.store.files.root}/votes/votes.key"
     assert visitor.client.get(f"/gradio_api/file={name}").status_code in (403, 404)
     for path in ("/", "/config", "/gradio_api/info"):
-        assert studio.store.root not in visitor.client.get(path).text
+        assert studio.store.files.root not in visitor.client.get(path).text
 
 
 def test_a_pass_comes_with_the_page_and_stays(address: str, studio: Studio) -> None:
