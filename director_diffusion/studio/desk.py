@@ -78,7 +78,7 @@ class OneDesk:
 
     def students(self, recipe: str, director: str) -> Sequence[int]:
         """See `studio.Desk`."""
-        return kept_of(self._store, recipe, director).step_counts
+        return self._kept(recipe, director).step_counts
 
     def warm_up(self) -> None:
         """Import what drawing needs, so that the first picture does not wait for it."""

@@ -166,6 +166,8 @@ def test_what_is_not_there_is_refused(studio: Studio) -> None:
     assert studio.desk.students(RECIPE, "nolan") == (2,)
     with pytest.raises(OrderError, match="no adapter of this recipe"):
         drawn(studio, Layer("villeneuve"))
+    with pytest.raises(OrderError, match="no adapter of this recipe"):
+        studio.desk.students(RECIPE, "villeneuve")
     with pytest.raises(OrderError, match=r"no student draws in 2 steps.*: none"):
         drawn(studio, Layer("fincher"), turbo=True)
     with pytest.raises(OrderError, match=r"prompt: has .* tokens"):
