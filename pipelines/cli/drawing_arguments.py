@@ -33,7 +33,9 @@ def add_drawing_commands(commands: "argparse._SubParsersAction[Any]") -> None:
     sample.add_argument("--seed", type=SEEDS, default=0, help="of the first picture; the next take the next seeds")
     sample.add_argument("--num-images", type=whole(1, MOST_PICTURES), default=1, metavar="N", help="of each prompt")
     sample.add_argument("--compare-base", action="store_true", help="the base too, in 30 steps by its own guidance")
-    sample.add_argument("--guidance", type=GUIDANCE, help="of what is no few-step student (default: the base's own)")
+    sample.add_argument(
+        "--guidance", type=GUIDANCE, help="of what is no few-step student (default: the plan's, else the base's own)"
+    )
     sample.add_argument("--outdir", required=True, metavar="FOLDER", help="where pictures and grids are put")
     sample.set_defaults(command=_sample)
 
