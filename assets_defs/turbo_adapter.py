@@ -16,7 +16,7 @@ from director_diffusion.sampling.samplers import plan_sampler
 from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Recipe, Turbo
 from director_diffusion.stills.learned import learned_of, write_learned
 from director_diffusion.storage import Artifact
-from director_diffusion.training.rows import WEIGHTS
+from director_diffusion.training.rows import TRAINING_SECONDS, WEIGHTS
 from resources.interrupts import interruptible
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
@@ -98,8 +98,9 @@ def turbo_adapter_asset(
             facts |= {
                 f"{title}: held-out loss": one.held_out_loss,
                 f"{title}: that of the adapter itself": one.untaught_loss,
-                f"{title}: seconds": round(one.seconds, 1),
             }
+            if one.training_seconds is not None:
+                facts[f"{title}: {TRAINING_SECONDS}"] = round(one.training_seconds, 1)
         return run.result(
             facts=facts,
             pictures={

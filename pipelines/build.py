@@ -7,6 +7,7 @@ same graph with other resources; and what runs no graph (models, hub, booth, the
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -172,6 +173,18 @@ def build_studio(surroundings: Surroundings) -> "Studio":
     )
 
 
+def fetch_bases(surroundings: Surroundings, told: Callable[[str], None]) -> None:
+    """Have the project's bases on this machine, so that no visitor of the studio waits for a download.
+
+    Raises ModelError for one that cannot be had, TransientError for what is likely to pass.
+    """
+    models = build_models(surroundings)
+    for base in surroundings.catalog.project_bases(surroundings.project):
+        for source in dict.fromkeys((base.source, base.drawn_with.source)):
+            told(f"Looking for the base {base.slug}; what is not on this machine is fetched")
+            models.folder(source)
+
+
 def _judge(surroundings: Surroundings) -> "Judge":
     """The project's rules for captions; tokenizers are loaded when the first one is judged."""
     from director_diffusion.captions.judging import Judge
@@ -185,8 +198,13 @@ def _judge(surroundings: Surroundings) -> "Judge":
 
         return longest_count((base.family, models.base_folder(base)) for base in bases)
 
-    most = min(base.max_prompt_tokens for base in bases)
-    return Judge(project.captioner, lambda prompt: counter()(prompt), most)
+    one_at_a_time = Lock()  # tabs share the tokenizers, which would else be loaded twice
+
+    def count(prompt: str) -> int:
+        with one_at_a_time:
+            return counter()(prompt)
+
+    return Judge(project.captioner, count, min(base.max_prompt_tokens for base in bases))
 
 
 def build_hub(surroundings: Surroundings) -> HubResource:

@@ -79,7 +79,7 @@ def stage(
     as a model's source, and the key through its fingerprint.  A stage of a `pool` is lent a device while its body
     runs, one that is `shared` as many as the deployment has processes for a training.  `fingerprints` are further
     parts of the key, known at run time only (a local model folder's content).  A stage that looks `outside` (at
-    people's files, at the hub) does so every time; its key is its content, and what it read.  With `fresh`, the run tag
+    people's files, at the hub, into manifests) does so every time; its key is its content, and what it read.  With `fresh`, the run tag
     `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
@@ -210,7 +210,7 @@ class _Maker:
     @property
     def _wait_s(self) -> float:
         """Of what is nobody's partition, several directors' runs may want to make the same at once."""
-        return GLANCE_S if self.outside else WHILE_IT_LIVES if self.partition is None else 0.0
+        return WHILE_IT_LIVES if self.partition is None else GLANCE_S if self.outside else 0.0
 
     def _write(
         self, body: Body, artifacts: Mapping[str, Input], versions: dict[str, str], *, plain_key: str, started: float

@@ -43,7 +43,7 @@ class Taught:
     held_out_loss: float
     untaught_loss: float
     curve: tuple[CurvePoint, ...]
-    seconds: float
+    training_seconds: float | None  # as `rows.Student` has it
 
 
 class Classroom:
@@ -85,14 +85,20 @@ class Classroom:
     def _denoiser(self) -> nn.Module:
         return self.trainee.denoiser
 
-    def _trained(self, lesson: Lesson, prepared: Prepared, begun: Mapping[str, Tensor]) -> FinishedSteps:
-        """The finished steps of a course, which begins with the weights `begun`."""
-        finished = FinishedSteps(lesson.store, lesson.identity.short)
+    def _trained(
+        self, lesson: Lesson, prepared: Prepared, begun: Mapping[str, Tensor]
+    ) -> tuple[FinishedSteps, float | None]:
+        """The finished steps of a course, which begins with the weights `begun`, and its seconds.
+
+        These are None where its steps were found, or it went on from a checkpoint.
+        """
+        finished, seconds = FinishedSteps(lesson.store, lesson.identity.short), None
         if not is_trained(lesson, finished):
             set_adapter_weights(self.trainee.denoiser, begun)
-            train_steps(lesson, prepared, self._progress, self._stop)
+            spent = train_steps(lesson, prepared, self._progress, self._stop)
+            seconds = spent.training if spent.resumed_from == 0 else None
         Checkpoints(lesson.work, lesson.identity, lesson.store).drop()
-        return finished
+        return finished, seconds
 
     def _starts(self, prompts: Iterable[PromptRow], seeds: Sequence[int]) -> list[Start]:
         return starts_of({row.reference: self._embedded[row.item] for row in prompts}, self._sizes, seeds)

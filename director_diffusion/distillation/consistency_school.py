@@ -4,7 +4,6 @@ Belongs here: what it learns on (the training stills) and is judged on (its teac
 `consistent`'s, what is shared with other kinds of students `classroom`'s.
 """
 
-import time
 from dataclasses import replace
 from functools import cached_property
 
@@ -53,8 +52,7 @@ class ConsistencySchool(Classroom):
 
     def teach(self, count: StepCount) -> Taught:
         """Train the student, as far as it is not trained yet: the same one for all numbers of steps."""
-        started = time.perf_counter()
-        return replace(self._taught, count=count, seconds=time.perf_counter() - started)
+        return replace(self._taught, count=count)
 
     @cached_property
     def _judged_on(self) -> list[Batch]:
@@ -68,7 +66,7 @@ class ConsistencySchool(Classroom):
         stills = [row.still for row in self._stills]
         data = load_dataset(self._stills, self._prompts, self._job.store, trainee.family, watched=stills)
         batches = TrainingBatches(data, lesson.recipe, self._solver)
-        finished = self._trained(
+        finished, seconds = self._trained(
             lesson, Prepared(trainee, self.targets, batches, self._judged_on, None), self._untaught
         )
         curve = finished.curve()
@@ -81,7 +79,7 @@ class ConsistencySchool(Classroom):
             held_out_loss=loss,
             untaught_loss=base_held_out_loss(curve),
             curve=curve,
-            seconds=0.0,
+            training_seconds=seconds,
         )
 
     def _lesson(self) -> Lesson:

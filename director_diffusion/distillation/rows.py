@@ -49,4 +49,4 @@ class Student:
     untaught_loss: float  # of the adapter itself, asked for the same without guidance
     reload: Reload
     curve: tuple[CurvePoint, ...]  # of all its courses, one after the other
-    seconds: float
+    training_seconds: float | None  # of its courses' steps; None where not all of them were trained here, in one go

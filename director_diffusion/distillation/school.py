@@ -4,7 +4,6 @@ Belongs here: first a student learns on its teacher's way, where all states are 
 comes to be wrong and would drift (Ross et al. 2011, DAgger).  What it shares with other kinds is `classroom`'s.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -52,10 +51,10 @@ class School(Classroom):
 
     def teach(self, count: StepCount) -> Taught:
         """Train the student of `count` steps, as far as it is not trained yet."""
-        started, turbo = time.perf_counter(), self._turbo
+        turbo = self._turbo
         segments, judging = (self._segments(ways, count) for ways in (self._learned_ways, self._judged_ways))
         lesson = self._lesson(count, turbo.steps, turbo.schedule, after="")
-        finished = self._taught(lesson, segments, judging, self._untaught)
+        finished, seconds = self._taught(lesson, segments, judging, self._untaught)
         curve = finished.curve()
         step, loss = best_checkpoint(curve)
         chosen, training = finished.load(step), lesson.identity.short
@@ -66,7 +65,8 @@ class School(Classroom):
             warmup = min(turbo.schedule.warmup_steps, turbo.visited_steps - 1)  # the optimizer begins anew
             schedule = turbo.schedule.model_copy(update={"warmup_steps": warmup})
             lesson = self._lesson(count, turbo.visited_steps, schedule, after=of)
-            finished = self._taught(lesson, segments, judging, chosen.weights)
+            finished, further_seconds = self._taught(lesson, segments, judging, chosen.weights)
+            seconds = None if seconds is None or further_seconds is None else seconds + further_seconds
             begun, later = base_held_out_loss(finished.curve()), curve[-1].step
             further, reached = best_checkpoint(finished.curve())
             if reached < begun:
@@ -82,7 +82,7 @@ class School(Classroom):
             held_out_loss=loss,
             untaught_loss=held_out_loss(self.trainee, self._batches(judging)),
             curve=curve,
-            seconds=time.perf_counter() - started,
+            training_seconds=seconds,
         )
 
     def _lesson(self, count: StepCount, steps: int, schedule: Schedule, *, after: str) -> Lesson:
@@ -96,8 +96,8 @@ class School(Classroom):
         segments: Sequence[Segment],
         judging: Sequence[Segment],
         begun: Mapping[str, Tensor],
-    ) -> FinishedSteps:
-        """The finished steps of a course, which begins with the weights `begun`."""
+    ) -> tuple[FinishedSteps, float | None]:
+        """The finished steps of a course, which begins with the weights `begun`, and its seconds: see `_trained`."""
         recipe, scale = lesson.recipe, self.trainee.scale
         batches = SegmentBatches(segments, scale, steps=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed)
         return self._trained(lesson, Prepared(self.trainee, self.targets, batches, self._batches(judging), None), begun)

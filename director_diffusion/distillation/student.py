@@ -59,12 +59,12 @@ def distil(
                     bare, asked[one.count], job.adapter, out / weights_file(one.count), predicted[one.count]
                 ),
                 curve=one.curve,
-                seconds=one.seconds,
+                training_seconds=one.training_seconds,
             )
             for one in taught
         ]
     write_table(out / CURVE_FILE, Lap, [Lap.of(one.count, point) for one in taught for point in one.curve])
-    passing = ("seconds", "curve", "reload")  # differ from run to run, or stand elsewhere
+    passing = ("training_seconds", "curve", "reload")  # differ from run to run, or stand elsewhere
     lasting = [{name: value for name, value in asdict(one).items() if name not in passing} for one in students]
     (out / RESULT_FILE).write_text(json.dumps(lasting, indent=1) + "\n", encoding="utf-8")
     return students

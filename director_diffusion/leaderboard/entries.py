@@ -81,9 +81,11 @@ def _of_student(entry: Entry, made: Made, count: StepCount) -> Entry:
     taught = made["turbo_adapter"]
     laps = [lap for lap in taught.table(CURVE_FILE, Lap) if lap.student == count and lap.loss is not None]
     entry = replace(entry, size_bytes=_size(taught, weights_file(count)), training_steps=len(laps))
-    seconds = _facts(taught).get(f"{steps_of(count)}: seconds")
+    seconds = _facts(taught).get(f"{steps_of(count)}: {TRAINING_SECONDS}")
     if seconds is not None:
         entry = replace(entry, training_seconds=float(seconds))
+    else:
+        entry = _noted(entry, "training time unknown: it was not trained in one go, or before its time was kept")
     chain = _first_whole(entry.recipe, made, TURBO)
     if chain is None:
         return _noted(entry, _why_not(made, TURBO))

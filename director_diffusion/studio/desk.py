@@ -78,7 +78,7 @@ class OneDesk:
 
     def students(self, recipe: str, director: str) -> Sequence[int]:
         """See `studio.Desk`."""
-        return kept_of(self._store, recipe, director).step_counts
+        return self._kept(recipe, director).step_counts
 
     def warm_up(self) -> None:
         """Import what drawing needs, so that the first picture does not wait for it."""
@@ -145,7 +145,14 @@ class OneDesk:
         """The files of an adapter; those of a remote store are fetched once."""
         known = self._worn.get((recipe, director))
         if known is None or not isinstance(known.owner, Kept) or known.owner.versions != kept.versions:
-            known = kept.stack(self._bases[self._recipes[recipe].base], self._directors[director])
+            try:
+                known = kept.stack(self._bases[self._recipes[recipe].base], self._directors[director])
+            except EvaluationError as error:
+                raise OrderError(
+                    "director",
+                    "has another trigger than its adapter knows",
+                    "Choose another one. Who runs the studio starts it again, or makes the adapter again.",
+                ) from error
             self._worn[recipe, director] = known
         return known
 

@@ -105,13 +105,6 @@ def checked_number(what: str, value: object, least: float, most: float) -> float
     raise OrderError(what, f"{_number(value)} is refused", f"Give a number from {least:g} to {most:g}.")
 
 
-def checked_flag(what: str, value: object) -> bool:
-    """Yes or no."""
-    if isinstance(value, bool):
-        return value
-    raise OrderError(what, f"{kind_of(value)} is neither yes nor no", "Send true or false.")
-
-
 def _number(value: object) -> str:
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
     return "a number out of bounds" if known else kind_of(value)

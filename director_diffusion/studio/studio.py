@@ -72,10 +72,16 @@ class Desk(Protocol):
     """Draws.  It may be shared by threads; one picture is drawn at a time."""
 
     def directors(self, recipe: str) -> Sequence[str]:
-        """Those with an adapter of this recipe that may be used, as they were `SHOWN_S` ago at most."""
+        """Those with an adapter of this recipe that may be used, as they were `SHOWN_S` ago at most.
+
+        Raises StoreError where the store cannot be read.
+        """
 
     def students(self, recipe: str, director: str) -> Sequence[int]:
-        """Numbers of steps that there are few-step students for."""
+        """Numbers of steps that there are few-step students for.
+
+        Raises OrderError where the director has no adapter of this recipe that may be used.
+        """
 
     def warm_up(self) -> None:
         """Do beforehand what the first drawing would wait for.  Reads nothing from a network."""

@@ -76,7 +76,7 @@ class Exhibition:
         self._watched = Watched(store, assets, directors, self._read, every_s=look_again_s, most_s=6 * look_again_s)
 
     def now(self) -> Show:
-        """What is on show."""
+        """What is on show.  Raises StoreError where the store cannot be read."""
         return self._watched.now()
 
     def _read(self) -> Show:

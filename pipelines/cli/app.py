@@ -47,6 +47,9 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
 def _serve(bound: socket.socket, host: str, port: int, users: Users | None) -> None:
     surroundings = read_surroundings()
     limit_threads(surroundings)
+    from pipelines.build import fetch_bases
+
+    fetch_bases(surroundings, lambda words: print(words, flush=True))
     with tempfile.TemporaryDirectory(prefix="director-studio-") as cache:
         os.environ.update(GRADIO, GRADIO_TEMP_DIR=cache)  # what gradio keeps in files goes with the server
         import uvicorn

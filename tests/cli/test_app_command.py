@@ -10,6 +10,7 @@ from director_diffusion.errors import SpecError
 from director_diffusion.studio.users import add_user
 from pipelines.cli.listening import listening_at, start_listening
 from pipelines.cli.main import main
+from tests.small_configs import change, small_configs, surroundings_of
 
 
 def test_a_taken_port_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,3 +49,15 @@ def test_of_two_that_bound_a_port_the_second_to_listen_is_told() -> None:
             start_listening(one, "127.0.0.1", port, 1)
             with pytest.raises(SpecError, match="is taken"):
                 start_listening(other, "127.0.0.1", port, 1)
+
+
+def test_a_base_that_cannot_be_had_is_told_before_anybody_can_click(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(small_configs(tmp_path), "bases/mini", source={"kind": "folder", "folder": "nowhere"})
+    for name, value in surroundings_of(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    assert main(["app", "--port", "0"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "Looking for the base mini; what is not on this machine is fetched\n"
+    assert said.err.startswith("director: nowhere: is not a folder")

@@ -374,6 +374,8 @@ def test_one_student_learns_and_each_number_of_steps_has_its_file(
     students = taught(make(folder, name), tmp_path / "out")
     assert [one.count for one in students] == [1, 4]
     assert students[0].training == students[1].training
+    assert students[0].training_seconds == students[1].training_seconds, "one training, one time"
+    assert bool(students[0].training_seconds) == (name == "sdxl"), "of sd15's, the steps are there already"
     assert all(check.passed for check in judge_students(students)), students
     one, four = (tmp_path / "out" / weights_file(count) for count in (1, 4))
     weights = read_weights(one)

@@ -66,6 +66,7 @@ def make_job_of_module(adapter: Path) -> MakeJob:
 def test_each_student_learns_and_is_what_its_file_says(undisturbed: Path, make_job: MakeJob, tmp_path: Path) -> None:
     students = taught(make_job(undisturbed), tmp_path / "again")
     assert [one.count for one in students] == [1, 2]
+    assert [one.training_seconds for one in students] == [None, None], "nothing was trained: no time is told"
     assert all(one.held_out_loss < one.untaught_loss for one in students)
     assert all(check.passed for check in judge_students(students))
     assert files(tmp_path / "again") == files(undisturbed / "out"), "found again, in the same bytes"
@@ -99,9 +100,13 @@ def test_a_trajectory_is_read_once_for_all_students(
     assert files(tmp_path / "out") == files(undisturbed / "out")
 
 
-@pytest.mark.parametrize("asked", [9, 21])
+@pytest.mark.parametrize(
+    ("asked", "whole"),
+    [(9, [True, True]), (69, [False, True]), (117, [False, False])],
+    ids=["following", "first student", "second course"],
+)
 def test_stopped_anywhere_it_goes_on_to_the_same_bytes(
-    undisturbed: Path, make_job: MakeJob, tmp_path: Path, asked: int
+    undisturbed: Path, make_job: MakeJob, tmp_path: Path, asked: int, whole: list[bool]
 ) -> None:
     questions = 0
 
@@ -113,7 +118,9 @@ def test_stopped_anywhere_it_goes_on_to_the_same_bytes(
     with pytest.raises(Stopped):
         taught(make_job(tmp_path), tmp_path / "out", stop)
     before = items(tmp_path, "trajectories")
-    taught(make_job(tmp_path), tmp_path / "out")
+    students = taught(make_job(tmp_path), tmp_path / "out")
+    told = [bool(student.training_seconds) for student in students]
+    assert told == whole, "of those alone that were trained whole after the stop"
     assert files(tmp_path / "out") == files(undisturbed / "out")
     after = items(tmp_path, "trajectories")
     assert {name: after[name] for name in before} == before, "nothing was followed twice"

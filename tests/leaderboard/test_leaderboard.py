@@ -84,14 +84,14 @@ class Director(Lineage):
         ]
         self.has("votes", "evaluation", json_files={STANDINGS_FILE: {"contests": [asdict(one) for one in contests]}})
 
-    def taught(self) -> None:
+    def taught(self, **facts: float) -> None:
         laps = [Lap(4, step, 1e-3, None if step == 0 else 0.1, 1.0, None) for step in range(31)]
         self.has(
             "turbo_adapter",
             "adapter",
             tables={CURVE_FILE: laps},
             files={"turbo_4_steps.safetensors": bytes(500)},
-            facts={"4 steps: seconds": 9.0},
+            facts=facts,
         )
         self.has("turbo_samples", "turbo_adapter", json_files={"of.json": 1}, facts={"images a second, turbo_4": 21.5})
         told = [effect("encoder", "base_in_style", 0.06), effect("prompt", "base", -0.03)]
@@ -143,7 +143,7 @@ def test_what_is_of_another_adapter_or_not_there_is_told(nolan: Director) -> Non
 
 def test_students_and_the_adapter_of_all_have_rows_of_their_own(nolan: Director) -> None:
     nolan.adapter()
-    nolan.taught()
+    nolan.taught(**{"4 steps: seconds of training": 9.0})
     nolan.has("joint_adapter", json_files={RESULT_FILE: {"trained_steps": 600}}, files={WEIGHTS: bytes(3000)})
     own, joint, student = nolan.entries()
     assert [own.entrant, joint.entrant, student.entrant] == ["adapter", "joint_adapter", "turbo_4"]
@@ -152,6 +152,10 @@ def test_students_and_the_adapter_of_all_have_rows_of_their_own(nolan: Director)
     assert (student.verdict, student.size_bytes, student.training_steps) == ("pass", 500, 30)
     assert (student.training_seconds, student.images_per_second, student.notes) == (9.0, 21.5, ())
     assert student.span("style") == pytest.approx((0.06, 0.04, 0.09))
+    nolan.taught(**{"4 steps: seconds": 0.0})  # so it was told before: of what was found, too
+    (*_, student) = nolan.entries()
+    assert student.training_seconds is None
+    assert student.notes == ("training time unknown: it was not trained in one go, or before its time was kept",)
 
 
 def test_the_order_goes_by_verdict_then_by_the_lower_end(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save
 
 from director_diffusion.catalog import load_catalog
 from director_diffusion.distillation.rows import weights_file
@@ -22,6 +24,7 @@ from director_diffusion.studio import desk as desk_module
 from director_diffusion.studio.slot import Slot
 from director_diffusion.studio.studio import Layer, Order, Studio
 from director_diffusion.training.rows import WEIGHTS
+from tests.lineages import Lineage
 from tests.studio.conftest import RECIPE
 
 WORDS, SEED, STEPS = "a red car", 3, 2
@@ -166,6 +169,8 @@ def test_what_is_not_there_is_refused(studio: Studio) -> None:
     assert studio.desk.students(RECIPE, "nolan") == (2,)
     with pytest.raises(OrderError, match="no adapter of this recipe"):
         drawn(studio, Layer("villeneuve"))
+    with pytest.raises(OrderError, match="no adapter of this recipe"):
+        studio.desk.students(RECIPE, "villeneuve")
     with pytest.raises(OrderError, match=r"no student draws in 2 steps.*: none"):
         drawn(studio, Layer("fincher"), turbo=True)
     with pytest.raises(OrderError, match=r"prompt: has .* tokens"):
@@ -214,3 +219,21 @@ def test_the_line_is_served_in_order_and_has_an_end() -> None:
         pass
     with hurried.taken("ann"):  # who gave up has left the line
         pass
+
+
+def test_an_adapter_of_another_trigger_is_refused_with_the_way_out(studio: Studio, tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    trained = save({"weight": torch.zeros(1)}, {"trigger": "nolan manner"})
+    Lineage(store, "nolan").make((RECIPE, "adapter"), {}, files={WEIGHTS: trained})
+    desk = desk_module.OneDesk(
+        store,
+        studio.directors,
+        studio.recipes,
+        {"mini": mini(studio)},
+        studio.plan,
+        lambda base: tmp_path,
+        lend=lambda: nullcontext("cpu"),
+        limits=studio.limits,
+    )
+    with pytest.raises(OrderError, match=r"another trigger.*starts it again, or makes the adapter again"):
+        desk.draw([Order(RECIPE, (Layer("nolan"),), WORDS, SEED, STEPS)], "ann")

@@ -176,6 +176,19 @@ def test_hostile_values_are_refused_in_words_of_our_own(visitor: Visitor, name: 
     assert MARK not in said.problem
 
 
+def test_an_adapter_that_is_not_there_is_refused_by_every_tab(
+    visitor: Visitor, quiet: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    (absent, *_), problem = HOSTILE["no adapter"]
+    for said in (
+        visitor.call("compare", absent, "a red car", 3, 2, 0),
+        visitor.call("compare", absent, "a red car", 3, 2, 2),
+        visitor.call("blend", "a red car", 3, 2, f"{RECIPE}/nolan", absent, None, None, 1, 1, 1, 1),
+    ):
+        assert (said.shown, said.problem[: len(problem)]) == (None, problem)
+    assert not caplog.records, "nobody has to look into the log for it"
+
+
 DEEP: Any = MARK
 for _ in range(400):
     DEEP = [DEEP]

@@ -36,6 +36,7 @@ def keep_choices(studio: Studio, inputs: Sequence[gr.Dropdown]) -> None:
 
 
 def prompt_input(studio: Studio) -> gr.Textbox:
+    """What is drawn; `orders.checked_prompt` says what it may be."""
     return gr.Textbox(
         label="Prompt",
         info="What the picture shows. The director's trigger is put before it.",
@@ -45,6 +46,7 @@ def prompt_input(studio: Studio) -> gr.Textbox:
 
 
 def seed_input() -> gr.Number:
+    """Which noise a picture starts from."""
     return gr.Number(label="Seed", value=0, precision=0, minimum=0, maximum=SEED_MOST)
 
 
@@ -64,6 +66,7 @@ def picture_output() -> gr.Image:
 
 
 def told_output() -> gr.Textbox:
+    """A line about each picture that was drawn."""
     return gr.Textbox(label="Drawn from", interactive=False, lines=1, max_lines=4)
 
 
