@@ -79,8 +79,8 @@ def stage(
     as a model's source, and the key through its fingerprint.  A stage of a `pool` is lent a device while its body
     runs, one that is `shared` as many as the deployment has processes for a training.  `fingerprints` are further
     parts of the key, known at run time only (a local model folder's content).  A stage that looks `outside` (at
-    people's files, at the hub, into manifests) does so every time; its key is its content, and what it read.  With `fresh`, the run tag
-    `director/fresh` enters the key.
+    people's files, at the hub, into manifests) does so every time; its key is its content, and what it read.  With
+    `fresh`, the run tag `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
 

@@ -256,6 +256,7 @@ class Handed:
         self._found: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     def add(self, mark: str, what: tuple[str, str]) -> None:
+        """Remember it; what was handed out longest ago leaves."""
         with self._lock:
             self._found[mark] = what
             self._found.move_to_end(mark)
@@ -263,6 +264,7 @@ class Handed:
                 self._found.popitem(last=False)
 
     def find(self, mark: str) -> tuple[str, str] | None:
+        """What was handed out under that mark, if it is remembered."""
         with self._lock:
             return self._found.get(mark)
 
