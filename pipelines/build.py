@@ -18,6 +18,7 @@ from director_diffusion.errors import LedgerError
 from pipelines.alerts import failed_runs_sensor, freshness_sensor
 from pipelines.automation import inputs_to_compare, with_automation
 from pipelines.jobs import project_jobs
+from pipelines.priorities import BY_ITSELF
 from pipelines.schedules import weekly_reevaluations
 from pipelines.sensors import changed_inputs_sensor, dead_runs_sensor, new_votes_sensor
 from pipelines.surroundings import Surroundings
@@ -62,7 +63,7 @@ def build_definitions(
             dead_runs_sensor(),
             failed_runs_sensor(on=alerted),
             freshness_sensor(project, partitions, days, on=alerted),
-            dg.AutomationConditionSensorDefinition("automation", target=dg.AssetSelection.all()),
+            dg.AutomationConditionSensorDefinition("automation", target=dg.AssetSelection.all(), run_tags=BY_ITSELF),
         ],
         executor=_executor(surroundings),
     )

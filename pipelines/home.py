@@ -13,30 +13,20 @@ from filelock import FileLock
 from assets_defs.common import GPU
 from director_diffusion.errors import StoreError
 from director_diffusion.progress import Progress
+from pipelines.dagster_settings import explained, settle
 from pipelines.surroundings import Surroundings
-
-SETTINGS = """\
-# Written once by director-diffusion; edit it as you like.
-telemetry:
-  enabled: false
-nux:
-  enabled: false  # no dialog that asks for a mail address
-run_monitoring:
-  enabled: true
-"""
 
 
 def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
-    """The instance of DAGSTER_HOME, which is made where it does not exist.  Raises StoreError where it cannot be."""
+    """The instance of DAGSTER_HOME, which is made where it does not exist.  Raises StoreError where it cannot be, or is
+    another than the deployment asks for."""
     home = surroundings.dagster_home
-    settings = home / "dagster.yaml"
     os.environ["DAGSTER_HOME"] = str(home)
     try:
         home.mkdir(parents=True, exist_ok=True)
         # Of processes that make the tables at the same time, Dagster lets one win and the others fail.
-        with FileLock(home / "opening.lock"):
-            if not settings.exists():
-                settings.write_text(SETTINGS, encoding="utf-8")
+        with FileLock(home / "opening.lock"), explained(home):
+            settle(surroundings)
             instance = dg.DagsterInstance.get()
     except OSError as error:
         raise StoreError(

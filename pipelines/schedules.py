@@ -13,6 +13,7 @@ from assets_defs.turbo import TURBO_STAGES
 from assets_defs.turbo_adapter import TURBO_ADAPTER
 from director_diffusion.specs import Project
 from pipelines.jobs import reevaluation_name
+from pipelines.priorities import BY_ITSELF
 from resources.stage import FRESH_TAG
 
 WEEKLY = "0 6 * * 1"  # Mondays at six, UTC
@@ -48,7 +49,7 @@ def _weekly(
             dg.RunRequest(
                 run_key=f"{label}-{recipe}-{slug}",
                 partition_key=slug,
-                tags={FRESH_TAG: label},
+                tags={FRESH_TAG: label, **BY_ITSELF},
                 asset_selection=sorted(selected - (set() if slug in taught else of_students)),
             )
             for slug in trained

@@ -17,6 +17,7 @@ from director_diffusion.specs import Project
 from director_diffusion.storage import Store
 from director_diffusion.training.picks import pick_name
 from pipelines.jobs import root_selection, voted_on
+from pipelines.priorities import NOTICED
 from pipelines.sweep import sweep_dead_runs
 from resources.store import StoreResource
 from resources.votes import VotesResource
@@ -42,7 +43,7 @@ def changed_inputs_sensor(
         changed = [slug for slug, mark in now.items() if mark and seen.get(slug) != mark]
         return dg.SensorResult(
             # No run key: Dagster would drop a folder's return to a state it had before.  The cursor tells what is new.
-            run_requests=[dg.RunRequest(partition_key=slug) for slug in changed],
+            run_requests=[dg.RunRequest(partition_key=slug, tags=NOTICED) for slug in changed],
             cursor=json.dumps(now),
         )
 
@@ -71,7 +72,11 @@ def new_votes_sensor(project: Project, partitions: dg.StaticPartitionsDefinition
         judged = {slug: _evaluated(context.instance, project.recipes, slug) for slug in more}
         return dg.SensorResult(
             run_requests=[
-                dg.RunRequest(partition_key=slug, asset_selection=[dg.AssetKey([recipe, VOTES]) for recipe in recipes])
+                dg.RunRequest(
+                    partition_key=slug,
+                    asset_selection=[dg.AssetKey([recipe, VOTES]) for recipe in recipes],
+                    tags=NOTICED,
+                )
                 for slug, recipes in judged.items()
                 if recipes
             ],

@@ -11,6 +11,7 @@ Belongs here: the one reading of the environment.  Everything below this floor i
     DIRECTOR_DEVICES     the folder of device leases, one for all who share this machine's GPUs (default: one of this
                          user's under /var/tmp)
     DAGSTER_HOME         Dagster's own records (default: .director/dagster beside configs/)
+    DIRECTOR_DAGSTER_POSTGRES_URL  those records' database, where `dagster: postgres`; Dagster itself reads it
     DIRECTOR_WEBHOOK     where alerts are posted to (default: nowhere)
 """
 

@@ -125,6 +125,11 @@ class Deployment(Spec):
         8.0,
         description="Days after which a trained director is overdue for an evaluation, as DIRECTOR_WEBHOOK is told.",
     )
+    dagster: Slug | None = Field(
+        None,
+        description="Settings of configs/dagster that a new DAGSTER_HOME begins with, such as sqlite or postgres; None: "
+        "sqlite, and whatever an older one has.",
+    )
     model_cache: Text | None = Field(None, description="Folder of downloaded models; None: the user's cache.")
 
     @model_validator(mode="after")  # of the whole, so that an error does not repeat the value

@@ -11,7 +11,7 @@ from director_diffusion.specs import FolderSource, Project
 from pipelines.cli.out_file import check_new_folder, put_folder_in_place
 from pipelines.surroundings import shipped
 
-_WHOLE = ("bases", "recipes", "evaluations", "schemas")  # of configs/: what there is to choose of
+_WHOLE = ("bases", "recipes", "evaluations", "dagster", "schemas")  # of configs/: what there is to choose of
 _EXAMPLE = "anderson"
 
 DEFINITIONS = '''\
@@ -51,6 +51,7 @@ Style adapters by director-diffusion, which is installed beside this folder. Wha
 | `configs/deployments/{deployment}.yaml` | where it runs: store, executor, GPUs, hub |
 | `configs/directors/` | a file for each director; `{example}.yaml` is an example to change or to delete |
 | `configs/bases/`, `recipes/`, `evaluations/` | what there is to choose of |
+| `configs/dagster/` | what a new `DAGSTER_HOME` begins with: SQLite or Postgres, limits of its queue |
 {models}
 In this folder or below it, `director` takes these configs; elsewhere, set `DIRECTOR_CONFIGS`. As long as there is one
 project and one deployment, no variable has to name them. The store is where the deployment says.

@@ -50,6 +50,13 @@ def test_the_weekly_reevaluation_asks_for_trained_directors_only(definitions: dg
             requests = schedule.evaluate_tick(context).run_requests
     assert [request.partition_key for request in requests] == ["fincher", "nolan"]
     assert {request.tags[FRESH_TAG] for request in requests} == {"2026-w48"}
+    assert {request.tags["dagster/priority"] for request in requests} == {"-10"}, "a person's run goes first"
+
+
+def test_what_the_automation_makes_lets_a_persons_run_go_first(definitions: dg.Definitions) -> None:
+    sensor = definitions.resolve_sensor_def("automation")
+    assert isinstance(sensor, dg.AutomationConditionSensorDefinition)
+    assert sensor.run_tags == {"dagster/priority": "-10"}
 
 
 def test_the_reevaluation_trains_nothing(definitions: dg.Definitions) -> None:

@@ -1,0 +1,143 @@
+"""Dagster's settings: which file of `configs/dagster/` a new DAGSTER_HOME begins with.
+
+Belongs here: choosing and copying that file, and saying what is wrong where a home cannot be opened with what it has.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import dagster as dg
+import yaml
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from director_diffusion.errors import DirectorError, SpecError, StoreError
+from pipelines.surroundings import Surroundings, shipped
+
+FILE, USUAL = "dagster.yaml", "sqlite"
+# The driver that dagster-postgres is written for.  SQLAlchemy 2.1 takes psycopg 3 where a URL names none, and Dagster's
+# webserver closes every connection of that as it sets it up.
+DRIVER = "postgresql+psycopg2"
+_COPIED = "# Copied from configs/dagster/{slug}.yaml when this DAGSTER_HOME was made; edit it as you like.\n"
+_FROM = re.compile(r"^# Copied from configs/dagster/(\w+)\.yaml")
+
+
+def settle(surroundings: Surroundings) -> None:
+    """Copy the deployment's settings into a home that has none, and look whether one that has some can be used.
+
+    Raises SpecError where there are no such settings, and StoreError where a home's are others than the deployment
+    names, or need a variable that is not as it must be.
+    """
+    settings, slug = surroundings.dagster_home / FILE, surroundings.deployment.dagster
+    if not settings.exists():
+        text = _COPIED.format(slug=slug or USUAL) + _chosen(surroundings).read_text(encoding="utf-8")
+        half = settings.with_name(f"{FILE}.new")
+        half.write_text(text, encoding="utf-8")
+        half.replace(settings)
+    found = settings.read_text(encoding="utf-8")
+    if slug is not None:
+        origin = _FROM.match(found)
+        if origin is not None and origin.group(1) != slug:
+            raise _differs(surroundings, f"was made with configs/dagster/{origin.group(1)}.yaml")
+        kind = _storage(_read(found))
+        if kind != _storage(_read(_chosen(surroundings).read_text(encoding="utf-8"))):
+            raise _differs(surroundings, f"keeps its records in {kind}, as its {FILE} says")
+    _check_address(_read(found))
+
+
+def _differs(surroundings: Surroundings, problem: str) -> StoreError:
+    deployment = surroundings.deployment
+    return StoreError(
+        f"DAGSTER_HOME {surroundings.dagster_home}",
+        f"{problem}, but deployment {deployment.slug} says `dagster: {deployment.dagster}`",
+        f"Move its {FILE} away to have it written anew (records stay where they are, and are not carried over), give "
+        "another DAGSTER_HOME, or change the deployment.",
+    )
+
+
+def _chosen(surroundings: Surroundings) -> Path:
+    """The file of the catalog's configs, else the shipped one."""
+    slug = surroundings.deployment.dagster or USUAL
+    folders = [configs / "dagster" for configs in (surroundings.catalog.folder, shipped() / "configs")]
+    for folder in folders:
+        if (path := folder / f"{slug}.yaml").is_file():
+            return path
+    there = ", ".join(sorted({path.stem for folder in folders for path in folder.glob("*.yaml")}))
+    raise SpecError(
+        f"deployment {surroundings.deployment.slug}, key dagster",
+        f"names {folders[0] / slug}.yaml, which does not exist",
+        f"Choose one of {there}, or write it.",
+    )
+
+
+@contextmanager
+def explained(home: Path) -> Iterator[None]:
+    """Say what is wrong with a home's settings, or with the database that they name; never with a password.
+
+    Raises StoreError.
+    """
+    file = str(home / FILE)
+    try:
+        yield
+    except DirectorError:
+        raise
+    except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:
+        problem = error.errors[0].message if isinstance(error, dg.DagsterInvalidConfigError) else str(error)
+        problem = shorten(problem.partition(" Expected:")[0], 400)  # what follows is the whole of what there may be
+        raise StoreError(
+            file,
+            f"cannot be read as Dagster's settings: {problem}",
+            "Mend it, or move it away to have it written anew.",
+        ) from error
+    except (SQLAlchemyError, *_postgres_errors()) as error:
+        database = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        words = str(getattr(database, "orig", None) or database or error).strip().splitlines()
+        raise StoreError(
+            f"Dagster's records, as {file} says where they are",
+            f"do not answer ({words[0] if words else type(error).__name__})",
+            "Look whether the database is there and lets this user write.",
+        ) from error
+
+
+def _postgres_errors() -> tuple[type[Exception], ...]:
+    from dagster_postgres.utils import DagsterPostgresException  # asked for only once something has failed
+
+    return (DagsterPostgresException,)
+
+
+def _check_address(settings: dict[str, Any]) -> None:
+    """Raises StoreError where a variable that is to name a Postgres does not, as dagster-postgres wants it."""
+    match settings.get("storage"):
+        case {"postgres": {"postgres_url": {"env": str(name)}}}:
+            pass
+        case _:
+            return
+    way_out = f"Set it to {DRIVER}://<user>@<host>/<database>; docs/dagster_storage.md."
+    address = os.environ.get(name)
+    if not address:
+        raise StoreError(name, "is not set, and DAGSTER_HOME keeps its records in Postgres", way_out)
+    try:
+        driver = make_url(address).drivername
+    except (ArgumentError, ValueError):
+        raise StoreError(name, "is no URL of a database", way_out) from None
+    if driver != DRIVER:
+        raise StoreError(name, f"begins with {driver}://, where Dagster needs {DRIVER}://", way_out)
+
+
+def _read(text: str) -> dict[str, Any]:
+    settings = yaml.safe_load(text)
+    return settings if isinstance(settings, dict) else {}
+
+
+def _storage(settings: dict[str, Any]) -> str:
+    """The kind of storage that settings name: `sqlite` where they name none."""
+    apart = settings.get("run_storage")  # the older way: a class for each kind of record
+    if isinstance(apart, dict):
+        return str(apart.get("class"))
+    storage = settings.get("storage")
+    return str(next(iter(storage))) if isinstance(storage, dict) and storage else USUAL

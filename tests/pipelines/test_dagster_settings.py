@@ -1,0 +1,168 @@
+"""What a new DAGSTER_HOME begins with: limits of the queue, retries, and words where it cannot be opened."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import BACKFILL_ID_TAG, WILL_RETRY_TAG
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import PAGE_SIZE, QueuedRunCoordinatorDaemon
+
+from director_diffusion.errors import DirectorError
+from pipelines.home import prepare_home
+from pipelines.priorities import BY_ITSELF, NOTICED
+from pipelines.surroundings import Surroundings, read_surroundings
+from pipelines.sweep import sweep_dead_runs
+from resources.process_tags import HOST, PID, RUN, STARTED, process_tags
+
+VARIABLE = "DIRECTOR_DAGSTER_POSTGRES_URL"
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Surroundings:
+    monkeypatch.setenv("DAGSTER_HOME", "")  # which `prepare_home` sets
+    monkeypatch.delenv(VARIABLE, raising=False)
+    return read_surroundings({"DIRECTOR_STORE": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "home")})
+
+
+def asking(surroundings: Surroundings, slug: str) -> Surroundings:
+    """The same, of a deployment that says `dagster: slug`."""
+    return replace(surroundings, deployment=surroundings.deployment.model_copy(update={"dagster": slug}))
+
+
+def refused(surroundings: Surroundings) -> str:
+    with pytest.raises(DirectorError) as caught:
+        prepare_home(surroundings)
+    return str(caught.value)
+
+
+def test_a_backfill_leaves_room_for_a_persons_run_which_goes_first(surroundings: Surroundings) -> None:
+    backfill = {BACKFILL_ID_TAG: "all"}
+    place = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("director-diffusion"), "__repository__")
+
+    with prepare_home(surroundings) as instance:
+
+        def queue(name: str, tags: dict[str, str]) -> None:
+            status, origin = dg.DagsterRunStatus.QUEUED, RemoteJobOrigin(place, name)
+            instance.add_run(dg.DagsterRun(job_name=name, status=status, tags=tags, remote_job_origin=origin))
+
+        for _ in range(PAGE_SIZE + 3):
+            queue("automation", BY_ITSELF)
+            queue("backfill", backfill)
+        queue("look", NOTICED)
+        queue("person", {})
+        daemon = QueuedRunCoordinatorDaemon(interval_seconds=5)
+        taken = daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), fixed_iteration_time=None)
+    assert [run.job_name for run in taken] == ["backfill", "backfill", "person", "look", "automation"]
+
+
+def test_only_a_run_whose_process_died_is_tried_again(surroundings: Surroundings) -> None:
+    @dg.op
+    def train() -> None:
+        raise ValueError("no stills")
+
+    @dg.job
+    def make() -> None:
+        train()
+
+    with prepare_home(surroundings) as instance:
+        failed = make.execute_in_process(instance=instance, raise_on_error=False).run_id
+        killed = dg.DagsterRun(job_name="make", status=dg.DagsterRunStatus.STARTED)
+        own = process_tags(killed.run_id, 1)
+        instance.add_run(killed)
+        instance.add_run_tags(killed.run_id, {RUN: own[RUN], HOST: own[HOST], PID: str(2**22 + 1), STARTED: "0"})
+        assert sweep_dead_runs(instance) == [killed.run_id]
+        again = {run.run_id: run.tags[WILL_RETRY_TAG] for run in instance.get_runs()}
+    assert again == {failed: "false", killed.run_id: "true"}
+
+
+def test_what_people_changed_in_a_home_stays(surroundings: Surroundings) -> None:
+    settings = surroundings.dagster_home / "dagster.yaml"
+    with prepare_home(surroundings):
+        pass
+    text = settings.read_text()
+    assert text.startswith("# Copied from configs/dagster/sqlite.yaml")
+    edited = text.replace("max_concurrent_runs: 5", "max_concurrent_runs: 9")
+    settings.write_text(edited)
+    with prepare_home(asking(surroundings, "sqlite")) as instance:
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        assert queue.max_concurrent_runs == 9
+    assert settings.read_text() == edited
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("# Copied from configs/dagster/sqlite.yaml", "was made with configs/dagster/sqlite.yaml"),
+        ("telemetry: {enabled: false}", "keeps its records in sqlite"),
+        ("run_storage: {module: m, class: MyRuns, config: {}}", "keeps its records in MyRuns"),
+    ],
+)
+def test_a_home_of_another_kind_than_the_deployments_is_refused(
+    surroundings: Surroundings, settings: str, told: str
+) -> None:
+    file = surroundings.dagster_home / "dagster.yaml"
+    file.parent.mkdir()
+    file.write_text(settings)
+    words = refused(asking(surroundings, "postgres"))
+    assert told in words
+    assert "deployment local says `dagster: postgres`" in words
+    assert file.read_text() == settings
+
+
+def test_a_home_that_was_there_before_is_taken_as_it_is(
+    surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment that names no settings goes with any Dagster that people have."""
+    file = surroundings.dagster_home / "dagster.yaml"
+    file.parent.mkdir()
+    monkeypatch.setenv("PLACE", str(file.parent / "elsewhere"))
+    file.write_text("storage: {sqlite: {base_dir: {env: PLACE}}}")
+    with prepare_home(surroundings):
+        assert (file.parent / "elsewhere").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (None, "is not set"),
+        ("dagster:geheim", "is no URL"),
+        ("postgresql+psycopg2://dagster:geheim@db:port/dagster", "is no URL"),
+        # With psycopg 3, which SQLAlchemy 2.1 takes for it, the webserver finds every connection closed.
+        (
+            "postgresql://dagster:geheim@db/dagster",
+            "begins with postgresql://, where Dagster needs postgresql+psycopg2",
+        ),
+        ("mysql://dagster:geheim@db/dagster", "begins with mysql://"),
+    ],
+)
+def test_postgres_without_a_usable_address_is_told(
+    surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch, url: str | None, told: str
+) -> None:
+    if url is not None:
+        monkeypatch.setenv(VARIABLE, url)
+    words = refused(asking(surroundings, "postgres"))
+    assert words.startswith(VARIABLE)
+    assert told in words
+    assert "geheim" not in words
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("storage: [", "flow"), ("run_queues: 1", 'unexpected config entry "run_queues"')]
+)
+def test_settings_that_dagster_cannot_read_are_told(surroundings: Surroundings, text: str, told: str) -> None:
+    file = surroundings.dagster_home / "dagster.yaml"
+    file.parent.mkdir()
+    file.write_text(text)
+    words = refused(surroundings)
+    assert words.startswith(f"{file}: cannot be read")
+    assert told in words
+    assert len(words) < 600
+
+
+def test_settings_that_do_not_exist_are_told(surroundings: Surroundings) -> None:
+    words = refused(asking(surroundings, "oracle"))
+    assert "oracle.yaml, which does not exist" in words
+    assert "postgres, sqlite" in words
