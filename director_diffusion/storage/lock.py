@@ -19,6 +19,40 @@ from director_diffusion.errors import BusyError
 from director_diffusion.hashing import hash_bytes, short
 from director_diffusion.storage.store import Store, explained
 
+GATE = "collection"  # the lock of whoever takes old files away, behind which writers wait
+GLANCE_S = 5.0  # a writer is through the gate in a moment
+
+
+@contextmanager
+def held_gate(store: Store, holder: str) -> Iterator[None]:
+    """Hold off all who are about to write.  Raises BusyError while another does.  Who writes by now, `holders` tells."""
+    with writer_lock(store, GATE, holder, wait_s=GLANCE_S):
+        yield
+
+
+def pass_gate(store: Store, holder: str, told: Callable[[str], None] = lambda _: None) -> None:
+    """Wait while old files are taken away.  A writer calls it when it holds its lock and before it reads or writes:
+    then either the one who takes away sees that lock, or is done."""
+    with writer_lock(store, GATE, holder, wait_s=-1.0, told=told):
+        pass
+
+
+def holders(store: Store) -> list[str]:
+    """Who holds a lock of this store now, other than that of the gate, as far as they have written their notes."""
+    folder, gate = _folder(store), _lock_file(GATE)
+    found = []
+    for note in sorted(folder.glob("*.holder")):
+        if note.with_suffix(".lock").name == gate:
+            continue
+        lock = FileLock(note.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)  # what a killed holder left is no lock
+        except Timeout:
+            found.append(_holder(note))
+        else:
+            lock.release()
+    return found
+
 
 @contextmanager
 def writer_lock(
@@ -30,7 +64,7 @@ def writer_lock(
     """
     file = f"the lock of {name}"
     with explained(file, store.url):
-        path = _folder(store) / f"{short(hash_bytes(name.encode()))}.lock"
+        path = _folder(store) / _lock_file(name)
         note, lock = path.with_suffix(".holder"), FileLock(path)
         try:
             with suppress(Timeout):
@@ -55,6 +89,10 @@ def writer_lock(
             note.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def _lock_file(name: str) -> str:
+    return f"{short(hash_bytes(name.encode()))}.lock"
 
 
 def _holder(note: Path) -> str:
