@@ -29,7 +29,7 @@ def plan_collection(store: Store, policy: Policy, now: datetime) -> Collection:
     kept = kept_versions(known, policy, now)
     counts, weights = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     artifacts = list[Removal]()
-    for one in known:
+    for one in sorted(known, key=lambda one: one.made, reverse=True):  # what was made of others goes before them
         if one.folder in kept:
             counts[one.name, kept[one.folder]] += 1
             weights[one.name, kept[one.folder]] += one.bytes

@@ -25,7 +25,7 @@ GLANCE_S = 5.0  # a writer is through the gate in a moment
 
 @contextmanager
 def held_gate(store: Store, holder: str) -> Iterator[None]:
-    """Hold off all who are about to write.  Raises BusyError while another does.  Who writes by now, `holders` tells."""
+    """Hold off all who are about to write; who writes by now, `holders` tells.  Raises BusyError while another does."""
     with writer_lock(store, GATE, holder, wait_s=GLANCE_S):
         yield
 
