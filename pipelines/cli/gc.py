@@ -41,9 +41,13 @@ def gc_command(*, dry_run: bool, yes: bool, keep_days: float, keep_versions: int
 
 def _agreed(found: Collection) -> bool:
     """Nobody is asked where nobody could answer: that is a dry run."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not _at_terminal():
         return False
     return input(f"Remove these {len(found.removals)} things ({_size(found.bytes)})? [y/N] ").strip().lower() == "y"
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _show(found: Collection) -> None:
