@@ -34,7 +34,7 @@ from director_diffusion.storage.artifact import (
     set_latest,
     write_artifact,
 )
-from director_diffusion.storage.lock import writer_lock
+from director_diffusion.storage.lock import pass_gate, writer_lock
 from resources.machine import Place, partition_of
 from resources.process_tags import tag_run_with_process
 from resources.stage_run import Resources, StageResult, StageRun, dagster_metadata
@@ -226,6 +226,7 @@ class _Maker:
             ) as check_lock,
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
+            pass_gate(self.store, f"run {self.context.run.run_id}", told=self.context.log.info)
             if self.partition is None and not self.outside and (found := self._find(plain_key)) is not None:
                 set_latest(found)  # another director's run has made it, while this one waited
                 return found, True

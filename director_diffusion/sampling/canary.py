@@ -29,6 +29,7 @@ from director_diffusion.storage import ItemCache, Store
 
 FILE = "canary.json"
 ADAPTER = LoraAdapter(kind="lora", rank=4, alpha=4, targets="attention")
+FIRST = "pictures-"  # what begins the name of a note of where the first pictures are
 WIDTH = 0.05  # standard deviation of B; A's is 1/√in, so that ΔW comes to about a tenth of what linears begin with
 DRIFTED_DB = 40.0  # PSNR: below it a picture differs by more than its last bits
 
@@ -93,6 +94,7 @@ def sing(
     wanted = [_Wanted(text, seed) for text, seed in sung(plan)]
     version = hash_bytes(adapter)
     first = image_cache(store, base, sampler, base_fingerprint, adapter_version=version)
+    _note_first(store, base_fingerprint, first)
     by = drawn_by(device)
     now = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by, fresh=fresh)
     with tempfile.TemporaryDirectory() as place, progress.task("Drawing the canary", len(wanted)) as task:
@@ -121,8 +123,7 @@ def _compared(wanted: Sequence[_Wanted], first: ItemCache, now: ItemCache, pictu
 
 def _adapter(base: Base, folder: Callable[[], Path], *, base_fingerprint: str, store: Store, device: str) -> bytes:
     """The fixed adapter's file: kept, since torch may draw other random numbers one day."""
-    name = short(hash_data({"base": base_fingerprint, "adapter": ADAPTER, "width": WIDTH}))
-    items = ItemCache(store, "canary", name, ".safetensors")
+    items = ItemCache(store, "canary", _kept_as(base_fingerprint), ".safetensors")
     if items.missing(["adapter"]):
         family = get_family(base.family)
         denoiser = family.load_denoiser(folder(), device=device, dtype=getattr(torch, base.dtype))
@@ -139,6 +140,18 @@ def _adapter(base: Base, folder: Callable[[], Path], *, base_fingerprint: str, s
             save_adapter(path, weights, ADAPTER, targets, role=family.role, metadata={"canary": base_fingerprint})
             items.write("adapter", path.read_bytes())
     return items.read("adapter")
+
+
+def _note_first(store: Store, base_fingerprint: str, first: ItemCache) -> None:
+    """Note where the first pictures are, which no artifact refers to: they must outlive all others."""
+    notes = ItemCache(store, "canary", _kept_as(base_fingerprint), ".json")
+    name = f"{FIRST}{short(hash_data(first.folder))}"
+    if notes.missing([name]):
+        notes.write(name, json.dumps({"folder": first.folder}).encode())
+
+
+def _kept_as(base_fingerprint: str) -> str:
+    return short(hash_data({"base": base_fingerprint, "adapter": ADAPTER, "width": WIDTH}))
 
 
 def _painter_of(base: Base, folder: Callable[[], Path], adapter: Path, device: str) -> Callable[[], Painter]:

@@ -90,6 +90,12 @@ class Lease:
                 continue  # S3 cannot be reached: what `check` says, time tells
 
 
+def living(bucket: Bucket, name: str) -> dict[str, Any] | None:
+    """What the holder of a lease says of itself; None where there is none, or it has died."""
+    found = bucket.look(name)
+    return None if found is None or found.age_s > LIVES_S else dict(json.loads(found.data))
+
+
 @contextmanager
 def leased(
     bucket: Bucket,

@@ -10,15 +10,69 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from director_diffusion.errors import BusyError
 from director_diffusion.hashing import hash_bytes, short
 from director_diffusion.storage.store import Store, explained
+
+GATE = "collection"  # the lock of whoever takes old files away, behind which writers wait
+GLANCE_S = 5.0  # a writer is through the gate in a moment
+
+
+@contextmanager
+def held_gate(store: Store, holder: str) -> Iterator[None]:
+    """Hold off all who are about to write; who writes by now, `holders` tells.  Raises BusyError while another does."""
+    with writer_lock(store, GATE, holder, wait_s=GLANCE_S):
+        yield
+
+
+def pass_gate(store: Store, holder: str, told: Callable[[str], None] = lambda _: None) -> None:
+    """Wait while old files are taken away.  A writer calls it when it holds its lock and before it reads or writes:
+    then either the one who takes away sees that lock, or is done."""
+    if store.bucket is None:
+        with writer_lock(store, GATE, holder, wait_s=-1.0, told=told):
+            return
+    from director_diffusion.storage.lease import living  # it is enough to look, and writers do not wait for each other
+
+    waited = False
+    while (other := living(store.bucket, _lease_file(GATE))) is not None:
+        if not waited:
+            told(f"{GATE}: {_words(other)} is at it: waiting for its end")
+        waited = True
+        time.sleep(1.0)
+
+
+def holders(store: Store) -> list[str]:
+    """Who holds a lock of this store now, other than that of the gate, as far as they have written their notes."""
+    folder, gate = _folder(store), _lock_file(GATE)
+    found = []
+    for note in sorted(folder.glob("*.holder")):
+        if note.with_suffix(".lock").name == gate:
+            continue
+        lock = FileLock(note.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)  # what a killed holder left is no lock
+        except Timeout:
+            found.append(_holder(note))
+        else:
+            lock.release()
+    return found if store.bucket is None else _lease_holders(store)
+
+
+def _lease_holders(store: Store) -> list[str]:
+    """Of a bucket: writers on all machines, of which each holds a lease."""
+    from director_diffusion.storage.lease import living
+
+    assert store.bucket is not None
+    names = (f"locks/{name}" for name in store.names("locks"))
+    leases = (living(store.bucket, name) for name in names if name != _lease_file(GATE))
+    return [_words(lease) for lease in leases if lease is not None]
 
 
 @contextmanager
@@ -30,10 +84,10 @@ def writer_lock(
     Below 0, it waits for as long as the other lives.  What it waits for is `told`.  Yields what a long work calls
     before it writes: it raises TransientError where the lock may have become another's.
     """
-    file, digest = f"the lock of {name}", short(hash_bytes(name.encode()))
+    file = f"the lock of {name}"
     with explained(file, store.url):
         folder = _folder(store)
-        path = folder / f"{digest}.lock"
+        path = folder / _lock_file(name)
         note, lock = path.with_suffix(".holder"), FileLock(path)
         try:
             with suppress(Timeout):
@@ -58,7 +112,7 @@ def writer_lock(
             else:
                 from director_diffusion.storage.lease import leased
 
-                place, machine = f"locks/{digest}.json", _machine(folder)
+                place, machine = _lease_file(name), _machine(folder)
                 with leased(store.bucket, place, holding, machine, what=name, wait_s=wait_s, told=told) as lease:
                     yield lease.check
         finally:
@@ -67,11 +121,23 @@ def writer_lock(
         lock.release()
 
 
+def _lock_file(name: str) -> str:
+    return f"{short(hash_bytes(name.encode()))}.lock"
+
+
+def _lease_file(name: str) -> str:
+    return f"locks/{short(hash_bytes(name.encode()))}.json"
+
+
 def _holder(note: Path) -> str:
     try:
         held = json.loads(note.read_text())
     except (FileNotFoundError, ValueError):  # the holder is between taking the lock and writing its note
         return "another process"
+    return _words(held)
+
+
+def _words(held: Mapping[str, Any]) -> str:
     return f"{held['holder']} (process {held['pid']} on {held['host']})"
 
 

@@ -8,7 +8,7 @@ from director_diffusion.errors import DirectorError
 from pipelines.cli.drawing_arguments import add_drawing_commands
 from pipelines.cli.exchange_arguments import add_exchange_commands, of_new_director
 from pipelines.cli.release_arguments import add_release_commands
-from pipelines.cli.words import whole
+from pipelines.cli.words import number, whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,6 +93,26 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--part", metavar="PART", help="train and keep this part alone, such as vae or captioner")
     build.add_argument("--export", metavar="FOLDER", help="copy the finished set there, in place of what it holds")
     build.set_defaults(command=_build_base)
+
+    collect = commands.add_parser("gc", help="remove old versions and cached items, by a retention policy")
+    collect.add_argument("--dry-run", action="store_true", help="show what would go, and remove nothing")
+    collect.add_argument("--yes", action="store_true", help="remove without asking; needed where nobody can be asked")
+    collect.add_argument(
+        "--keep-days",
+        type=number(0, 36500),
+        default=30,
+        metavar="N",
+        help="keep what is younger (default: %(default)s)",
+    )
+    collect.add_argument(
+        "--keep-versions",
+        type=whole(1, 1000),
+        default=3,
+        metavar="N",
+        help="keep so many newest of each asset and director (default: %(default)s)",
+    )
+    collect.add_argument("--json", action="store_true", help="print it as JSON on stdout; asks nobody")
+    collect.set_defaults(command=_gc)
 
     add_drawing_commands(commands)
     return parser
@@ -189,6 +209,18 @@ def _build_base(options: argparse.Namespace) -> int:
     from pipelines.cli.build_base import build_base_command
 
     return build_base_command(options.base, part=options.part, export=options.export)
+
+
+def _gc(options: argparse.Namespace) -> int:
+    from pipelines.cli.gc import gc_command
+
+    return gc_command(
+        dry_run=options.dry_run,
+        yes=options.yes,
+        keep_days=options.keep_days,
+        keep_versions=options.keep_versions,
+        as_json=options.json,
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What `@stage` promises: reuse by key, versions by content, one writer, checks replayed, failures explained."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from director_diffusion.checks import Check
 from director_diffusion.errors import StillsError, TransientError
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.artifact import latest_artifact
-from director_diffusion.storage.lock import writer_lock
+from director_diffusion.storage.lock import held_gate, holders, writer_lock
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource, ProgressResource
@@ -259,6 +260,16 @@ def test_two_writers_are_kept_apart_and_the_holder_is_named(world: World) -> Non
     (failure,) = result.get_step_failure_events()
     assert "is being written by run 1234" in failure.step_failure_data.user_failure_data.description
     assert world.run().success
+
+
+def test_a_stage_waits_while_old_versions_are_taken_away(world: World) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with held_gate(world.store, "director gc"):
+            made = pool.submit(world.run)
+            while not holders(world.store):  # it has its lock by now, and waits at the gate
+                assert not made.done()
+            assert world.calls == []
+        assert made.result().success
 
 
 def test_an_artifact_whose_files_were_deleted_is_made_again(world: World) -> None:

@@ -1,11 +1,16 @@
 """Canary: a fixed adapter's pictures, drawn again when something else may draw them, and what they tell."""
 
+import json
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from PIL import ImageOps
 
 from director_diffusion.families.flux.drawing import FluxPainter
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.canary import Canary, sing
+from director_diffusion.retention.collect import plan_collection
+from director_diffusion.retention.collection import Policy
+from director_diffusion.sampling.canary import FIRST, Canary, sing
 from director_diffusion.storage import Store
 from tests.sampling.test_draw_samples import BASE, plan
 
@@ -41,6 +46,21 @@ def song(mini_base, tmp_path):
         return found
 
     return run
+
+
+def test_it_notes_where_its_first_pictures_are_so_that_they_stay(song, drawn, tmp_path):
+    song()
+    store = Store(str(tmp_path / "store"))
+    (folder,) = store.names("cache/canary")
+    (note,) = [name for name in store.names(f"cache/canary/{folder}") if name.startswith(FIRST)]
+    first = json.loads(store.read(f"cache/canary/{folder}/{note}"))["folder"]
+    song(fresh="monday")
+    assert len(store.names(first)) == 4
+    assert len(store.names("cache/canary")) == 1
+    names = {f"{first}/{name}" for name in store.names(first)}
+    went = plan_collection(store, Policy(1, 1), datetime.now(UTC) + timedelta(days=9)).removals
+    assert {one.what for one in went} == {"images"}  # those of labels: they are drawn again where they are wanted
+    assert not names & {one.name for one in went}
 
 
 def test_it_is_drawn_once_by_what_draws_and_under_each_label(song, drawn):

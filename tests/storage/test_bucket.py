@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,8 @@ from director_diffusion.storage.artifact import (
     usable_artifact,
     write_artifact,
 )
+from director_diffusion.storage.lease import leased
+from director_diffusion.storage.lock import held_gate, holders, pass_gate
 from tests.s3_server import FAULTS, KEYS, Fault, S3Server
 
 MB = 1_000_000
@@ -275,3 +278,24 @@ def test_latest_is_seen_whole_by_readers_while_it_is_switched(store: Store, tmp_
     for _ in range(3):
         assert latest_artifact(store, ("mini", "latents"), "nolan").version == one.version
         set_latest(one)
+
+
+def test_who_takes_old_files_away_sees_writers_of_other_machines_and_they_wait_for_it(store: Store) -> None:
+    bucket = store.bucket
+    assert bucket is not None
+    elsewhere = {"holder": "run 7", "pid": 1, "host": "another"}
+    with leased(bucket, "locks/0123.json", elsewhere, "another", what="an asset", wait_s=0.0, told=print):
+        assert holders(store) == ["run 7 (process 1 on another)"]
+    assert holders(store) == []
+    passed = threading.Event()
+
+    def write() -> None:
+        pass_gate(store, "run 8")
+        passed.set()
+
+    waiting = threading.Thread(target=write, daemon=True)
+    with held_gate(store, "director gc"):
+        waiting.start()
+        assert not passed.wait(1.5)
+    assert passed.wait(10)
+    pass_gate(store, "run 9")

@@ -1,0 +1,1 @@
+"""Retention: which old versions and cached items of a store may go, and taking them away."""

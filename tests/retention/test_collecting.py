@@ -1,0 +1,296 @@
+"""What a collection takes and leaves, by each rule, and that a kill in it harms nothing."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from director_diffusion.errors import BusyError, StoreError
+from director_diffusion.publishing.sign_offs import SignOff, add_sign_off
+from director_diffusion.releases.record import Release, write_releases
+from director_diffusion.retention.collect import collect, plan_collection
+from director_diffusion.retention.collection import Collection, Policy
+from director_diffusion.storage import Artifact, Store
+from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.storage.artifact import find_artifact, latest_artifact, set_latest
+from director_diffusion.storage.lock import GATE, held_gate, pass_gate, writer_lock
+from director_diffusion.storage.work import work_folder
+from director_diffusion.tracing.backward import trace_back
+from director_diffusion.tracing.given import given_repository
+from director_diffusion.training.picks import note_training
+from tests.lineages import DIRECTOR, RECIPE, Lineage, Published, still_id
+
+NOW = datetime(2027, 6, 1, tzinfo=UTC)  # half a year after a lineage
+POLICY = Policy(keep_days=30, keep_versions=1)
+
+
+@pytest.fixture(autouse=True)
+def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary folder of the test's own."""
+    place = tmp_path / "temp"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
+
+
+@pytest.fixture
+def four(lineage: Lineage) -> list[Published]:
+    """One published, then three withheld; the last is what readers see."""
+    return [lineage.publish(3), *(lineage.publish(step, outcome="fail", status="withheld") for step in (6, 9, 12))]
+
+
+def swept(store: Store, policy: Policy = POLICY, now: datetime = NOW) -> Collection:
+    return collect(store, plan_collection(store, policy, now), policy, now)
+
+
+def whole(artifact: Artifact) -> bool:
+    manifest = artifact.manifest
+    return find_artifact(artifact.store, manifest.asset, manifest.partition, manifest.key) is not None
+
+
+def everything_is_readable(store: Store) -> None:
+    """Each artifact's files, references and inputs, and what readers see."""
+    ancestry = Ancestry(store)
+    for partition in (*ancestry.partitions, None):
+        for asset in ancestry.assets(partition or "_all"):
+            assert latest_artifact(store, asset, partition)
+            for artifact in ancestry.of(asset, partition):
+                assert whole(artifact), artifact.folder
+                assert all(found is not None for found in ancestry.inputs(artifact).values()), artifact.folder
+
+
+def files(store: Store) -> dict[str, int]:
+    assert store.local_root is not None
+    return {
+        str(path): path.stat().st_size
+        for path in store.local_root.rglob("*")
+        if path.is_file() and "locks" not in path.parts
+    }
+
+
+def item(store: Store, name: str, *, days: float) -> str:
+    """A file of the store that was written so long before NOW."""
+    store.write(name, b"0123456789")
+    old(Path(store.full(name)), days=days)
+    return name
+
+
+def old(path: Path, *, days: float) -> None:
+    when = (NOW - timedelta(days=days)).timestamp()
+    for one in (*path.rglob("*"), path) if path.is_dir() else (path,):
+        os.utime(one, (when, when))
+
+
+def refer(artifact: Artifact, *references: str) -> None:
+    """Have an artifact's manifest name these."""
+    manifest = artifact.manifest.model_copy(update={"references": references})
+    artifact.store.write(f"{artifact.folder}/artifact.json", manifest.model_dump_json().encode())
+
+
+def test_what_is_published_and_what_readers_see_stays_and_the_rest_goes(store: Store, four: list[Published]) -> None:
+    went = swept(store)
+    assert [whole(one.adapter) for one in four] == [True, False, False, True]
+    assert [whole(one.card) for one in four] == [True, False, False, True]
+    assert {one.kind for one in went.removals} == {"artifact"}
+    assert "191 days old" in went.removals[0].why or "190 days old" in went.removals[0].why
+    everything_is_readable(store)
+    repo = four[0].card.local_folder / "repo"
+    trace = trace_back(given_repository(repo, "repo"), Ancestry(store))
+    assert trace.adapter_version == four[0].version
+    assert len(trace.stills) == 5
+    assert [one["status"] for one in trace.publications] == ["published"]
+    assert trace.lacking == ()
+
+
+def test_what_is_released_or_signed_off_stays(store: Store, four: list[Published]) -> None:
+    release = Release("promoted", four[1].version, "", "r", "c", "fail", "kim", "kim", "why", "2026-11-22")
+    write_releases(store, RECIPE, DIRECTOR, [release])
+    add_sign_off(store, RECIPE, DIRECTOR, SignOff("signed off", four[2].version, "kim", "why", "2026-11-22"))
+    swept(store)
+    assert all(whole(one.adapter) and whole(one.publication) for one in four)
+    add_sign_off(store, RECIPE, DIRECTOR, SignOff("taken back", four[2].version, "kim", "why", "2026-11-23"))
+    swept(store)
+    assert [whole(one.adapter) for one in four] == [True, True, False, True]
+    everything_is_readable(store)
+
+
+def test_the_young_and_the_newest_stay_with_all_that_they_were_made_of(store: Store, lineage: Lineage) -> None:
+    first = lineage.publish(3, status="withheld")
+    before = dict(lineage.dataset)
+    lineage.reject(0)
+    second = lineage.publish(6, status="withheld")
+    assert plan_collection(store, Policy(400, 1), NOW).removals == ()
+    assert plan_collection(store, Policy(30, 2), NOW).removals == ()
+    assert plan_collection(store, Policy(0, 1), lineage.made + timedelta(minutes=50)).removals == ()
+    set_latest(first.adapter)  # old data go with what was made of them alone
+    swept(store)
+    assert whole(first.adapter)
+    assert whole(before["mini/latents"])
+    assert whole(before["captions"])
+    assert not whole(first.card)
+    assert whole(second.adapter)  # the newest
+    everything_is_readable(store)
+
+
+def test_a_dry_run_changes_nothing_and_a_second_collection_finds_nothing(store: Store, four: list[Published]) -> None:
+    before = files(store)
+    plan = plan_collection(store, POLICY, NOW)
+    assert files(store) == before
+    went = swept(store)
+    assert went.removals == plan.removals
+    assert sum(before.values()) - sum(files(store).values()) == plan.bytes
+    assert swept(store).removals == ()
+
+
+def test_items_go_that_nothing_refers_to_and_that_are_old(store: Store, four: list[Published]) -> None:
+    kept = [
+        item(store, "cache/images/f/used.png", days=100),
+        item(store, "cache/images/f/young.png", days=20),
+        item(store, "cache/captions/f/" + still_id(0) + ".aaaa.json", days=100),
+        item(store, "cache/previews/f/young.png", days=20),
+        item(store, "cache/trainings/newest/step-000003.safetensors", days=100),
+        item(store, "cache/parts/vae-0123/part.json", days=100),
+        item(store, "cache/canary/c/adapter.safetensors", days=100),
+        item(store, "cache/images/canary/first.png", days=100),
+    ]
+    store.write("cache/canary/c/pictures-0.json", json.dumps({"folder": "cache/images/canary"}).encode())
+    gone = [
+        item(store, "cache/images/f/unused.png", days=100),
+        item(store, "cache/images/f/of-a-removed-one.png", days=100),
+        item(store, "cache/captions/f/" + still_id(99) + ".aaaa.json", days=100),
+        item(store, "cache/previews/f/old.png", days=100),
+        item(store, "cache/trainings/earlier/step-000003.safetensors", days=100),
+    ]
+    note_training(store, RECIPE, DIRECTOR, "newest")
+    refer(four[0].adapter, kept[0])
+    refer(four[1].adapter, gone[1])
+    went = swept(store)
+    assert {one.name for one in went.removals if one.kind == "item"} == set(gone)
+    assert all(store.exists(name) for name in kept)
+    assert not any(store.exists(name) for name in gone)
+    everything_is_readable(store)
+
+
+def test_no_picture_goes_while_a_canary_has_not_said_which_are_its_first(store: Store) -> None:
+    item(store, "cache/canary/c/adapter.safetensors", days=100)
+    item(store, "cache/images/f/unused.png", days=100)
+    plan = plan_collection(store, POLICY, NOW)
+    assert plan.removals == ()
+    assert "canary" in plan.notes[0]
+
+
+def test_what_killed_processes_left_goes(store: Store, temp: Path, four: list[Published]) -> None:
+    place = f"assets/{RECIPE}/adapter/{DIRECTOR}"
+    remains = item(store, f"{place}/{'0' * 16}/adapter.safetensors", days=1)
+    first = item(store, f"assets/mini/latents/varda/{'1' * 16}/latents.parquet", days=1)
+    young = item(store, f"{place}/{'2' * 16}/adapter.safetensors", days=0.5 / 24)
+    half, writing = item(store, "captions/.part-1", days=2), item(store, "captions/.part-2", days=0.5)
+    refer(four[3].adapter, item(store, "cache/trainings/done/step-000003.safetensors", days=1))
+    work = work_folder(store, f"trainings/{RECIPE}/adapter/{DIRECTOR}")
+    for name, days in (("done", 1), ("given-up", 100), ("going-on", 1)):
+        (work / name / "step-000003").mkdir(parents=True)
+        (work / name / "step-000003" / "identity.json").write_text("{}")
+        old(work / name, days=days)
+    for name, days in (("director-out-a", 8), ("director-out-b", 2)):
+        (temp / name).mkdir()
+        old(temp / name, days=days)
+    went = swept(store)
+    gone = {remains.rpartition("/")[0], first.rpartition("/")[0], half}
+    gone |= {str(work / "done"), str(work / "given-up"), str(temp / "director-out-a")}
+    assert {one.name for one in went.removals if one.kind != "artifact"} == gone
+    assert store.exists(young)
+    assert store.exists(writing)
+    assert (work / "going-on").exists()
+    assert (temp / "director-out-b").exists()
+    assert not any(store.exists(name) for name in (remains, first, half))
+    assert swept(store).removals == ()
+
+
+def test_a_kill_at_any_moment_leaves_what_the_next_collection_finishes(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after each single deletion, every artifact that is left is whole, and the end is the same."""
+    delete, ends, after = Store.delete, list[set[str]](), 0
+    while True:
+        one = Store(str(tmp_path / f"store-{after}"))
+        lineage = Lineage(one)
+        lineage.publish(3)
+        for step in (6, 9):
+            lineage.publish(step, outcome="fail", status="withheld")
+        item(one, "cache/images/f/unused.png", days=100)
+        monkeypatch.setattr(Store, "delete", _dying(delete, after))
+        try:
+            swept(one)
+        except KeyboardInterrupt:
+            killed = True
+        else:
+            killed = False
+        monkeypatch.setattr(Store, "delete", delete)
+        everything_is_readable(one)
+        later = datetime.now(UTC) + timedelta(hours=2)  # by then what was cut off is no longer young
+        swept(one, now=max(later, NOW))
+        everything_is_readable(one)
+        ends.append({name.removeprefix(one.root) for name in files(one)})
+        if not killed:
+            break
+        after += 4
+    assert len(ends) > 3
+    assert all(end == ends[-1] for end in ends)
+
+
+def _dying(delete: Callable[[Store, str], None], after: int) -> Callable[[Store, str], None]:
+    """A deletion that is the last but so many."""
+    left = [after]
+
+    def deletes(store: Store, name: str) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        delete(store, name)
+
+    return deletes
+
+
+def test_nothing_goes_while_a_stage_is_at_work_and_none_begins_meanwhile(store: Store, four: list[Published]) -> None:
+    before, plan = files(store), plan_collection(store, POLICY, NOW)
+    with (
+        writer_lock(store, "mini_lora/adapter/varda", "run 1234"),
+        pytest.raises(BusyError, match="run 1234"),
+    ):
+        collect(store, plan, POLICY, NOW)
+    assert files(store) == before
+    pass_gate(store, "run 5678")
+    with (
+        held_gate(store, "director gc"),
+        pytest.raises(BusyError, match="director gc"),
+        writer_lock(store, GATE, "run 5678"),
+    ):
+        pass
+    assert collect(store, plan, POLICY, NOW).removals
+
+
+def test_what_a_stage_finds_again_meanwhile_stays(
+    store: Store, four: list[Published], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, delete = four[1].adapter, Store.delete
+
+    def deletes(one: Store, name: str) -> None:
+        delete(one, name)
+        if name == f"{found.folder}/artifact.json":
+            set_latest(found)  # by a step that had read the manifest a moment before
+
+    monkeypatch.setattr(Store, "delete", deletes)
+    went = swept(store)
+    assert whole(found)
+    assert found.folder not in went.names
+
+
+def test_a_manifest_that_cannot_be_read_stops_it(store: Store, four: list[Published]) -> None:
+    store.write(f"{four[1].adapter.folder}/artifact.json", b"{")
+    with pytest.raises(StoreError, match="nobody knows what it needs"):
+        plan_collection(store, POLICY, NOW)
+    assert whole(four[0].adapter)
