@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ ALL = ("--keep-days", "0", "--keep-versions", "1")
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> TinyProject:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyProject:
     """One version published, one withheld, and a newest one; made in the past."""
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))  # others' leftovers are none of a test's business
     project = TinyProject.make(tmp_path, directors=(DIRECTOR,))
     lineage = Lineage(project.store)
     lineage.made = lineage.made.replace(year=2020)
