@@ -234,7 +234,7 @@ def test_a_kill_at_any_moment_leaves_what_the_next_collection_finishes(
         later = datetime.now(UTC) + timedelta(hours=2)  # by then what was cut off is no longer young
         swept(one, now=max(later, NOW))
         everything_is_readable(one)
-        ends.append({name.removeprefix(one.root) for name in files(one)})
+        ends.append({name.removeprefix(one.files.root) for name in files(one)})
         if not killed:
             break
         after += 4
