@@ -107,8 +107,8 @@ class Deployment(Spec):
     )
     dagster: Slug | None = Field(
         None,
-        description="Settings of configs/dagster that a new DAGSTER_HOME begins with, such as sqlite or postgres; None: "
-        "sqlite, and whatever an older one has.",
+        description="Settings of configs/dagster that a new DAGSTER_HOME begins with, such as sqlite or postgres; "
+        "None: sqlite, and whatever an older one has.",
     )
     model_cache: Text | None = Field(None, description="Folder of downloaded models; None: the user's cache.")
 
