@@ -85,7 +85,7 @@ def explained(home: Path) -> Iterator[None]:
     try:
         yield
     except DirectorError:
-        raise
+        raise  # before what is imported below, which takes seconds
     except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:
         problem = error.errors[0].message if isinstance(error, dg.DagsterInvalidConfigError) else str(error)
         problem = shorten(problem.partition(" Expected:")[0], 400)  # what follows is the whole of what there may be
@@ -94,7 +94,7 @@ def explained(home: Path) -> Iterator[None]:
             f"cannot be read as Dagster's settings: {problem}",
             "Mend it, or move it away to have it written anew.",
         ) from error
-    except (SQLAlchemyError, *_postgres_errors()) as error:
+    except _database_errors() as error:
         database = error if isinstance(error, SQLAlchemyError) else error.__cause__
         words = str(getattr(database, "orig", None) or database or error).strip().splitlines()
         raise StoreError(
@@ -104,10 +104,10 @@ def explained(home: Path) -> Iterator[None]:
         ) from error
 
 
-def _postgres_errors() -> tuple[type[Exception], ...]:
-    from dagster_postgres.utils import DagsterPostgresException  # asked for only once something has failed
+def _database_errors() -> tuple[type[Exception], ...]:
+    from dagster_postgres.utils import DagsterPostgresException
 
-    return (DagsterPostgresException,)
+    return (SQLAlchemyError, DagsterPostgresException)
 
 
 def _check_address(settings: dict[str, Any]) -> None:

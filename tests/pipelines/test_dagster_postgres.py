@@ -61,6 +61,11 @@ def environment(
     return environment
 
 
+def restart(postgres: PostgresServer) -> None:
+    postgres.stop("fast")
+    postgres.start()
+
+
 @pytest.mark.parametrize("homes", [("one", "one"), ("one", "other")], ids=["one machine", "two machines"])
 def test_two_processes_open_a_new_home_at_once_and_another_reads_what_they_did(
     environment: Mapping[str, str], tmp_path: Path, homes: tuple[str, str]
@@ -100,22 +105,25 @@ def test_two_processes_open_a_new_home_at_once_and_another_reads_what_they_did(
     assert told == []
 
 
-def test_runs_and_the_webserver_go_on_after_postgres_was_restarted(
-    environment: Mapping[str, str], postgres: PostgresServer
-) -> None:
-    with prepare_home(read_surroundings()) as instance, dg.DagsterInstance.get() as webserver:
-        webserver.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=20)
+def test_runs_go_on_after_postgres_was_restarted(environment: Mapping[str, str], postgres: PostgresServer) -> None:
+    with prepare_home(read_surroundings()) as instance:
         first = dg.materialize([still], instance=instance).run_id
-        assert [run.run_id for run in webserver.get_runs()] == [first]
-        postgres.stop("fast")
-        postgres.start()
+        restart(postgres)
         second = dg.materialize([still], instance=instance).run_id
+        assert {run.run_id for run in instance.get_runs()} == {first, second}
         found = instance.fetch_materializations(still.key, limit=10).records
         assert {record.run_id for record in found} == {first, second}
-        # The webserver, alone, keeps its connection: the first question finds it closed, and the next has a new one.
+
+
+def test_the_webserver_goes_on_after_one_error(environment: Mapping[str, str], postgres: PostgresServer) -> None:
+    """It alone keeps a connection: the first question finds it closed, and the next has a new one."""
+    with prepare_home(read_surroundings()) as instance:
+        instance.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=20)
+        run_id = dg.materialize([still], instance=instance).run_id
+        restart(postgres)
         with pytest.raises(OperationalError):
-            webserver.get_runs()
-        assert {run.run_id for run in webserver.get_runs()} == {first, second}
+            instance.get_runs()
+        assert [run.run_id for run in instance.get_runs()] == [run_id]
 
 
 def test_a_database_that_is_not_there_is_told_without_its_password(

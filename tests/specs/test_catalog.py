@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from director_diffusion.catalog import Catalog, json_schemas, load_catalog, load_spec
+from director_diffusion.catalog import KINDS, Catalog, json_schemas, load_catalog, load_spec
 from director_diffusion.errors import SpecError
 from director_diffusion.specs import Deployment, Director, HubSource, Recipe
 
@@ -29,7 +29,7 @@ def test_the_schemas_for_editors_are_current() -> None:
 
 
 def test_every_config_names_its_schema() -> None:
-    for path in CONFIGS.glob("*/*.yaml"):
+    for path in (path for kind in KINDS for path in (CONFIGS / kind).glob("*.yaml")):
         assert f"$schema=../schemas/{path.parent.name}.json" in path.read_text().splitlines()[0], path
 
 
