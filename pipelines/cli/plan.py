@@ -56,7 +56,7 @@ def _show(steps: Sequence[Step]) -> None:
     sure = [step for step in steps if step.state != "may follow"]
     console.print(f"{len(sure)} would run: {_sum(sure)}; with what may follow, {len(steps)}: {_sum(steps)}.")
     console.print(
-        "One after the other, by the medians of the store's earlier versions, with cached items that may be there already. "
+        "One after the other, by the medians of earlier versions in the store; cached items may be there already. "
         "A change that nobody has looked at yet (a new still, an edited caption) is not in it: every run looks first."
     )
 

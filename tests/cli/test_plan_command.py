@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from tests.lineages import DIRECTOR, Lineage
+from tests.small_configs import change
 from tests.tiny_project import TinyProject
 
+OTHER = "fincher"
 ROOTS = {"raw_stills", "still_decisions", "written_captions", "director"}
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> TinyProject:
-    return TinyProject.make(tmp_path, directors=(DIRECTOR, "varda"))
+    return TinyProject.make(tmp_path, directors=(DIRECTOR, OTHER), stills=4)
 
 
 def plan(project: TinyProject, *words: str) -> dict[str, dict[str, Any]]:
@@ -28,7 +30,7 @@ def test_of_what_was_never_made_all_would_run_by_the_figures_of_others(project: 
     assert {"stills", "mini_lora/adapter", "mini_lora/published_model"} | ROOTS <= steps.keys()
     assert {step["state"] for step in steps.values()} == {"missing"}
     assert steps["mini_lora/adapter"]["figures"] is None
-    others = Lineage(project.store, "varda", brought=False)
+    others = Lineage(project.store, OTHER, brought=False)
     published = others.publish(3)
     size = sum(file.size for file in published.adapter.manifest.files)
     assert plan(project, DIRECTOR)["mini_lora/adapter"]["figures"] == {"measured": 1, "seconds": 0.0, "bytes": size}
@@ -43,10 +45,23 @@ def test_it_makes_nothing(project: TinyProject) -> None:
     assert project.store.sizes("assets") == before
 
 
-def test_after_a_look_at_the_roots_only_what_is_left_would_run_and_an_edit_is_told(project: TinyProject) -> None:
-    assert project.run(DIRECTOR, "--until", "raw_stills").code == 0
+def test_what_is_stale_is_told_with_its_cause_and_what_may_follow(project: TinyProject) -> None:
+    assert project.run(DIRECTOR, "--until", "reference_set").code == 0
     steps = plan(project, DIRECTOR)
-    assert "raw_stills" not in steps
-    assert steps["stills"]["state"] == "missing"
-    project.store.delete(f"assets/raw_stills/{DIRECTOR}")
-    assert plan(project, DIRECTOR)["raw_stills"]["why"] == "the store has none"
+    assert not {"raw_stills", "stills", "reference_set"} & steps.keys()
+    assert steps["captions"]["state"] == "missing"
+
+    change(project.configs, f"directors/{DIRECTOR}", stills={"max_megapixels": 1})
+    assert "stills" not in plan(project, DIRECTOR)  # nobody has looked at it yet
+    assert project.run(DIRECTOR, "--until", "director").code == 0
+    steps = plan(project, DIRECTOR)
+    assert steps["stills"]["state"] == "stale"
+    assert "(director)" in steps["stills"]["why"]
+    assert steps["stills"]["figures"]["measured"] == 1
+    assert steps["stills"]["figures"]["bytes"] > 0
+    assert (steps["reference_set"]["state"], steps["reference_set"]["why"]) == (
+        "may follow",
+        "if another comes of stills",
+    )
+    project.store.delete(f"assets/reference_set/{DIRECTOR}")
+    assert plan(project, DIRECTOR)["reference_set"]["why"] == "the store has none"
