@@ -16,7 +16,7 @@ ROOTS = {"raw_stills", "still_decisions", "written_captions", "director"}
 
 @pytest.fixture
 def project(tmp_path: Path) -> TinyProject:
-    return TinyProject.make(tmp_path, directors=(DIRECTOR, OTHER), stills=4)
+    return TinyProject.make(tmp_path, directors=(DIRECTOR, OTHER))
 
 
 def plan(project: TinyProject, *words: str) -> dict[str, dict[str, Any]]:
