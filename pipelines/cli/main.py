@@ -39,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="print the table as JSON on stdout")
     run.set_defaults(command=_run)
 
+    plan = commands.add_parser("plan", help="what `run` would make, why, and what it would take, before it runs")
+    plan.add_argument("directors", nargs="*", metavar="SLUG", help="directors (default: all of the project)")
+    plan.add_argument("--recipe", metavar="R", help="one recipe (default: all of the project)")
+    plan.add_argument("--json", action="store_true", help="print it as JSON on stdout")
+    plan.set_defaults(command=_plan)
+
     joint = commands.add_parser("joint", help="one adapter of all directors, beside the one of each; after `run`")
     joint.add_argument("--recipe", metavar="R", help="one recipe (default: all of the project that ask for it)")
     joint.add_argument("--json", action="store_true", help="print the overview as JSON on stdout")
@@ -141,6 +147,12 @@ def _run(options: argparse.Namespace) -> int:
         at_once=options.at_once,
         as_json=options.json,
     )
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from pipelines.cli.plan import plan_command
+
+    return plan_command(options.directors, recipe=options.recipe, as_json=options.json)
 
 
 def _joint(options: argparse.Namespace) -> int:
