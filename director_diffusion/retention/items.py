@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from director_diffusion.retention.collection import LEAST_AGE, LEFT_BEHIND, LEFT_BY_STEP, Kept, Policy, Removal
 from director_diffusion.retention.known import Known
 from director_diffusion.retention.records import records
-from director_diffusion.storage.latest import artifact_of
 from director_diffusion.storage.files import TEMPORARY
+from director_diffusion.storage.latest import artifact_of
 from director_diffusion.storage.work import work_folder
 from director_diffusion.tracing.tables import rows_of
 from director_diffusion.training.picks import newest_training, read_pick
