@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.plan.objects import ErrorSource
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from rich.console import Console
 
 from assets_defs.leaderboard import LEADERBOARD
@@ -22,6 +23,7 @@ QUIET_LIBRARIES = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
+NOT_AGAIN = {MAX_RETRIES_TAG: "0"}  # by the daemon, which cannot; a run that says it will be raises no alert
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -56,7 +58,7 @@ def run_job(
         asset_selection=list(selection),
         run_config=QUIET,
         run_id=run_id,
-        tags=process_tags(run_id, os.getpid()),
+        tags={**process_tags(run_id, os.getpid()), **NOT_AGAIN},
         raise_on_error=False,
     )
     _raise_interrupt(result)

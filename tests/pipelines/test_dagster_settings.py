@@ -1,5 +1,7 @@
 """What a new DAGSTER_HOME begins with: limits of the queue, retries, and words where it cannot be opened."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +12,12 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG, WILL_RETRY_TAG
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import PAGE_SIZE, QueuedRunCoordinatorDaemon
 
 from director_diffusion.errors import DirectorError
+from pipelines.cli.in_process import run_job
 from pipelines.home import prepare_home
 from pipelines.priorities import BY_ITSELF, NOTICED
 from pipelines.surroundings import Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
-from resources.process_tags import HOST, PID, RUN, STARTED, process_tags
+from resources.process_tags import PID, process_tags
 
 VARIABLE = "DIRECTOR_DAGSTER_POSTGRES_URL"
 
@@ -57,24 +60,32 @@ def test_a_backfill_leaves_room_for_a_persons_run_which_goes_first(surroundings:
     assert [run.job_name for run in taken] == ["backfill", "backfill", "person", "look", "automation"]
 
 
-def test_only_a_run_whose_process_died_is_tried_again(surroundings: Surroundings) -> None:
-    @dg.op
-    def train() -> None:
+def test_only_a_queued_run_whose_process_died_is_tried_again(surroundings: Surroundings) -> None:
+    """What the daemon cannot run again must not say that it will: no alert would tell of it."""
+
+    @dg.asset
+    def trained() -> None:
         raise ValueError("no stills")
 
-    @dg.job
-    def make() -> None:
-        train()
+    @dg.asset
+    def director() -> None: ...
 
+    definitions = dg.Definitions([trained, director], jobs=[dg.define_asset_job("make", "*")])
     with prepare_home(surroundings) as instance:
-        failed = make.execute_in_process(instance=instance, raise_on_error=False).run_id
-        killed = dg.DagsterRun(job_name="make", status=dg.DagsterRunStatus.STARTED)
-        own = process_tags(killed.run_id, 1)
-        instance.add_run(killed)
-        instance.add_run_tags(killed.run_id, {RUN: own[RUN], HOST: own[HOST], PID: str(2**22 + 1), STARTED: "0"})
-        assert sweep_dead_runs(instance) == [killed.run_id]
-        again = {run.run_id: run.tags[WILL_RETRY_TAG] for run in instance.get_runs()}
-    assert again == {failed: "false", killed.run_id: "true"}
+
+        def killed(tags: Mapping[str, str]) -> str:
+            run = dg.DagsterRun(job_name="make", status=dg.DagsterRunStatus.STARTED, tags=tags)
+            gone = {**process_tags(run.run_id, os.getpid()), PID: str(2**22 + 1)}
+            instance.add_run(run)
+            instance.add_run_tags(run.run_id, gone)
+            return run.run_id
+
+        failed = definitions.resolve_job_def("make").execute_in_process(instance=instance, raise_on_error=False).run_id
+        in_terminal = run_job(definitions, instance, "make", [director.key])  # as `director run` does
+        queued, of_terminal = killed({}), killed(in_terminal.dagster_run.tags)
+        assert set(sweep_dead_runs(instance)) == {queued, of_terminal}
+        again = {run.run_id: run.tags.get(WILL_RETRY_TAG) for run in instance.get_runs()}
+    assert (again[queued], again[of_terminal], again[failed]) == ("true", "false", "false")
 
 
 def test_what_people_changed_in_a_home_stays(surroundings: Surroundings) -> None:
