@@ -6,9 +6,11 @@ lives in; whoever starts next on that host marks those failed whose process has 
 
 import dagster as dg
 from dagster import DagsterRunStatus
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from resources.process_tags import PID, process_is_gone
 
+NOT_AGAIN = {MAX_RETRIES_TAG: "0"}  # by the daemon; a run that says it will be raises no alert
 # `director run` names its process from the first; a run that waits to be launched by a daemon names none yet.
 UNFINISHED = [
     DagsterRunStatus.NOT_STARTED,
@@ -23,6 +25,8 @@ def sweep_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     swept = []
     for record in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
         if process_is_gone(record.run_id, record.tags):
+            if record.remote_job_origin is None:  # of a command: the daemon cannot run it again, whatever it says
+                instance.add_run_tags(record.run_id, NOT_AGAIN)
             instance.report_run_failed(
                 record,
                 message=f"The run's process {record.tags[PID]} is gone (killed, or the machine restarted); what it had "

@@ -8,12 +8,11 @@ import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.plan.objects import ErrorSource
-from dagster._core.storage.tags import MAX_RETRIES_TAG
 from rich.console import Console
 
 from assets_defs.leaderboard import LEADERBOARD
 from pipelines.jobs import RANK
-from pipelines.sweep import sweep_dead_runs
+from pipelines.sweep import NOT_AGAIN, sweep_dead_runs
 from resources.process_tags import process_tags
 
 # Libraries' own bars and remarks would tear ours; set before any of them is imported.
@@ -23,7 +22,6 @@ QUIET_LIBRARIES = {
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
-NOT_AGAIN = {MAX_RETRIES_TAG: "0"}  # by the daemon, which cannot; a run that says it will be raises no alert
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

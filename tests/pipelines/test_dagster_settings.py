@@ -19,6 +19,10 @@ from pipelines.surroundings import Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
 from resources.process_tags import PID, process_tags
 
+# What a run has that the UI, a backfill or a sensor launched: the daemon finds its job by it.
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("director-diffusion"), "__repository__"), "make"
+)
 VARIABLE = "DIRECTOR_DAGSTER_POSTGRES_URL"
 
 
@@ -42,13 +46,12 @@ def refused(surroundings: Surroundings) -> str:
 
 def test_a_backfill_leaves_room_for_a_persons_run_which_goes_first(surroundings: Surroundings) -> None:
     backfill = {BACKFILL_ID_TAG: "all"}
-    place = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("director-diffusion"), "__repository__")
 
     with prepare_home(surroundings) as instance:
 
         def queue(name: str, tags: dict[str, str]) -> None:
-            status, origin = dg.DagsterRunStatus.QUEUED, RemoteJobOrigin(place, name)
-            instance.add_run(dg.DagsterRun(job_name=name, status=status, tags=tags, remote_job_origin=origin))
+            status = dg.DagsterRunStatus.QUEUED
+            instance.add_run(dg.DagsterRun(job_name=name, status=status, tags=tags, remote_job_origin=ORIGIN))
 
         for _ in range(PAGE_SIZE + 3):
             queue("automation", BY_ITSELF)
@@ -73,8 +76,9 @@ def test_only_a_queued_run_whose_process_died_is_tried_again(surroundings: Surro
     definitions = dg.Definitions([trained, director], jobs=[dg.define_asset_job("make", "*")])
     with prepare_home(surroundings) as instance:
 
-        def killed(tags: Mapping[str, str]) -> str:
-            run = dg.DagsterRun(job_name="make", status=dg.DagsterRunStatus.STARTED, tags=tags)
+        def killed(tags: Mapping[str, str], origin: RemoteJobOrigin | None) -> str:
+            status = dg.DagsterRunStatus.STARTED
+            run = dg.DagsterRun(job_name="make", status=status, tags=tags, remote_job_origin=origin)
             gone = {**process_tags(run.run_id, os.getpid()), PID: str(2**22 + 1)}
             instance.add_run(run)
             instance.add_run_tags(run.run_id, gone)
@@ -82,10 +86,13 @@ def test_only_a_queued_run_whose_process_died_is_tried_again(surroundings: Surro
 
         failed = definitions.resolve_job_def("make").execute_in_process(instance=instance, raise_on_error=False).run_id
         in_terminal = run_job(definitions, instance, "make", [director.key])  # as `director run` does
-        queued, of_terminal = killed({}), killed(in_terminal.dagster_run.tags)
-        assert set(sweep_dead_runs(instance)) == {queued, of_terminal}
+        of_terminal = killed(in_terminal.dagster_run.tags, ORIGIN)  # whatever it was launched from
+        of_dagster = killed({}, None)  # by `dagster asset materialize`
+        queued = killed({}, ORIGIN)
+        assert set(sweep_dead_runs(instance)) == {queued, of_terminal, of_dagster}
         again = {run.run_id: run.tags.get(WILL_RETRY_TAG) for run in instance.get_runs()}
-    assert (again[queued], again[of_terminal], again[failed]) == ("true", "false", "false")
+    assert {run_id for run_id, will in again.items() if will == "true"} == {queued}
+    assert [again[run_id] for run_id in (of_terminal, of_dagster, failed)] == ["false"] * 3
 
 
 def test_what_people_changed_in_a_home_stays(surroundings: Surroundings) -> None:
