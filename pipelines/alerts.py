@@ -6,50 +6,106 @@ Belongs here: what is worth an alert, and its words.  How it is posted is `resou
 import datetime
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import dagster as dg
 
 from assets_defs.freshness import EVALUATED_LATELY, evaluation_key, lately_key, overdue, told
+from director_diffusion.errors import AlertError
 from director_diffusion.specs import Project
 from pipelines.ui_reload import ui_address
 from resources.alerts import AlertsResource
 
 WILL_RETRY = "dagster/will_retry"
 MOST_NAMES = 20  # of directors, in one alert
+MOST_RUNS = 1000  # at one look
+OVERLAP_S = 60.0  # what is written at the same time may come to be read in another order
 
 
 def failed_runs_sensor(*, on: bool) -> dg.SensorDefinition:
-    """Tells of every run that failed, unless Dagster runs it again by itself."""
+    """Tells of every run that failed, unless Dagster runs it again by itself.
 
-    @dg.run_failure_sensor(
+    A run-failure sensor of Dagster's would not do: it passes over a run of which it could not tell, because the webhook
+    was down.  This one remembers which it has told of, and begins again with the first that it could not.
+    """
+
+    @dg.sensor(
         name="failed_runs",
         minimum_interval_seconds=30,
         description="Posts every failed run to the webhook (DIRECTOR_WEBHOOK).",
         default_status=_status(on),
     )
-    def failed_runs(context: dg.RunFailureSensorContext, alerts: AlertsResource) -> dg.SkipReason | None:
-        run = context.dagster_run
+    def failed_runs(context: dg.SensorEvaluationContext, alerts: AlertsResource) -> dg.SensorResult:
+        now = datetime.datetime.now(datetime.UTC)
+        seen = _Seen.read(context.cursor) or _Seen(now.timestamp(), [])
         if alerts.url is None:
-            return dg.SkipReason("There is no webhook: set DIRECTOR_WEBHOOK.")
-        if run.tags.get(WILL_RETRY) == "true":
-            return dg.SkipReason(f"Run {run.run_id} is run again by itself.")
-        director = run.tags.get("dagster/partition")
-        errors = dict(_errors(context.get_step_failure_events())) or {"": context.failure_event.message or "no reason"}
-        told_of = f"{director}: {run.job_name}" if director else run.job_name
-        reasons = "\n".join(f"{step}: {error}" if step else error for step, error in errors.items())
-        url = f"http://{ui_address()}/runs/{run.run_id}"
-        alerts.post(
-            f"{told_of} failed.\n{reasons}\n{url}",
-            event="run_failed",
-            director=director,
-            job=run.job_name,
-            run_id=run.run_id,
-            errors=errors,
-            url=url,
-        )
-        return None
+            return dg.SensorResult(skip_reason="There is no webhook: set DIRECTOR_WEBHOOK.", cursor=seen.written())
+        told = 0
+        for record in _failed_since(context.instance, seen.since - OVERLAP_S):
+            run = record.dagster_run
+            if run.run_id in seen.runs:
+                continue
+            if run.tags.get(WILL_RETRY) != "true":
+                try:
+                    _posted(context.instance, run, alerts)
+                except AlertError:
+                    if told:
+                        break  # what was told is remembered first; the next tick fails, and is seen to
+                    raise
+                told += 1
+            seen = seen.with_run(run.run_id, record.update_timestamp.timestamp())
+        return dg.SensorResult(skip_reason=None if told else "No run has failed.", cursor=seen.written())
 
     return failed_runs
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How far the sensor has come: the time of the last run that it looked at, and the last runs' ids."""
+
+    since: float
+    runs: list[str]
+
+    @classmethod
+    def read(cls, cursor: str | None) -> "_Seen | None":
+        return cls(**json.loads(cursor)) if cursor else None
+
+    def written(self) -> str:
+        return json.dumps(asdict(self))
+
+    def with_run(self, run_id: str, when: float) -> "_Seen":
+        return _Seen(max(self.since, when), [*self.runs, run_id][-2 * MOST_RUNS :])
+
+
+def _failed_since(instance: dg.DagsterInstance, since: float) -> Sequence[dg.RunRecord]:
+    after = datetime.datetime.fromtimestamp(since, datetime.UTC)
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=after)
+    return instance.get_run_records(failed, limit=MOST_RUNS, order_by="update_timestamp", ascending=True)
+
+
+def _posted(instance: dg.DagsterInstance, run: dg.DagsterRun, alerts: AlertsResource) -> None:
+    director = run.tags.get("dagster/partition")
+    errors = dict(_errors(_events(instance, run, dg.DagsterEventType.STEP_FAILURE)))
+    if not errors:
+        failures = _events(instance, run, dg.DagsterEventType.RUN_FAILURE)
+        errors = {"": next((event.message for event in failures if event.message), "no reason")}
+    told_of = f"{director}: {run.job_name}" if director else run.job_name
+    reasons = "\n".join(f"{step}: {error}" if step else error for step, error in errors.items())
+    url = f"http://{ui_address()}/runs/{run.run_id}"
+    alerts.post(
+        f"{told_of} failed.\n{reasons}\n{url}",
+        event="run_failed",
+        director=director,
+        job=run.job_name,
+        run_id=run.run_id,
+        errors=errors,
+        url=url,
+    )
+
+
+def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+    logged = (entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=kind))
+    return [event for event in logged if event is not None]
 
 
 def _errors(events: Sequence[dg.DagsterEvent]) -> Iterator[tuple[str, str]]:

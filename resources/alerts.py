@@ -28,7 +28,11 @@ class AlertsResource(dg.ConfigurableResource):
         if self.url is None:
             raise AlertError("the webhook", "is not set", f"Set {VARIABLE}.")
         retry = Retry(
-            TRIES - 1, backoff_factor=BACKOFF_S, status_forcelist=[429, *range(500, 600)], allowed_methods=None
+            TRIES - 1,
+            backoff_factor=BACKOFF_S,
+            status_forcelist=[429, *range(500, 600)],
+            allowed_methods=None,
+            respect_retry_after_header=False,  # it may ask for longer than a sensor lives
         )
         with requests.Session() as session:
             for scheme in ("https://", "http://"):
@@ -38,6 +42,7 @@ class AlertsResource(dg.ConfigurableResource):
                     self.url,
                     json={"text": text, "content": text[:2000], "director_diffusion": facts},
                     timeout=TIMEOUT_S,
+                    allow_redirects=False,  # a redirected POST comes as a GET, whose answer says nothing
                 )
             except (requests.RequestException, ValueError) as error:
                 # `from None`: what requests says of it holds the address.
@@ -46,5 +51,5 @@ class AlertsResource(dg.ConfigurableResource):
                     f"did not take an alert: {type(error).__name__}",
                     f"See to {VARIABLE} or to its server.",
                 ) from None
-        if not answer.ok:
+        if not 200 <= answer.status_code < 300:
             raise AlertError("the webhook", f"answered {answer.status_code}", f"See to {VARIABLE} or to its server.")

@@ -268,6 +268,7 @@ class _Maker:
             )
             check_lock()
             artifact = write_artifact(self.store, run.out, manifest)
+            check_lock()  # again: an upload may take minutes
             set_latest(artifact)
             return artifact, False
 

@@ -7,6 +7,7 @@ leaves is no artifact, and the next collection takes it.  A stage that has taken
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def collect(store: Store, wanted: Collection, policy: Policy, now: datetime | No
 
     Raises BusyError while a stage of this store is at work.
     """
-    with held_gate(store, "director gc"):
+    with held_gate(store, "director gc") as check:
         if busy := holders(store):
             raise BusyError(
                 "the store",
@@ -62,10 +63,12 @@ def collect(store: Store, wanted: Collection, policy: Policy, now: datetime | No
                 "Wait for it to end, or terminate it in the UI, then collect again.",
             )
         plan = plan_collection(store, policy, now or datetime.now(UTC))
-        removals = [one for one in plan.removals if one.name in wanted.names]
-        back = _remove_artifacts(store, [one for one in removals if one.kind == "artifact"])
+        names = wanted.names
+        removals = [one for one in plan.removals if one.name in names]
+        back = _remove_artifacts(store, [one for one in removals if one.kind == "artifact"], check)
         needed = {name for manifest in back.values() for name in Manifest.model_validate_json(manifest).references}
         for one in removals:
+            check()
             if one.kind in ("item", "remains") and one.name not in needed:
                 store.delete(one.name)
             elif one.kind in ("work", "leftover"):
@@ -74,16 +77,18 @@ def collect(store: Store, wanted: Collection, policy: Policy, now: datetime | No
     return Collection(went, plan.kept, plan.notes)
 
 
-def _remove_artifacts(store: Store, removals: list[Removal]) -> dict[str, bytes]:
+def _remove_artifacts(store: Store, removals: list[Removal], check: Callable[[], None]) -> dict[str, bytes]:
     """Returns the manifests of those that a stage has meanwhile found again: they are whole as before."""
     manifests = store.read_those([f"{one.name}/{MANIFEST}" for one in removals])
     for name in manifests:
+        check()
         store.delete(name)
     pointers = {f"{one.name.rpartition('/')[0]}/{LATEST}" for one in removals}
     # A stage that finds its work done takes no lock before it points to it.
     latest = {pointed(name, content) for name, content in store.read_those(sorted(pointers)).items()}
     back = dict[str, bytes]()
     for one in removals:
+        check()
         name = f"{one.name}/{MANIFEST}"
         if one.name in latest and name in manifests:
             store.write(name, manifests[name])

@@ -66,7 +66,9 @@ class Lease:
         self._ended.set()
         self._renewer.join()
         if self._mark and time.monotonic() - self._renewed < LIVES_S / 2:
-            self._bucket.delete(self._name)
+            found = self._bucket.look(self._name)  # the clock stands still while a machine sleeps: is it ours still?
+            if found is not None and json.loads(found.data).get("token") == self._holding["token"]:
+                self._bucket.delete(self._name)
 
     def _write(self, mark: str) -> bool:
         """Write it where it still has that mark; whether it is ours then."""
@@ -86,7 +88,7 @@ class Lease:
                 if not self._write(self._mark):
                     self._mark, self._renewed = "", float("-inf")  # another's
                     return
-            except DirectorError:
+            except (DirectorError, OSError):
                 continue  # S3 cannot be reached: what `check` says, time tells
 
 

@@ -26,10 +26,13 @@ GLANCE_S = 5.0  # a writer is through the gate in a moment
 
 
 @contextmanager
-def held_gate(store: Store, holder: str) -> Iterator[None]:
-    """Hold off all who are about to write; who writes by now, `holders` tells.  Raises BusyError while another does."""
-    with writer_lock(store, GATE, holder, wait_s=GLANCE_S):
-        yield
+def held_gate(store: Store, holder: str) -> Iterator[Callable[[], None]]:
+    """Hold off all who are about to write; who writes by now, `holders` tells.  Raises BusyError while another does.
+
+    Yields what is to be called before anything is taken away: it raises TransientError where writers may go on.
+    """
+    with writer_lock(store, GATE, holder, wait_s=GLANCE_S) as check:
+        yield check
 
 
 def pass_gate(store: Store, holder: str, told: Callable[[str], None] = lambda _: None) -> None:

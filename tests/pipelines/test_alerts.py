@@ -67,16 +67,49 @@ def failing_job(error: Exception) -> dg.JobDefinition:
     return make_mini_lora
 
 
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+def fail(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
+    assert not job.execute_in_process(instance=instance, raise_on_error=False, tags=tags).success
+
+
+def tick(instance: dg.DagsterInstance, alerts: AlertsResource, cursor: str | None) -> Any:
+    """What the sensor of failed runs does."""
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"alerts": alerts}) as context:
+        return failed_runs_sensor(on=True).evaluate_tick(context)
+
+
 def told_of(job: dg.JobDefinition, alerts: AlertsResource, tags: dict[str, str]) -> Any:
     """What the sensor does about a run of `job` that fails."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = job.execute_in_process(instance=instance, raise_on_error=False, tags=tags)
-        assert not result.success
-        failed = next(event for event in result.all_events if event.is_run_failure)
-        context = dg.build_run_status_sensor_context(
-            sensor_name="failed_runs", dagster_instance=instance, dagster_run=result.dagster_run, dagster_event=failed
-        ).for_run_failure()
-        return failed_runs_sensor(on=True)(context, alerts=alerts)
+    with dg.instance_for_test() as instance:
+        begun = tick(instance, alerts, None).cursor
+        fail(job, instance, tags)
+        return tick(instance, alerts, begun)
+
+
+def test_no_failure_is_lost_or_told_twice_while_the_webhook_is_down(
+    instance: dg.DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.alerts.BACKOFF_S", 0.0)
+    alerts, job = AlertsResource(url=webhook.url), failing_job(ZeroDivisionError("by nought"))
+    begun = tick(instance, alerts, None).cursor
+    for director in ("nolan", "fincher"):
+        fail(job, instance, {"dagster/partition": director})
+    webhook.refusals = 100
+    with pytest.raises(AlertError, match="webhook"):
+        tick(instance, alerts, begun)
+    webhook.refusals = 0
+    told = tick(instance, alerts, begun)
+    again = tick(instance, alerts, told.cursor)
+    assert [alert["director_diffusion"]["director"] for alert in webhook.posted] == ["nolan", "fincher"]
+    assert "No run has failed" in again.skip_message
+    fail(job, instance, {"dagster/partition": "scorsese"})
+    tick(instance, alerts, again.cursor)
+    assert [alert["director_diffusion"]["director"] for alert in webhook.posted][2:] == ["scorsese"]
 
 
 def test_a_failed_run_is_told_with_the_way_out(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +132,7 @@ def test_an_error_that_nobody_foresaw_is_told_too(webhook: Webhook) -> None:
 
 def test_a_run_that_is_run_again_by_itself_is_not_told(webhook: Webhook) -> None:
     job = failing_job(ZeroDivisionError())
-    skipped = told_of(job, AlertsResource(url=webhook.url), {"dagster/will_retry": "true"})
-    assert isinstance(skipped, dg.SkipReason)
+    told_of(job, AlertsResource(url=webhook.url), {"dagster/will_retry": "true"})
     assert webhook.posted == []
 
 
@@ -126,9 +158,10 @@ def test_an_alert_that_does_not_arrive_is_an_error_without_the_address(
     assert caught.value.__suppress_context__
 
 
-def test_a_refused_alert_is_an_error(webhook: Webhook) -> None:
-    webhook.answer = 404
-    with pytest.raises(AlertError, match="answered 404"):
+@pytest.mark.parametrize("answer", [301, 302, 404])
+def test_a_refused_alert_is_an_error(webhook: Webhook, answer: int) -> None:
+    webhook.answer = answer
+    with pytest.raises(AlertError, match=f"answered {answer}"):
         AlertsResource(url=webhook.url).post("hello")
 
 
@@ -199,11 +232,13 @@ def test_an_alert_that_fails_is_posted_at_the_next_tick(
         made(instance, "adapter", "nolan")
         later(monkeypatch, 9)
         webhook.answer = 404
-        with (
-            dg.build_sensor_context(instance=instance, resources=alerting, definitions=definitions) as context,
-            pytest.raises(AlertError, match="answered 404"),
-        ):
-            sensor.evaluate_tick(context)
+        with dg.build_sensor_context(instance=instance, resources=alerting, definitions=definitions) as context:
+            with pytest.raises(AlertError, match="answered 404"):
+                sensor.evaluate_tick(context)
+            webhook.answer, webhook.posted = 200, []
+            data = sensor.evaluate_tick(context)
+        assert [alert["director_diffusion"]["directors"] for alert in webhook.posted] == [{"mini_lora": ["nolan"]}]
+        assert len(data.asset_events) == 1
 
 
 def test_people_may_run_the_check_of_one_director(definitions: dg.Definitions) -> None:

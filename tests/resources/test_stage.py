@@ -1,5 +1,6 @@
 """What `@stage` promises: reuse by key, versions by content, one writer, checks replayed, failures explained."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -268,7 +269,9 @@ def test_a_stage_waits_while_old_versions_are_taken_away(world: World) -> None:
             made = pool.submit(world.run)
             while not holders(world.store):  # it has its lock by now, and waits at the gate
                 assert not made.done()
+            time.sleep(1)
             assert world.calls == []
+            assert not made.done()
         assert made.result().success
 
 

@@ -267,7 +267,7 @@ def test_without_the_store_no_details_are_told(
         client.get("/vote/")
         client.get("/vote/choices")
         with monkeypatch.context() as patch:
-            patch.setattr(LocalFileSystem, "cat_file", unreachable)
+            patch.setattr(Folder, "read", unreachable)
             refused = client.post("/vote/next", json={})
         assert (refused.status_code, refused.json()) == (503, {"error": UNREACHABLE})
         assert "ConnectionError: no route to somewhere" in caplog.text
