@@ -1,6 +1,7 @@
 """The desk: adapters swapped in one pipeline draw as fresh pipelines do, to the last bit."""
 
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -118,14 +119,14 @@ def test_the_store_is_asked_before_the_line_and_only_of_who_is_drawn(
 ) -> None:
     drawn(studio, Layer("fincher"))
     asked: list[str] = []
-    exists, desk = type(studio.store).exists, cast(desk_module.OneDesk, studio.desk)
+    read_those, desk = type(studio.store).read_those, cast(desk_module.OneDesk, studio.desk)
 
-    def noted(store: Store, name: str) -> bool:
-        asked.append(name)
+    def noted(store: Store, names: Iterable[str]) -> dict[str, bytes]:
+        asked.extend(names)
         assert not desk._slot._line, "nobody waits for the store"
-        return exists(store, name)
+        return read_those(store, names)
 
-    monkeypatch.setattr(type(studio.store), "exists", noted)
+    monkeypatch.setattr(type(studio.store), "read_those", noted)
     drawn(studio, Layer("fincher"))
     assert asked
     assert all("fincher" in name for name in asked)

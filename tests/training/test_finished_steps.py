@@ -33,14 +33,14 @@ def test_the_newest_curve_is_read_without_its_weights(
     store: Store, steps: FinishedSteps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     received: list[int] = []
-    original = store.fs.cat_file
+    original = store.files.read
 
-    def counting(*arguments: object, **limits: object) -> bytes:
-        data: bytes = original(*arguments, **limits)
+    def counting(name: str, start: int = 0, end: int | None = None) -> bytes:
+        data = original(name, start, end)
         received.append(len(data))
         return data
 
-    monkeypatch.setattr(store.fs, "cat_file", counting)
+    monkeypatch.setattr(store.files, "read", counting)
     assert steps.curve() == CURVE
     assert sum(received) < 2000, "of 4 MB"
     assert steps.load(2).curve == CURVE
