@@ -38,6 +38,7 @@ class Store:
             raise StoreError(
                 url, f"cannot be a store: {error}", "Give a folder or another URL (DIRECTOR_STORE, or the deployment)."
             ) from error
+        self.root = self.files.root
         self.local_root = self.files.path if isinstance(self.files, Folder) else None
         self._cache = None if self.local_root is not None else cache
         if self.local_root is not None and self.local_root.exists() and not self.local_root.is_dir():
@@ -55,7 +56,7 @@ class Store:
 
     def full(self, name: str) -> str:
         """Where people find `name`: a path of this machine, or a URL."""
-        return f"{self.files.root}/{_checked(name)}"
+        return f"{self.root}/{_checked(name)}"
 
     def exists(self, name: str) -> bool:
         return self.files.exists(_checked(name))

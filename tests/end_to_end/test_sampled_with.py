@@ -64,7 +64,7 @@ def test_what_was_trained_stays(made: TinyProject, project: TinyProject) -> None
     assert set(changed) <= {*changed[:6], "mini_lora/published_model"}
     new = Counter(name.split("/")[0] for name in set(project.items()) - set(made.items()))
     drawn = len(project.latest("mini_lora/release_samples", "nolan").table("samples.parquet", Sample))
-    # Three encoders see every arm; of the canary's pictures the first are kept beside.
+    # Three encoders see every arm; of the canary's pictures the first are kept beside, and noted.
     assert new == {"images": drawn + 2 * CANARY_PICTURES, "embeddings": 3 * drawn, "canary": 2}
 
 

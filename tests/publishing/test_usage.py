@@ -105,7 +105,7 @@ def test_the_example_of_a_card_draws_with_what_was_published(
     assert f"`{card.base.model_id}` is not on the Hub: give the folder that holds this base" in text
 
     monkeypatch.chdir(tmp_path)  # where the base's name is its folder
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", hub.root)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", hub.files.root)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     code = text.split("```python\n")[1].split("```")[0]
     image, plain = run(code), run(without_adapter(code))

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import requests
-from fsspec.implementations.local import LocalFileSystem
 from starlette.testclient import TestClient
 
 from benchmarks.voting_load import vote
 from director_diffusion.storage import Store
+from director_diffusion.storage.files import Folder
 from director_diffusion.studio.vote.routes import MAX_BYTES, UNREACHABLE
 from director_diffusion.voting.exhibition import Exhibition
 from director_diffusion.voting.ledger import Ledger
