@@ -175,7 +175,8 @@ def measure(store: Path, clients: int, seconds: float, think_s: float) -> dict[s
         ):
             try:
                 assert app.stdout is not None
-                address = app.stdout.readline().split()[-1]
+                lines = iter(app.stdout.readline, "")  # of the bases that it fetches first, too
+                address = next(line for line in lines if "http://" in line).split()[-1]
                 seen = asyncio.run(load(address, psutil.Process(app.pid), clients, seconds, think_s))
             finally:
                 app.terminate()
