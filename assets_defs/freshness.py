@@ -55,7 +55,8 @@ def overdue(
 ) -> set[str]:
     """Those of `slugs` whose evaluation, or whose adapter where they were never evaluated, is older than `days`.
 
-    Directors without an adapter are not waited for.  Three queries, however many directors there are.
+    A run that found the same evaluation again counts as one: nothing that it is made of has changed.  Directors without
+    an adapter are not waited for.  It asks six times, however many directors there are.
     """
     adapter, evaluation = dg.AssetKey([recipe, "adapter"]), evaluation_key(recipe)
     since = now.timestamp() - days * 86_400
