@@ -112,6 +112,22 @@ def test_no_failure_is_lost_or_told_twice_while_the_webhook_is_down(
     assert [alert["director_diffusion"]["director"] for alert in webhook.posted][2:] == ["scorsese"]
 
 
+def test_many_failures_are_told_tick_by_tick_and_none_from_before_there_was_a_webhook(
+    instance: dg.DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.alerts.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("pipelines.alerts.OVERLAP_S", 0.0)
+    alerts, job = AlertsResource(url=webhook.url), failing_job(ZeroDivisionError("by nought"))
+    fail(job, instance, {"dagster/partition": "who failed before"})
+    cursor = tick(instance, AlertsResource(), tick(instance, AlertsResource(), None).cursor).cursor
+    for director in ("nolan", "fincher", "scorsese"):
+        fail(job, instance, {"dagster/partition": director})
+    for told in (2, 3, 3):
+        cursor = tick(instance, alerts, cursor).cursor
+        assert len(webhook.posted) == told
+    assert [alert["director_diffusion"]["director"] for alert in webhook.posted] == ["nolan", "fincher", "scorsese"]
+
+
 def test_a_failed_run_is_told_with_the_way_out(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIRECTOR_UI", "studio.example:3000")
     error = CaptionError("still 3", "has no caption", "Write one beside it.")
