@@ -1,17 +1,19 @@
 """Freshness: whether a director was judged lately.
 
-Belongs here: a check per recipe and director that its evaluation is not older than the deployment allows.  The sensor
-`freshness` reports it for all of them; people may run it.
+Belongs here: a check per recipe and director that its evaluation was made no longer ago than the deployment allows.
+The sensor `freshness` reports it for all of them; people may run it.
 """
 
 import datetime
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import dagster as dg
 
 from assets_defs.evaluation import evaluation_name
 from director_diffusion.specs import Recipe
+from director_diffusion.storage import Store
+from director_diffusion.storage.latest import when_made
 
 EVALUATED_LATELY = "evaluated_lately"
 
@@ -33,8 +35,8 @@ def freshness_checks(
 
 def _check(partitions: dg.PartitionsDefinition, recipe: str, days: float) -> dg.AssetChecksDefinition:
     def evaluated_lately(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        slug = context.partition_key
-        late = overdue(context.instance, recipe, [slug], days, datetime.datetime.now(datetime.UTC))
+        slug, store = context.partition_key, context.resources.store.get()
+        late = overdue(store, recipe, [slug], days, datetime.datetime.now(datetime.UTC))
         return dg.AssetCheckResult(
             passed=not late, severity=dg.AssetCheckSeverity.WARN, description=told(slug in late, days)
         )
@@ -47,34 +49,20 @@ def _check(partitions: dg.PartitionsDefinition, recipe: str, days: float) -> dg.
             name=EVALUATED_LATELY,
             description=f"The director was evaluated within {days:g} days.",
             partitions_def=partitions,
+            required_resource_keys={"store"},
         )(evaluated_lately)
 
 
-def overdue(
-    instance: dg.DagsterInstance, recipe: str, slugs: Iterable[str], days: float, now: datetime.datetime
-) -> set[str]:
-    """Those of `slugs` whose evaluation, or whose adapter where they were never evaluated, is older than `days`.
+def overdue(store: Store, recipe: str, slugs: Collection[str], days: float, now: datetime.datetime) -> set[str]:
+    """Those of `slugs` whose evaluation, or whose adapter where they were never evaluated, was made longer ago.
 
-    A run that found the same evaluation again counts as one: nothing that it is made of has changed.  Directors without
-    an adapter are not waited for.  It asks six times, however many directors there are.
+    A run that finds the same evaluation again has judged nothing.  Directors without an adapter are not waited for, and
+    what was made before that was noted is old.  It reads one small file of a director, or two.
     """
-    adapter, evaluation = dg.AssetKey([recipe, "adapter"]), evaluation_key(recipe)
-    since = now.timestamp() - days * 86_400
-    lately = [_made_since(instance, key, since) for key in (adapter, evaluation)]
-    trained = instance.get_materialized_partitions(adapter) & set(slugs)
-    evaluated = instance.get_materialized_partitions(evaluation)
-    return {slug for slug in trained if slug not in lately[1] and (slug in evaluated or slug not in lately[0])}
-
-
-def _made_since(instance: dg.DagsterInstance, key: dg.AssetKey, since: float) -> set[str]:
-    """Partitions of `key` made after `since` (seconds).  Records, which hold pictures, are not read: the first one
-    after that time tells which numbers are later."""
-    wanted = dg.AssetRecordsFilter(asset_key=key, after_timestamp=since)
-    first = instance.fetch_materializations(wanted, limit=1, ascending=True).records
-    if not first:
-        return set()
-    newest = instance.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    return {slug for slug, number in newest.items() if number >= first[0].storage_id}
+    evaluated = when_made(store, tuple(evaluation_key(recipe).path), slugs)
+    trained = when_made(store, (recipe, "adapter"), slugs)
+    since = now - datetime.timedelta(days=days)
+    return {slug for slug, when in (trained | evaluated).items() if slug in trained and (when is None or when < since)}
 
 
 def told(late: bool, days: float) -> str:

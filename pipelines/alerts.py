@@ -15,6 +15,7 @@ from director_diffusion.errors import AlertError
 from director_diffusion.specs import Project
 from pipelines.ui_reload import ui_address
 from resources.alerts import AlertsResource
+from resources.store import StoreResource
 
 WILL_RETRY = "dagster/will_retry"
 MOST_NAMES = 20  # of directors, in one alert
@@ -136,13 +137,13 @@ def freshness_sensor(
         description=f"Reports {EVALUATED_LATELY} of every trained director, and posts those that are overdue.",
         default_status=_status(on),
     )
-    def freshness(context: dg.SensorEvaluationContext, alerts: AlertsResource) -> dg.SensorResult:
+    def freshness(context: dg.SensorEvaluationContext, alerts: AlertsResource, store: StoreResource) -> dg.SensorResult:
         before: dict[str, dict[str, bool]] = json.loads(context.cursor) if context.cursor else {}
         slugs, now = partitions.get_partition_keys(), datetime.datetime.now(datetime.UTC)
         after, events, newly = {}, [], {}
         for recipe in project.recipes:
             trained = context.instance.get_materialized_partitions(dg.AssetKey([recipe, "adapter"])) & set(slugs)
-            late = overdue(context.instance, recipe, trained, days, now)
+            late = overdue(store.get(), recipe, trained, days, now)
             seen = before.get(recipe, {})
             after[recipe] = {slug: slug in late for slug in sorted(trained)}
             changed = [slug for slug, is_late in after[recipe].items() if seen.get(slug) is not is_late]

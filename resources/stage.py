@@ -176,9 +176,8 @@ class _Maker:
             return self._report(artifact, reused=reused, started=started)
         plain_key = self._plain_key(versions)
         found = self._find(plain_key)
-        if found is not None:
+        if found is not None and set_latest(found):
             self.context.log.info(f"Reusing {found.folder}")
-            set_latest(found)
             return self._report(found, reused=True, started=started)
         artifact, reused = self._write(body, artifacts, versions, plain_key=plain_key, started=started)
         return self._report(artifact, reused=reused, started=started)

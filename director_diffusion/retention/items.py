@@ -1,20 +1,20 @@
 """Items: which cached pieces of work may go, and which remains of processes that were killed.
 
-Belongs here: what of a store is no artifact.  How old a file is only a local disk says; where the store is a bucket,
-nothing of this goes.
+Belongs here: what of a store is no artifact, and the work beside it on this machine.  How old a file is, a disk says,
+and S3; where the store is neither, nothing of this goes.
 """
 
 import json
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from director_diffusion.retention.collection import LEAST_AGE, LEFT_BEHIND, LEFT_BY_STEP, Kept, Policy, Removal
 from director_diffusion.retention.known import Known
 from director_diffusion.retention.records import records
-from director_diffusion.storage.files import TEMPORARY
+from director_diffusion.storage.files import TEMPORARY, Info
 from director_diffusion.storage.latest import artifact_of
 from director_diffusion.storage.work import work_folder
 from director_diffusion.tracing.tables import rows_of
@@ -24,6 +24,7 @@ REFERRED = ("latents", "prompts", "images", "trainings")  # what artifacts name 
 BY_KEY = ("captions", "embeddings", "previews", "trajectories", "visits")  # looked up by key, and named nowhere
 OF_STILLS = ("captions", "embeddings")  # whose names begin with the still's
 FIRST = "pictures-"  # names of notes in which a canary tells of its first pictures
+COPIES = "work/trainings"  # of checkpoints, in a bucket
 OUT = "director-out-"  # what a step makes its files in
 # Of other kinds nothing goes: parts of bases cost days, and the canary's adapter is kept for ever.
 
@@ -43,7 +44,7 @@ class Items:
         """Of the cache."""
         removals, counts, weights = list[Removal](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         in_use = self._in_use()
-        for name, size in self._store.sizes("cache").items():
+        for name, info in self._store.below("cache").items():
             kind, item = name.partition("/")[0], f"cache/{name}"
             if PurePosixPath(name).name.startswith(TEMPORARY):
                 continue  # a leftover
@@ -51,22 +52,20 @@ class Items:
                 why = "of this kind nothing goes"
             elif in_use(kind, item):
                 why = "in use"
-            elif (age := self._age(item)) is None or age < self._policy.keep.total_seconds():
-                why = "younger than keep-days" if age is not None else "nobody knows how old"
+            elif not self._all_old([info.written], self._policy.keep):
+                why = "younger than keep-days" if info.written is not None else "nobody knows how old"
             else:
-                removals.append(Removal("item", kind, item, UNUSED if kind in REFERRED else UNKNOWN, size))
+                removals.append(Removal("item", kind, item, UNUSED if kind in REFERRED else UNKNOWN, info.size))
                 continue
             counts[kind, why] += 1
-            weights[kind, why] += size
+            weights[kind, why] += info.size
         return removals, [Kept(f"cache/{kind}", why, n, weights[kind, why]) for (kind, why), n in counts.items()]
 
     def remains(self) -> Iterator[Removal]:
         """Folders of artifacts that were never finished, or whose removal was cut off."""
-        for folder, size in self._known.remains.items():
-            files = (name for name in self._known.sizes if name.startswith(f"{folder}/"))
-            ages = [self._age(name) for name in files]
-            if all(age is not None and age > LEAST_AGE.total_seconds() for age in ages):
-                asset = "/".join(folder.split("/")[1:-2])
+        for folder, files in self._known.remains.items():
+            if self._all_old([one.written for one in files], LEAST_AGE):
+                asset, size = "/".join(folder.split("/")[1:-2]), sum(one.size for one in files)
                 yield Removal("remains", asset, folder, "files without a manifest: no artifact", size)
 
     def leftovers(self, but: Collection[str]) -> Iterator[Removal]:
@@ -76,25 +75,39 @@ class Items:
             name = path.relative_to(root).as_posix()  # type: ignore[arg-type]  # there is a root where there is a path
             if name.startswith("work/") or not path.is_file() or any(str(one) in but for one in Path(name).parents):
                 continue
-            if self._old(path, LEFT_BEHIND.total_seconds()):
+            if self._all_old(_written(path), LEFT_BEHIND):
                 yield Removal("leftover", "half-written file", name, "its writer is gone for a day", _size(path))
         for path in sorted(Path(tempfile.gettempdir()).glob(f"{OUT}*")):
-            if path.is_dir() and self._old(path, LEFT_BY_STEP.total_seconds()):
+            if path.is_dir() and self._all_old(_written(path), LEFT_BY_STEP):
                 yield Removal("leftover", "a killed step's files", str(path), "untouched for a week", _size(path))
 
     def work(self) -> Iterator[Removal]:
-        """Checkpoints of trainings that are finished, or will not be."""
+        """Checkpoints of trainings that are finished, or will not be: on this machine, and their copies in a bucket."""
         finished = {one.split("/")[2] for version in self._known for one in version.references if _is_training(one)}
-        root, current = work_folder(self._store, "trainings"), self._trainings()
+        current = self._trainings()
+
+        def why(training: str, written: Sequence[float | None]) -> str:
+            if training in finished and self._all_old(written, LEAST_AGE):
+                return "checkpoints of a finished training"
+            if training not in finished | current and self._all_old(written, self._policy.keep):
+                return "checkpoints of a training that nobody went on with"
+            return ""
+
+        root = work_folder(self._store, "trainings")
         for path in sorted({found.parent.parent for found in root.rglob("identity.json")}):
-            keep = self._policy.keep.total_seconds()
-            if path.name in finished and self._old(path, LEAST_AGE.total_seconds()):
-                why = "checkpoints of a finished training"
-            elif path.name not in finished | current and self._old(path, keep):
-                why = "checkpoints of a training that nobody went on with"
-            else:
-                continue
-            yield Removal("work", "checkpoints", str(path), why, _size(path))
+            if reason := why(path.name, _written(path)):
+                yield Removal("work", "checkpoints", str(path), reason, _size(path))
+        for name, copies in sorted(self._copies().items()):
+            if reason := why(PurePosixPath(name).name, [one.written for one in copies]):
+                yield Removal("work", "copies of checkpoints", name, reason, sum(one.size for one in copies))
+
+    def _copies(self) -> dict[str, list[Info]]:
+        """The files of each training's checkpoints in a bucket, whole or cut off, by its folder."""
+        found = defaultdict[str, list[Info]](list)
+        for name, info in self._store.below(COPIES).items() if self._store.local_root is None else ():
+            parents = PurePosixPath(f"{COPIES}/{name}").parents  # <training>/<step>/<file>
+            found[str(parents[1])].append(info)
+        return found
 
     def _in_use(self) -> Callable[[str, str], bool]:
         referred = {name for version in self._versions for name in version.references}
@@ -146,19 +159,15 @@ class Items:
             found |= {str(json.loads(content)["folder"]) for content in told.values()}
         return found
 
-    def _age(self, name: str) -> float | None:
-        """Seconds since the store's file was written; None where nobody knows."""
-        if self._store.local_root is None:
-            return None
-        try:
-            return self._now.timestamp() - Path(self._store.full(name)).stat().st_mtime
-        except FileNotFoundError:
-            return None
+    def _all_old(self, written: Iterable[float | None], age: timedelta) -> bool:
+        """Whether all were written so long ago."""
+        now, least = self._now.timestamp(), age.total_seconds()
+        return all(when is not None and now - when > least for when in written)
 
-    def _old(self, path: Path, seconds: float) -> bool:
-        """Whether nothing in a file or folder was written for so long."""
-        times = [one.stat().st_mtime for one in (path, *path.rglob("*")) if one.exists()]
-        return all(self._now.timestamp() - time > seconds for time in times)
+
+def _written(path: Path) -> list[float | None]:
+    """When a file, or a folder and all that is in it, was written to."""
+    return [one.stat().st_mtime for one in (path, *path.rglob("*")) if one.exists()]
 
 
 def _is_training(reference: str) -> bool:

@@ -6,7 +6,7 @@ Belongs here: the rules.  Whatever stays, all that it was made of stays too, so 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from director_diffusion.errors import StoreError
 from director_diffusion.publishing.publish import FILE as PUBLICATION
@@ -15,6 +15,7 @@ from director_diffusion.releases.record import read_releases
 from director_diffusion.retention.collection import Policy
 from director_diffusion.retention.known import Known, Version
 from director_diffusion.retention.records import records
+from director_diffusion.storage.latest import made_at
 from director_diffusion.storage.store import Store
 
 LATEST = "what readers see"
@@ -32,21 +33,9 @@ def kept_versions(known: Known, policy: Policy, now: datetime) -> dict[str, str]
     for why, some in _reasons(known, policy, now):
         for one in some:
             kept.setdefault(one.folder, why)
-    level = [known.by_folder[folder] for folder in kept]
-    while level:
-        needed = {each.folder: each for one in level for each in known.made_of(one) if each.folder not in kept}
-        kept |= dict.fromkeys(needed, NEEDED)
-        level = list(needed.values())
+    for folder in known.with_ancestors(*(known.by_folder[folder] for folder in kept)):
+        kept.setdefault(folder, NEEDED)
     return kept
-
-
-def made_at(made: str) -> datetime | None:
-    """When it was made; None where that was not noted, long ago."""
-    try:
-        when = datetime.fromisoformat(made)
-    except ValueError:
-        return None
-    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
 
 
 def _reasons(known: Known, policy: Policy, now: datetime) -> Iterator[tuple[str, Iterable[Version]]]:

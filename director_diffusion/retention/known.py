@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from director_diffusion.errors import StoreError
 from director_diffusion.hashing import SHORT
 from director_diffusion.storage.artifact import Manifest, partition_folder
+from director_diffusion.storage.files import Info
 from director_diffusion.storage.store import Store
 from director_diffusion.training.rows import ADAPTERS, adapter_version
 
@@ -55,20 +56,20 @@ class Known:
 
     def __init__(self, store: Store):
         self.store = store
-        self.sizes = {f"assets/{name}": size for name, size in store.sizes("assets").items()}
-        manifests = [name for name in self.sizes if PurePosixPath(name).name == MANIFEST]
+        self.files = {f"assets/{name}": info for name, info in store.below("assets").items()}
+        manifests = [name for name in self.files if PurePosixPath(name).name == MANIFEST]
         weights: dict[str, int] = defaultdict(int)
         folders = {str(PurePosixPath(name).parent) for name in manifests}
         above = {str(one) for folder in folders for one in PurePosixPath(folder).parents}
-        above |= {str(PurePosixPath(name).parent) for name in self.sizes if PurePosixPath(name).name == LATEST}
-        self.remains: dict[str, int] = defaultdict(int)  # bytes of folders that are no artifacts, by name
-        for name, size in self.sizes.items():
+        above |= {str(PurePosixPath(name).parent) for name in self.files if PurePosixPath(name).name == LATEST}
+        self.remains: dict[str, list[Info]] = defaultdict(list)  # of the files in folders that are no artifacts
+        for name, info in self.files.items():
             parents = [str(one) for one in PurePosixPath(name).parents]
             whole = next((one for one in parents if one in folders), None)
             if whole is not None:
-                weights[whole] += size
+                weights[whole] += info.size
             elif (folder := next((one for one in parents if one not in above and _is_keyed(one)), None)) is not None:
-                self.remains[folder] += size
+                self.remains[folder].append(info)
         self.by_folder = {one.folder: one for one in self._read(manifests, weights)}
 
     def __iter__(self) -> Iterator[Version]:
@@ -85,7 +86,7 @@ class Known:
     @cached_property
     def latest(self) -> dict[str, str]:
         """The folder that readers see, by asset and partition."""
-        told = self.store.read_those([name for name in self.sizes if PurePosixPath(name).name == LATEST])
+        told = self.store.read_those([name for name in self.files if PurePosixPath(name).name == LATEST])
         return {str(PurePosixPath(name).parent): pointed(name, content) for name, content in told.items()}
 
     def made_of(self, one: Version) -> Iterator[Version]:
@@ -101,6 +102,31 @@ class Known:
             first = next((each for each in found if each is not None), None)
             if first is not None:
                 yield first
+
+    def with_ancestors(self, *some: Version) -> set[str]:
+        """Their folders and those of all that they were made of."""
+        found, level = {one.folder for one in some}, list(some)
+        while level:
+            new = {each.folder: each for one in level for each in self.made_of(one) if each.folder not in found}
+            found |= new.keys()
+            level = list(new.values())
+        return found
+
+    def users_first(self, some: Iterable[Version]) -> list[Version]:
+        """In an order in which whatever was made of another comes before it, and else the youngest first."""
+        given, seen, ordered = {one.folder: one for one in some}, set[str](), list[Version]()
+
+        def visit(one: Version) -> None:
+            if one.folder not in seen:
+                seen.add(one.folder)
+                for each in self.made_of(one):
+                    visit(each)
+                if one.folder in given:
+                    ordered.append(one)
+
+        for one in sorted(given.values(), key=lambda one: one.made):
+            visit(one)
+        return ordered[::-1]
 
     def came_of(self, adapter: Version) -> list[Version]:
         """Its pictures, verdicts, cards and publications, and no other adapter's."""

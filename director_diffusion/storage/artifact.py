@@ -177,13 +177,24 @@ def _whole(store: Store, told: bytes) -> Artifact | None:
     return artifact if store.present(references) == references else None
 
 
-def set_latest(artifact: Artifact) -> None:
-    """Make this artifact the one that readers see."""
-    manifest = artifact.manifest
-    pointer = json.dumps({"key": manifest.key, "version": manifest.version}).encode()
+def set_latest(artifact: Artifact) -> bool:
+    """Make this artifact the one that readers see, unless it has gone: then they see what they saw, and it is False.
+
+    A collection looks where readers are led after it has taken a manifest, and this looks for the manifest after it has
+    led them there: whatever comes first, one of the two notices.
+    """
+    manifest, store = artifact.manifest, artifact.store
+    pointer = json.dumps({"key": manifest.key, "version": manifest.version, "made": manifest.made}).encode()
     name = f"{partition_folder(manifest.asset, manifest.partition)}/latest.json"
-    if artifact.store.read_those([name]).get(name) != pointer:  # a write waits for the disk, and mostly nothing changed
-        artifact.store.write(name, pointer)
+    before = store.read_those([name]).get(name)
+    if before == pointer:  # a write waits for the disk, and mostly nothing changed
+        return True
+    store.write(name, pointer)
+    if store.present([f"{artifact.folder}/artifact.json"]):
+        return True
+    if before is not None:
+        store.write(name, before)
+    return False
 
 
 def usable_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,12 +19,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import aiohttp
-import s3fs
-from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, FlexibleChecksumError, HTTPClientError
 from fsspec.asyn import sync
 
 from director_diffusion.errors import StoreError
+from director_diffusion.storage.bucket_client import AT_ONCE, ATTEMPTS, connect
 from director_diffusion.storage.bucket_errors import CutError, code_of, told
 from director_diffusion.storage.files import Info
 
@@ -32,9 +31,6 @@ PART = 8 << 20  # bytes of a part; what is larger than two goes up in parts, a f
 PARTS_AT_ONCE = 4
 MOST_PARTS = 10_000
 MOST_KEY = 1024  # bytes
-ATTEMPTS = 8  # at a request, where AWS_MAX_ATTEMPTS says nothing: at one fault in five, 3 requests in a million fail
-AT_ONCE = 16  # small requests
-CONNECT_S, READ_S = 10, 30
 LEFT_BEHIND = timedelta(days=1)  # an upload in parts that nobody can be at any more
 _PAGE = 1000
 _UPLOAD = "upload"  # metadata of what went up in parts
@@ -83,8 +79,9 @@ class Bucket:
             except FileNotFoundError:
                 if not self.is_folder(name):
                     raise
-                return Info(0, "folder", "")
-            return Info(int(found["ContentLength"]), "file", str(found["ETag"]))
+                return Info(0, "folder", "", None)
+            written = found["LastModified"].timestamp()
+            return Info(int(found["ContentLength"]), "file", str(found["ETag"]), written)
 
     def is_folder(self, name: str) -> bool:
         with self._told(name):
@@ -103,7 +100,9 @@ class Bucket:
         prefix = self._key(folder) + "/"
         with self._told(folder):
             return {
-                one["Key"][len(prefix) :]: Info(int(one["Size"]), "file", str(one["ETag"]))
+                one["Key"][len(prefix) :]: Info(
+                    int(one["Size"]), "file", str(one["ETag"]), one["LastModified"].timestamp()
+                )
                 for page in self._pages(Prefix=prefix)
                 for one in page.get("Contents", [])
                 if not one["Key"].endswith("/")  # what some tools make to show a folder
@@ -147,11 +146,13 @@ class Bucket:
             key = self._key(name)
             below = [one["Key"] for page in self._pages(Prefix=key + "/") for one in page.get("Contents", [])]
             self._run(self._ask, "delete_object", Key=key)
-            for start in range(0, len(below), _PAGE):
-                some = [{"Key": one} for one in below[start : start + _PAGE]]
-                out = self._run(self._ask, "delete_objects", Delete={"Objects": some, "Quiet": True})
-                for error in out.get("Errors", []):
-                    raise StoreError(name, f"could not be deleted ({error['Code']})", f"Look at {self.root} there.")
+            self._delete(below, name)
+
+    def delete_files(self, names: Collection[str]) -> None:
+        """Of folders of these names, nothing."""
+        first = next(iter(names), self.root)
+        with self._told(first):
+            self._delete([self._key(name) for name in names], first)
 
     def look(self, name: str) -> Held | None:
         """A small object with its age; None where there is none."""
@@ -235,6 +236,13 @@ class Bucket:
             page = self._run(self._ask, "list_objects_v2", **what, **more)
             yield page
 
+    def _delete(self, keys: Sequence[str], name: str) -> None:
+        for start in range(0, len(keys), _PAGE):
+            some = [{"Key": one} for one in keys[start : start + _PAGE]]
+            out = self._run(self._ask, "delete_objects", Delete={"Objects": some, "Quiet": True})
+            for error in out.get("Errors", []):
+                raise StoreError(name, f"could not be deleted ({error['Code']})", f"Look at {self.root} there.")
+
     async def _get(self, key: str, what: Mapping[str, str]) -> tuple[Mapping[str, Any], bytes]:
         """An object with its body, asked for again where that breaks off."""
         for attempt in range(ATTEMPTS):
@@ -261,7 +269,7 @@ class Bucket:
         if self._pid != os.getpid():
             if self._fs is not None:
                 self._abandoned.append(self._fs)
-            self._fs, self._pid = _connect(), os.getpid()
+            self._fs, self._pid = connect(), os.getpid()
         return self._fs
 
     def _key(self, name: str) -> str:
@@ -277,23 +285,3 @@ class Bucket:
 
     def _told(self, name: str) -> Any:
         return told(name, self.root)
-
-
-def _connect() -> Any:
-    session = AioSession()
-    retries = {
-        "mode": session.get_config_variable("retry_mode") or "standard",
-        "total_max_attempts": session.get_config_variable("max_attempts") or ATTEMPTS,
-    }
-    fs = s3fs.S3FileSystem(
-        config_kwargs={
-            "retries": retries,
-            "connect_timeout": CONNECT_S,
-            "read_timeout": READ_S,
-            "max_pool_connections": AT_ONCE,
-        },
-        use_listings_cache=False,
-        skip_instance_cache=True,
-    )
-    fs.retries = 1  # botocore's are enough: around them, s3fs's would multiply them
-    return fs

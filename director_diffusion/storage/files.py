@@ -28,6 +28,7 @@ class Info:
     size: int
     kind: Literal["file", "folder", "other"]
     mark: str  # another one where the content has changed: of a folder's files the time, of a bucket's the ETag
+    written: float | None  # when, in seconds since 1970, by the clock of where it lies; None where nobody knows
 
 
 class Folder:
@@ -48,7 +49,7 @@ class Folder:
         kind: Literal["file", "folder", "other"] = (
             "file" if stat.S_ISREG(found.st_mode) else "folder" if stat.S_ISDIR(found.st_mode) else "other"
         )
-        return Info(found.st_size, kind, str(found.st_mtime))
+        return Info(found.st_size, kind, str(found.st_mtime), found.st_mtime)
 
     def is_folder(self, name: str) -> bool:
         return stat.S_ISDIR(self._mode(name) or 0)
@@ -69,7 +70,8 @@ class Folder:
                     status = path.stat()
                 except FileNotFoundError:
                     continue  # deleted since, or a link to nothing
-                found[path.relative_to(root).as_posix()] = Info(status.st_size, "file", str(status.st_mtime))
+                info = Info(status.st_size, "file", str(status.st_mtime), status.st_mtime)
+                found[path.relative_to(root).as_posix()] = info
         return found
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
@@ -100,6 +102,10 @@ class Folder:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+    def delete_files(self, names: Collection[str]) -> None:
+        for name in names:
+            self._of(name).unlink(missing_ok=True)
 
     def _replace(self, name: str, fill: Callable[[Path], None]) -> None:
         target = self._of(name)
@@ -162,6 +168,10 @@ class Anywhere:
         if self.fs.exists(self._of(name)):
             self.fs.rm(self._of(name), recursive=True)
 
+    def delete_files(self, names: Collection[str]) -> None:
+        for name in names:
+            self.delete(name)
+
     def _of(self, name: str) -> str:
         return f"{self.root}/{name}"
 
@@ -169,7 +179,7 @@ class Anywhere:
 def _info(found: dict[str, Any]) -> Info:
     kind: Literal["file", "folder"] = "folder" if found["type"] == "directory" else "file"
     mark = found.get("mtime") or found.get("LastModified") or found.get("ETag") or found.get("created") or ""
-    return Info(int(found["size"] or 0), kind, str(mark))
+    return Info(int(found["size"] or 0), kind, str(mark), None)  # what `mark` is differs from one to the other
 
 
 def files_at(url: str) -> "Folder | Anywhere | Bucket":

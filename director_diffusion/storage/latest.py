@@ -1,13 +1,16 @@
 """Latest: tables of the artifacts that readers see, for pages that ask for them at every click.
 
-Belongs here: reading each version once.  Unlike `latest_artifact` it does not look whether other files of the artifact,
-or what they refer to, are still there: a page shows what was found, be a file of it gone since.
+Belongs here: reading each version once, and when it was made.  Unlike `latest_artifact` it does not look whether other
+files of the artifact, or what they refer to, are still there: a page shows what was found, be a file of it gone since.
 """
 
 import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from director_diffusion.errors import StoreError
 from director_diffusion.storage.artifact import Artifact, Manifest, partition_folder
 from director_diffusion.storage.store import Store
 
@@ -18,6 +21,34 @@ Row = TypeVar("Row")
 def latest_version(store: Store, asset: tuple[str, ...], partition: str) -> str:
     """Key and version of the artifact that readers see, as they are written.  Raises StoreError for none."""
     return store.read(f"{partition_folder(asset, partition)}/latest.json").decode()
+
+
+def made_at(made: str) -> datetime | None:
+    """When an artifact was made, by what its manifest says; None where that was not noted, long ago."""
+    try:
+        when = datetime.fromisoformat(made)
+    except ValueError:
+        return None
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+
+
+def when_made(store: Store, asset: tuple[str, ...], partitions: Iterable[str]) -> dict[str, datetime | None]:
+    """When what readers see was made, by partition, of those that there are: a small file each.
+
+    Made, not found again: a run that has nothing to do changes nothing here.
+    """
+    names = {f"{partition_folder(asset, one)}/latest.json": one for one in partitions}
+    pointers = {names[name]: json.loads(content) for name, content in store.read_those(names).items()}
+    return {one: made_at(_made(store, asset, one, pointer)) for one, pointer in pointers.items()}
+
+
+def _made(store: Store, asset: tuple[str, ...], partition: str, pointer: dict[str, str]) -> str:
+    if "made" in pointer:
+        return pointer["made"]
+    try:  # of before it was noted there
+        return artifact_of(store, asset, partition, pointer["key"]).manifest.made
+    except StoreError:
+        return ""
 
 
 def artifact_of(store: Store, asset: tuple[str, ...], partition: str | None, key: str) -> Artifact:

@@ -18,6 +18,7 @@ from director_diffusion.storage.bucket import Bucket
 LIVES_S = 60.0  # unrenewed
 RENEWED_EVERY_S = 10.0
 _LOOKS_EVERY_S = 1.0
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the former goes on while the machine is suspended
 
 
 class Lease:
@@ -34,14 +35,14 @@ class Lease:
 
     def check(self) -> None:
         """Raises TransientError where it could not be renewed for so long that another may have taken it."""
-        if time.monotonic() - self._renewed > LIVES_S:
+        if _now() - self._renewed > LIVES_S:
             raise TransientError(
                 self._holding["holder"], "could not renew its lock in time: another may write now", "Run it again."
             )
 
     def take(self, what: str, wait_s: float, told: Callable[[str], None]) -> None:
         """Raises BusyError where another has it that lives, after `wait_s` (below 0: waits for as long as it lives)."""
-        began, first = time.monotonic(), ""
+        began, first = _now(), ""
         while not self._write(""):
             found = self._bucket.look(self._name)
             if found is None:
@@ -53,7 +54,7 @@ class Lease:
             who = f"{other['holder']} (process {other['pid']} on {other['host']})"
             if not first:
                 told(f"{what} is being written by {who}: waiting to see whether it lives, or for its end")
-            if not gone and first and found.mark != first and 0 <= wait_s <= time.monotonic() - began:
+            if not gone and first and found.mark != first and 0 <= wait_s <= _now() - began:
                 raise BusyError(
                     what, f"is being written by {who}", "Wait for it to end, or terminate it in the UI, then run again."
                 )
@@ -65,14 +66,14 @@ class Lease:
         """Let others have it, unless they may have taken it already."""
         self._ended.set()
         self._renewer.join()
-        if self._mark and time.monotonic() - self._renewed < LIVES_S / 2:
-            found = self._bucket.look(self._name)  # the clock stands still while a machine sleeps: is it ours still?
+        if self._mark and _now() - self._renewed < LIVES_S / 2:
+            found = self._bucket.look(self._name)  # a clock may be wrong: is it ours still?
             if found is not None and json.loads(found.data).get("token") == self._holding["token"]:
                 self._bucket.delete(self._name)
 
     def _write(self, mark: str) -> bool:
         """Write it where it still has that mark; whether it is ours then."""
-        began = time.monotonic()
+        began = _now()
         data = json.dumps({**self._holding, "renewed": time.time()}).encode()
         written = self._bucket.write_unless_changed(self._name, data, mark)
         if not written:  # by another; or by us, and only the answer was lost
@@ -90,6 +91,10 @@ class Lease:
                     return
             except (DirectorError, OSError):
                 continue  # S3 cannot be reached: what `check` says, time tells
+
+
+def _now() -> float:
+    return time.clock_gettime(_CLOCK)
 
 
 def living(bucket: Bucket, name: str) -> dict[str, Any] | None:

@@ -18,10 +18,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from director_diffusion.errors import BusyError
-from director_diffusion.hashing import hash_bytes, short
+from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.storage.store import Store, explained
 
 GATE = "collection"  # the lock of whoever takes old files away, behind which writers wait
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 GLANCE_S = 5.0  # a writer is through the gate in a moment
 
 
@@ -145,7 +146,11 @@ def _words(held: Mapping[str, Any]) -> str:
 
 
 def _machine(folder: Path) -> str:
-    """What tells the processes that this folder's locks keep apart from all others."""
+    """What tells the processes that this folder's locks keep apart from all others.
+
+    A copy of this machine, made with the folder in it, has started by itself (`boot_id`); a container that begins with
+    a copy of it has another folder (its device and number).
+    """
     name, mine = folder / "machine", folder / f"machine-{uuid.uuid4().hex}"
     mine.write_text(uuid.uuid4().hex)
     try:
@@ -153,7 +158,16 @@ def _machine(folder: Path) -> str:
             name.hardlink_to(mine)  # the first one's stays, and is whole when it is there
     finally:
         mine.unlink()
-    return name.read_text()
+    status = folder.stat()
+    return short(hash_data([name.read_text(), _started(), status.st_dev, status.st_ino]))
+
+
+def _started() -> str:
+    """Another one after every start of the system; the machine's name where there is none."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return socket.gethostname()
 
 
 def _folder(store: Store) -> Path:

@@ -140,6 +140,11 @@ class Store:
         with explained(name, self.url):
             self.files.delete(_checked(name))
 
+    def delete_files(self, names: Collection[str]) -> None:
+        """Files that are known to be none but files; of a bucket, many with a request."""
+        with explained(next(iter(names), ""), self.url):
+            self.files.delete_files([_checked(name) for name in names])
+
     def names(self, folder: str) -> list[str]:
         """Names (relative to `folder`, sorted) of the files and folders directly in it; empty where it is absent."""
         try:

@@ -12,11 +12,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets_defs.freshness import overdue
 from director_diffusion.errors import AlertError, CaptionError
+from director_diffusion.storage import Artifact, Manifest
+from director_diffusion.storage.artifact import set_latest, write_artifact
 from pipelines.alerts import failed_runs_sensor
 from pipelines.build import build_definitions
 from pipelines.surroundings import read_surroundings
 from resources.alerts import AlertsResource
+from resources.store import StoreResource
 
 
 class Webhook:
@@ -191,8 +195,33 @@ def definitions(tmp_path: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatc
     return build_definitions(read_surroundings(places | {"DIRECTOR_WEBHOOK": webhook.url}))
 
 
-def made(instance: dg.DagsterInstance, name: str, slug: str) -> None:
+def reported(instance: dg.DagsterInstance, name: str, slug: str) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(["mini_lora", name]), partition=slug))
+
+
+def made(instance: dg.DagsterInstance, store: StoreResource, name: str, slug: str) -> Artifact:
+    """As if a run had made an asset of the recipe just now."""
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+    manifest = Manifest(
+        asset=("mini_lora", name),
+        partition=slug,
+        key="0" * 16,
+        plain_key="0" * 16,
+        version="0" * 64,
+        files=(),
+        code_version="1",
+        seconds=0.0,
+        made=when,
+    )
+    artifact = write_artifact(store.get(), Path(), manifest)
+    set_latest(artifact)
+    reported(instance, name, slug)
+    return artifact
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StoreResource:
+    return StoreResource(url=str(tmp_path / "store"))
 
 
 def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
@@ -208,9 +237,9 @@ def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
 
 
 def test_overdue_directors_are_told_once_and_shown_each(
-    definitions: dg.Definitions, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    definitions: dg.Definitions, store: StoreResource, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alerting = {"alerts": AlertsResource(url=webhook.url)}
+    alerting = {"alerts": AlertsResource(url=webhook.url), "store": store}
     sensor, key = definitions.resolve_sensor_def("freshness"), dg.AssetKey(["mini_lora", "evaluation"])
     with dg.DagsterInstance.ephemeral() as instance:
 
@@ -228,10 +257,11 @@ def test_overdue_directors_are_told_once_and_shown_each(
         nobody, cursor = tick(None, 30)
         assert nobody == {}, "nobody is trained"
         for slug in ("nolan", "fincher"):
-            made(instance, "adapter", slug)
-        made(instance, "evaluation", "nolan")
+            made(instance, store, "adapter", slug)
+        made(instance, store, "evaluation", "nolan")
         fresh, cursor = tick(cursor, 1)
         assert fresh == {"nolan": True, "fincher": True}
+        reported(instance, "evaluation", "nolan")
         assert tick(cursor, 7)[0] == {}, "nothing changed"
         late, cursor = tick(cursor, 9)
         assert late == {"nolan": False, "fincher": False}, "one was never evaluated, the other not lately"
@@ -240,12 +270,30 @@ def test_overdue_directors_are_told_once_and_shown_each(
         assert len(webhook.posted) == 1
 
 
-def test_an_alert_that_fails_is_posted_at_the_next_tick(
-    definitions: dg.Definitions, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+def test_what_was_made_long_ago_is_not_fresh_for_being_found_again(
+    store: StoreResource, instance: dg.DagsterInstance
 ) -> None:
-    alerting, sensor = {"alerts": AlertsResource(url=webhook.url)}, definitions.resolve_sensor_def("freshness")
+    now, year = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=365)
+    adapter, evaluation = (made(instance, store, name, "nolan") for name in ("adapter", "evaluation"))
+    assert overdue(store.get(), "mini_lora", ["nolan"], 8, now) == set()
+    assert overdue(store.get(), "mini_lora", ["nolan"], 8, now + year) == {"nolan"}
+    set_latest(evaluation)  # as a run does that finds it again
+    reported(instance, "evaluation", "nolan")
+    assert overdue(store.get(), "mini_lora", ["nolan", "fincher"], 8, now + year) == {"nolan"}
+    for artifact in (adapter, evaluation):  # pointers of before it was noted there
+        folder = artifact.folder.rpartition("/")[0]
+        store.get().write(f"{folder}/latest.json", json.dumps({"key": "0" * 16, "version": "0" * 64}).encode())
+    assert overdue(store.get(), "mini_lora", ["nolan"], 8, now) == set()
+    assert overdue(store.get(), "mini_lora", ["nolan"], 8, now + year) == {"nolan"}
+
+
+def test_an_alert_that_fails_is_posted_at_the_next_tick(
+    definitions: dg.Definitions, store: StoreResource, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor = definitions.resolve_sensor_def("freshness")
+    alerting = {"alerts": AlertsResource(url=webhook.url), "store": store}
     with dg.DagsterInstance.ephemeral() as instance:
-        made(instance, "adapter", "nolan")
+        made(instance, store, "adapter", "nolan")
         later(monkeypatch, 9)
         webhook.answer = 404
         with dg.build_sensor_context(instance=instance, resources=alerting, definitions=definitions) as context:
@@ -257,10 +305,10 @@ def test_an_alert_that_fails_is_posted_at_the_next_tick(
         assert len(data.asset_events) == 1
 
 
-def test_people_may_run_the_check_of_one_director(definitions: dg.Definitions) -> None:
+def test_people_may_run_the_check_of_one_director(definitions: dg.Definitions, store: StoreResource) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        made(instance, "adapter", "nolan")
-        made(instance, "evaluation", "nolan")
+        made(instance, store, "adapter", "nolan")
+        made(instance, store, "evaluation", "nolan")
         key = dg.AssetCheckKey(dg.AssetKey(["mini_lora", "evaluation"]), "evaluated_lately")
         job = definitions.get_implicit_global_asset_job_def().get_subset(asset_check_selection={key})
         result = job.execute_in_process(instance=instance, partition_key="nolan")

@@ -12,6 +12,7 @@ from director_diffusion.checks import Check
 from director_diffusion.errors import StillsError, TransientError
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.storage.latest import when_made
 from director_diffusion.storage.lock import held_gate, holders, writer_lock
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
@@ -253,6 +254,19 @@ def test_a_failure_leaves_what_was_there_whole(world: World) -> None:
     world.failure = None
     assert world.run().success
     assert world.latest("loud").read("loud.txt") == b"OTHER PLEASE"
+
+
+def test_what_is_found_again_is_not_made_now(world: World) -> None:
+    world.run()
+    made = when_made(world.store, ("loud",), ["nolan", "nobody"])
+    assert list(made) == ["nolan"]
+    world.source.write_text("other please")
+    world.run()
+    assert when_made(world.store, ("loud",), ["nolan"]) != made
+    world.source.write_text("hello please")
+    world.run()
+    assert world.calls == ["source"], "it goes back to what there is"
+    assert when_made(world.store, ("loud",), ["nolan"]) == made
 
 
 def test_two_writers_are_kept_apart_and_the_holder_is_named(world: World) -> None:

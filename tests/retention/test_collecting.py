@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +16,12 @@ from director_diffusion.errors import BusyError, StoreError
 from director_diffusion.publishing.sign_offs import SignOff, add_sign_off
 from director_diffusion.releases.record import Release, write_releases
 from director_diffusion.retention.collect import collect, plan_collection
-from director_diffusion.retention.collection import Collection, Policy
+from director_diffusion.retention.collection import Collection as Collected
+from director_diffusion.retention.collection import Policy
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.storage.artifact import find_artifact, latest_artifact, set_latest
-from director_diffusion.storage.lock import GATE, held_gate, pass_gate, writer_lock
+from director_diffusion.storage.lock import held_gate, pass_gate, writer_lock
 from director_diffusion.storage.work import work_folder
 from director_diffusion.tracing.backward import trace_back
 from director_diffusion.tracing.given import given_repository
@@ -43,7 +47,7 @@ def four(lineage: Lineage) -> list[Published]:
     return [lineage.publish(3), *(lineage.publish(step, outcome="fail", status="withheld") for step in (6, 9, 12))]
 
 
-def swept(store: Store, policy: Policy = POLICY, now: datetime = NOW) -> Collection:
+def swept(store: Store, policy: Policy = POLICY, now: datetime = NOW) -> Collected:
     return collect(store, plan_collection(store, policy, now), policy, now)
 
 
@@ -211,48 +215,56 @@ def test_what_killed_processes_left_goes(store: Store, temp: Path, four: list[Pu
 
 
 def test_a_kill_at_any_moment_leaves_what_the_next_collection_finishes(
-    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, temp: Path, store: Store, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed after each single deletion, every artifact that is left is whole, and the end is the same."""
-    delete, ends, after = Store.delete, list[set[str]](), 0
-    while True:
+    """Killed after each single deletion of a file, every artifact that is left is whole, and the end is the same."""
+    lineage.publish(3)
+    for step in (6, 9):
+        lineage.publish(step, outcome="fail", status="withheld")
+    for name in ("cache/images/f/1.png", "cache/images/f/2.png", "captions/.part-1"):
+        item(store, name, days=100)
+    work = work_folder(store, f"trainings/{RECIPE}/adapter/{DIRECTOR}") / "given-up" / "step-000003"
+    work.mkdir(parents=True)
+    for file in ("tensors.safetensors", "identity.json"):
+        (work / file).write_text("{}")
+    old(work.parent, days=100)
+    ends, after, killed = list[set[str]](), 0, True
+    while killed:
         one = Store(str(tmp_path / f"store-{after}"))
-        lineage = Lineage(one)
-        lineage.publish(3)
-        for step in (6, 9):
-            lineage.publish(step, outcome="fail", status="withheld")
-        item(one, "cache/images/f/unused.png", days=100)
-        monkeypatch.setattr(Store, "delete", _dying(delete, after))
-        try:
-            swept(one)
-        except KeyboardInterrupt:
-            killed = True
-        else:
-            killed = False
-        monkeypatch.setattr(Store, "delete", delete)
+        shutil.copytree(store.files.root, one.files.root, copy_function=os.link)  # no file of a store is written into
+        (temp / "director-out-a" / "b").mkdir(parents=True)
+        (temp / "director-out-a" / "b" / "file").touch()
+        old(temp / "director-out-a", days=8)
+        killed = _killed(after, lambda one=one: swept(one), monkeypatch)  # type: ignore[misc]
         everything_is_readable(one)
         later = datetime.now(UTC) + timedelta(hours=2)  # by then what was cut off is no longer young
-        swept(one, now=max(later, NOW))
-        everything_is_readable(one)
-        ends.append({name.removeprefix(one.files.root) for name in files(one)})
-        if not killed:
-            break
-        after += 4
-    assert len(ends) > 3
+        swept(one, now=max(later, NOW) + timedelta(days=40))
+        if not killed or after % 10 == 0:
+            everything_is_readable(one)
+        ends.append({name.removeprefix(one.files.root) for name in files(one)} | {path.name for path in temp.iterdir()})
+        shutil.rmtree(one.files.root)
+        after += 1
+    assert after > 25
     assert all(end == ends[-1] for end in ends)
 
 
-def _dying(delete: Callable[[Store, str], None], after: int) -> Callable[[Store, str], None]:
-    """A deletion that is the last but so many."""
-    left = [after]
+def _killed(after: int, collect: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether it was: after that many files were deleted, wherever they were."""
+    unlink, left = os.unlink, [after]
 
-    def deletes(store: Store, name: str) -> None:
+    def dies(*where: Any, **how: Any) -> None:
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
-        delete(store, name)
+        unlink(*where, **how)
 
-    return deletes
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", dies)
+        try:
+            collect()
+        except KeyboardInterrupt:
+            return True
+    return False
 
 
 def test_nothing_goes_while_a_stage_is_at_work_and_none_begins_meanwhile(store: Store, four: list[Published]) -> None:
@@ -263,30 +275,106 @@ def test_nothing_goes_while_a_stage_is_at_work_and_none_begins_meanwhile(store: 
     ):
         collect(store, plan, POLICY, NOW)
     assert files(store) == before
-    pass_gate(store, "run 5678")
-    with (
-        held_gate(store, "director gc"),
-        pytest.raises(BusyError, match="director gc"),
-        writer_lock(store, GATE, "run 5678"),
-    ):
-        pass
+    passed = threading.Event()
+
+    def write() -> None:
+        pass_gate(store, "run 5678")
+        passed.set()
+
+    writer = threading.Thread(target=write, daemon=True)
+    with held_gate(store, "director gc"):
+        writer.start()
+        assert not passed.wait(1), "it waits for the end of the collection"
+    assert passed.wait(10)
     assert collect(store, plan, POLICY, NOW).removals
 
 
-def test_what_a_stage_finds_again_meanwhile_stays(
-    store: Store, four: list[Published], monkeypatch: pytest.MonkeyPatch
+def leading_back_to(found: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as its manifest is taken, readers are led to it by a step that had read the manifest a moment before."""
+    delete = Store.delete_files
+
+    def deletes(one: Store, names: Collection[str]) -> None:
+        delete(one, names)
+        if f"{found.folder}/artifact.json" in names:
+            manifest = found.manifest
+            pointer = {"key": manifest.key, "version": manifest.version, "made": manifest.made}
+            one.write(f"{found.folder.rpartition('/')[0]}/latest.json", json.dumps(pointer).encode())
+
+    monkeypatch.setattr(Store, "delete_files", deletes)
+
+
+def test_what_a_stage_finds_again_meanwhile_stays_with_all_that_it_was_made_of(
+    store: Store, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, delete = four[1].adapter, Store.delete
+    lineage.publish(3, status="withheld")
+    lineage.reject(0)
+    found = lineage.publish(6, status="withheld")
+    made_of = dict(lineage.dataset)
+    image = item(store, "cache/images/f/1.png", days=100)
+    refer(found.evaluation, image)
+    lineage.reject(1)
+    lineage.publish(9, status="withheld")
+    plan = plan_collection(store, POLICY, NOW)
+    assert {found.evaluation.folder, made_of["stills"].folder, image} <= set(plan.names)
+    leading_back_to(found.evaluation, monkeypatch)
+    went = collect(store, plan, POLICY, NOW)
+    assert whole(found.evaluation)
+    assert {found.evaluation.folder, found.adapter.folder, made_of["stills"].folder, image}.isdisjoint(went.names)
+    assert found.card.folder in went.names
+    everything_is_readable(store)
 
-    def deletes(one: Store, name: str) -> None:
-        delete(one, name)
-        if name == f"{found.folder}/artifact.json":
-            set_latest(found)  # by a step that had read the manifest a moment before
 
-    monkeypatch.setattr(Store, "delete", deletes)
-    went = swept(store)
-    assert whole(found)
-    assert found.folder not in went.names
+def test_who_finds_what_a_collection_has_taken_notices(store: Store, four: list[Published]) -> None:
+    taken, seen = four[1].adapter, four[3].adapter
+    swept(store)
+    assert set_latest(taken) is False
+    assert latest_artifact(store, (RECIPE, "adapter"), DIRECTOR).version == seen.version
+    assert set_latest(four[0].adapter) is True
+
+
+def test_what_was_made_of_another_goes_first_whatever_the_dates_say(store: Store, lineage: Lineage) -> None:
+    lineage.publish(3, status="withheld")
+    lineage.reject(0)
+    first = lineage.publish(6, status="withheld")
+    for artifact in (first.adapter, first.card):  # of before dates were noted
+        manifest = artifact.manifest.model_copy(update={"made": ""})
+        store.write(f"{artifact.folder}/artifact.json", manifest.model_dump_json().encode())
+    lineage.reject(1)
+    lineage.publish(9, status="withheld")
+    order = [one.name for one in plan_collection(store, POLICY, NOW).removals]
+    assert order.index(first.publication.folder) < order.index(first.card.folder) < order.index(first.adapter.folder)
+    made_of = first.adapter.manifest.inputs["mini/latents"]
+    latents = next(one for one in Ancestry(store).of(("mini", "latents"), DIRECTOR) if one.version == made_of)
+    assert order.index(first.adapter.folder) < order.index(latents.folder)
+
+
+def test_of_a_bucket_old_items_remains_and_copies_of_checkpoints_go_too(bucket: str) -> None:
+    store = Store(bucket)
+    lineage = Lineage(store)
+    kept = lineage.publish(3)
+    withheld = lineage.publish(6, outcome="fail", status="withheld")
+    lineage.publish(9, outcome="fail", status="withheld")
+    place = f"work/trainings/{RECIPE}/adapter/{DIRECTOR}"
+    gone = ["cache/images/f/1.png", "cache/previews/f/1.png", f"assets/{RECIPE}/adapter/{DIRECTOR}/{'0' * 16}/a.bin"]
+    gone += [f"{place}/given-up/step-000003/{name}" for name in ("tensors.safetensors", "identity.json")]
+    gone += [f"{place}/cut-off/step-000003/curve.parquet"]
+    stay = ["cache/images/f/used.png", f"{place}/newest/step-000003/identity.json", "stills/nolan/f/1.png"]
+    for name in (*gone, *stay):
+        store.write(name, b"0123456789")
+    note_training(store, RECIPE, DIRECTOR, "newest")
+    refer(kept.adapter, stay[0])
+    young = Policy(keep_days=1000, keep_versions=1)
+    minute = plan_collection(store, young, datetime.now(UTC) + timedelta(minutes=1))
+    assert minute.removals == ()
+    assert {one.kind for one in plan_collection(store, young, NOW).removals} == {"remains"}
+    plan = plan_collection(store, POLICY, NOW)
+    assert collect(store, plan, POLICY, NOW).removals == plan.removals
+    assert plan.notes == ()
+    assert store.present(gone) == set()
+    assert store.present(stay) == set(stay)
+    assert not whole(withheld.adapter)
+    everything_is_readable(store)
+    assert swept(store).removals == ()
 
 
 def test_a_manifest_that_cannot_be_read_stops_it(store: Store, four: list[Published]) -> None:

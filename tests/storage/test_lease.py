@@ -1,6 +1,7 @@
 """Locks of a bucket: one holder among machines, here folders of temporary files of their own."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -96,6 +97,33 @@ def test_the_lock_of_a_process_of_this_machine_that_was_killed_is_taken_at_once(
         began = time.monotonic()
         with lock.writer_lock(store, NAME, "run 1"):
             assert time.monotonic() - began < 30 < lease.LIVES_S
+
+
+def test_a_copy_of_a_machine_is_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, copy = tmp_path / "one", tmp_path / "copy"
+    one.mkdir()
+    mine = lock._machine(one)
+    assert lock._machine(one) == mine
+    shutil.copytree(one, copy)  # a container that begins with an image of it
+    assert lock._machine(copy) != mine
+    (tmp_path / "boot_id").write_text("another start")
+    monkeypatch.setattr(lock, "_BOOT", tmp_path / "boot_id")  # a virtual machine made of its disk
+    assert lock._machine(one) != mine
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="no clock of this system counts a suspension")
+def test_after_a_suspension_it_is_no_more_ones_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = time.clock_gettime
+
+    def resumed(which: int) -> float:
+        return clock(which) + (3600 if which == time.CLOCK_BOOTTIME else 0)  # type: ignore[attr-defined,unused-ignore]
+
+    with lock.writer_lock(store, NAME, "run 1") as check:
+        check()
+        monkeypatch.setattr(time, "clock_gettime", resumed)
+        with pytest.raises(TransientError, match="another may write now"):
+            check()
+    assert len(leases(store)) == 1, "it may be another's by now"
 
 
 def test_of_many_machines_one_holds_it_at_a_time(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
