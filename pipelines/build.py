@@ -17,10 +17,11 @@ from assets_defs.lineage import directors_partitions, lineage, lineage_checks
 from director_diffusion.errors import LedgerError
 from pipelines.alerts import failed_runs_sensor, freshness_sensor
 from pipelines.automation import inputs_to_compare, with_automation
+from pipelines.changed_inputs import changed_inputs_sensor
 from pipelines.jobs import project_jobs
 from pipelines.priorities import BY_ITSELF
 from pipelines.schedules import weekly_reevaluations
-from pipelines.sensors import changed_inputs_sensor, dead_runs_sensor, new_votes_sensor
+from pipelines.sensors import dead_runs_sensor, new_votes_sensor
 from pipelines.surroundings import Surroundings
 from resources.alerts import VARIABLE as WEBHOOK_VARIABLE
 from resources.alerts import AlertsResource

@@ -1,25 +1,19 @@
 """What Dagster does by itself: the weekly re-evaluation, the sensors, the sweep of dead runs."""
 
 import datetime
-import json
 import subprocess
 import sys
 import uuid
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from director_diffusion.publishing.sign_offs import SignOff, add_sign_off
-from director_diffusion.training.picks import remove_pick, write_pick
-from director_diffusion.training.rows import Pick
 from pipelines.build import build_definitions
 from pipelines.surroundings import Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
 from resources.process_tags import process_is_gone, process_tags
 from resources.stage import FRESH_TAG
-from resources.store import StoreResource
 
 
 @pytest.fixture
@@ -63,42 +57,6 @@ def test_the_reevaluation_trains_nothing(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def("reevaluate_mini_lora")
     names = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
     assert names == {"mini/canary", "mini_lora/samples", "mini_lora/evaluation"}
-
-
-def test_changed_inputs_ask_for_that_director_alone(definitions: dg.Definitions, tmp_path: Path) -> None:
-    stills = tmp_path / "store" / "stills"
-    for slug in ("nolan", "fincher"):
-        (stills / slug / "film").mkdir(parents=True)
-        (stills / slug / "film" / "1.txt").write_text("a car")
-    sensor = definitions.resolve_sensor_def("changed_inputs")
-    store = StoreResource(url=str(tmp_path / "store"))
-
-    def tick(cursor: str | None) -> tuple[list[str | None], str | None]:
-        with dg.DagsterInstance.ephemeral() as instance:
-            context = dg.build_sensor_context(
-                instance=instance, cursor=cursor, resources={"store": store}, definitions=definitions
-            )
-            data = sensor.evaluate_tick(context)
-            return [request.partition_key for request in data.run_requests], data.cursor
-
-    first, cursor = tick(None)
-    assert first == ["fincher", "nolan"]
-    quiet, cursor = tick(cursor)
-    assert quiet == []
-    (stills / "nolan" / "film" / "1.txt").write_text("two cars on a street")
-    changed, cursor = tick(cursor)
-    assert changed == ["nolan"]
-    pick = Pick(training="t", step=3, strength=1.0, who="ann", why="")
-    for made in (pick, replace(pick, strength=0.5)):
-        write_pick(store.get(), "mini_lora", "fincher", made)
-        changed, cursor = tick(cursor)
-        assert changed == ["fincher"], "a pick is an input"
-    remove_pick(store.get(), "mini_lora", "fincher")
-    changed, cursor = tick(cursor)
-    assert changed == ["fincher"], "and so is its absence"
-    add_sign_off(store.get(), "mini_lora", "nolan", SignOff("signed off", "0" * 64, "ann", "it is fine", "2026-11-22"))
-    assert tick(cursor)[0] == ["nolan"], "a sign-off is one too"
-    assert set(json.loads(cursor or "")) >= {"nolan", "fincher", "anderson"}
 
 
 def dead_process_tags(run_id: str) -> dict[str, str]:
