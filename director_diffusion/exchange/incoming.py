@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from director_diffusion.captions.prompt import strip_trigger
 from director_diffusion.errors import StillsError
+from director_diffusion.hashing import hash_bytes
 from director_diffusion.stills.decisions import SUFFIX as DECISION
 
 # Tried as pictures; all else is told to be none.
@@ -66,10 +67,11 @@ def without_words(caption: str, words: str | None) -> tuple[str, bool]:
 def named_apart(pictures: Sequence[Incoming]) -> list[Incoming]:
     """Each by a name of its own in its film, since a caption belongs to a name without suffix.
 
-    The plain name where it is the only one, else the way to it joined by `-`, else with its suffix in the name.
+    The plain name where it is the only one, else the way to it joined by `-`, else with its suffix in the name, or with
+    a hash of the way where even these are alike.
     """
     named = [replace(picture, name=_composed(PurePosixPath(picture.source).name)) for picture in pictures]
-    for other_name in (_whole_way, _with_suffix):
+    for other_name in (_whole_way, _with_suffix, _with_hash):
         stems = Counter(_stem(picture) for picture in named)
         named = [
             replace(picture, name=_composed(other_name(picture.source))) if stems[_stem(picture)] > 1 else picture
@@ -100,6 +102,11 @@ def _stem(picture: Incoming) -> tuple[str, str]:
 
 def _whole_way(source: str) -> str:
     return "-".join(PurePosixPath(source).parts)
+
+
+def _with_hash(source: str) -> str:
+    path = PurePosixPath(_with_suffix(source))
+    return f"{path.stem}-{hash_bytes(source.encode('utf-8', 'surrogateescape'))[:8]}{path.suffix}"
 
 
 def _with_suffix(source: str) -> str:

@@ -115,9 +115,9 @@ def _not_read(parts: tuple[str, ...], by_class: bool) -> str:
 def _first_line(path: Path) -> tuple[str | None, str]:
     """The caption, or why there is none."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return None, "is not UTF-8 text"
     except OSError as error:
         return None, f"cannot be read ({error.strerror or error})"
-    return (lines[0].strip() if lines else ""), ""
+    return text.partition("\n")[0].strip(), ""

@@ -64,16 +64,20 @@ def _add_import(commands: "argparse._SubParsersAction[Any]") -> None:
     kohya = sources.add_parser("kohya", help="<repeats>_<class> folders of pictures with captions beside them")
     kohya.add_argument("folder", metavar="FOLDER")
     _of_director(kohya, "the film that they are of (default: a film for each class)")
-    kohya.add_argument("--caption-extension", default=".txt", metavar="EXT", help="default: %(default)s")
+    kohya.add_argument(
+        "--caption-extension", dest="captions", default=".txt", metavar="EXT", help="default: %(default)s"
+    )
     _strip(kohya)
-    kohya.set_defaults(command=_import_kohya)
+    kohya.set_defaults(command=_import_pictures, layout="kohya")
 
     imagefolder = sources.add_parser("imagefolder", help="pictures with a metadata.jsonl, as `datasets` reads them")
     imagefolder.add_argument("folder", metavar="FOLDER")
     _of_director(imagefolder, "the film that they are of (default: the `film` of each row)")
-    imagefolder.add_argument("--column", default="text", help="the captions' (default: %(default)s)")
+    imagefolder.add_argument(
+        "--column", dest="captions", default="text", metavar="COLUMN", help="the captions' (default: %(default)s)"
+    )
     _strip(imagefolder)
-    imagefolder.set_defaults(command=_import_imagefolder)
+    imagefolder.set_defaults(command=_import_pictures, layout="imagefolder")
 
     film = sources.add_parser("film", help="the sharpest frame from the middle of every shot of a film's file")
     film.add_argument("file", metavar="FILE")
@@ -134,27 +138,15 @@ def _init(options: argparse.Namespace) -> int:
     return init_command(options.folder, project=options.project, deployment=options.deployment)
 
 
-def _import_kohya(options: argparse.Namespace) -> int:
-    from pipelines.cli.imports import import_kohya_command
+def _import_pictures(options: argparse.Namespace) -> int:
+    from pipelines.cli.imports import import_pictures_command
 
-    return import_kohya_command(
+    return import_pictures_command(
+        options.layout,
         options.folder,
         options.director,
         options.film,
-        extension=options.caption_extension,
-        strip=options.strip,
-        new=_new(options),
-    )
-
-
-def _import_imagefolder(options: argparse.Namespace) -> int:
-    from pipelines.cli.imports import import_imagefolder_command
-
-    return import_imagefolder_command(
-        options.folder,
-        options.director,
-        options.film,
-        column=options.column,
+        captions=options.captions,
         strip=options.strip,
         new=_new(options),
     )

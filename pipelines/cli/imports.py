@@ -3,17 +3,19 @@
 Belongs here: for which director, and what is told of it.  Layouts and films live in `director_diffusion.exchange`.
 """
 
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
 from director_diffusion.catalog import load_spec
 from director_diffusion.errors import SpecError, StillsError
 from director_diffusion.exchange.imagefolder import read_imagefolder
-from director_diffusion.exchange.incoming import Found, checked_film
+from director_diffusion.exchange.incoming import checked_film
 from director_diffusion.exchange.kohya import read_kohya
 from director_diffusion.exchange.landing import Account, Landing, land_pictures
 from director_diffusion.progress import Progress
@@ -21,26 +23,44 @@ from director_diffusion.specs import Director
 from pipelines.cli.new_director import check_slug, director_file, draft_director, tell_added
 from pipelines.surroundings import Surroundings, read_surroundings
 
+_EXTENSION = re.compile(r"\.[^./\\\0]+")
 _MOST_TOLD = 20  # files of a kind; the rest are counted
 
 
-def import_kohya_command(
-    folder: str, director: str, film: str | None, *, extension: str, strip: str | None, new: dict[str, str | None]
+def import_pictures_command(
+    layout: Literal["kohya", "imagefolder"],
+    folder: str,
+    director: str,
+    film: str | None,
+    *,
+    captions: str,
+    strip: str | None,
+    new: dict[str, str | None],
 ) -> int:
-    """What sd-scripts would train on."""
-    extension = extension if extension.startswith(".") else f".{extension}"
-    return _import_pictures(
-        director, film, strip, new, lambda own: read_kohya(Path(folder).expanduser(), film=own, extension=extension)
-    )
-
-
-def import_imagefolder_command(
-    folder: str, director: str, film: str | None, *, column: str, strip: str | None, new: dict[str, str | None]
-) -> int:
-    """Pictures with a metadata.jsonl."""
-    return _import_pictures(
-        director, film, strip, new, lambda own: read_imagefolder(Path(folder).expanduser(), film=own, column=column)
-    )
+    """Pictures with captions: in files of that extension, as sd-scripts reads them, or in that column of metadata.jsonl."""
+    path, own = Path(folder).expanduser(), None if film is None else checked_film(film)
+    if layout == "kohya":
+        extension = captions if captions.startswith(".") else f".{captions}"
+        if not _EXTENSION.fullmatch(extension):
+            raise SpecError(repr(captions), "is no ending of files' names", "Give --caption-extension .txt, say.")
+        found = read_kohya(path, film=own, extension=extension)
+    else:
+        found = read_imagefolder(path, film=own, column=captions)
+    with _director(director, new) as (spec, landing, progress):
+        landing.account.left_out += found.left_out
+        land_pictures(
+            landing,
+            found.pictures,
+            total=len(found.pictures),
+            trigger=spec.trigger,
+            strip=strip,
+            max_megapixels=spec.stills.max_megapixels,
+            progress=progress,
+        )
+    code = _tell(landing.account, director, captions=True)
+    if strip is not None:
+        print(f"{landing.account.stripped} captions began with {strip!r}.")
+    return code
 
 
 def import_film_command(
@@ -74,31 +94,6 @@ def import_film_command(
         reason = f" ({opened.stopped})" if opened.stopped else ""
         print(f"The file ends at {opened.end_s:.1f} s of the {opened.duration_s or 0:.1f} s that it states{reason}.")
     return _tell(landing.account, director, captions=False)
-
-
-def _import_pictures(
-    director: str,
-    film: str | None,
-    strip: str | None,
-    new: dict[str, str | None],
-    read: Callable[[str | None], Found],
-) -> int:
-    found = read(None if film is None else checked_film(film))
-    with _director(director, new) as (spec, landing, progress):
-        landing.account.left_out += found.left_out
-        land_pictures(
-            landing,
-            found.pictures,
-            total=len(found.pictures),
-            trigger=spec.trigger,
-            strip=strip,
-            max_megapixels=spec.stills.max_megapixels,
-            progress=progress,
-        )
-    code = _tell(landing.account, director, captions=True)
-    if strip is not None:
-        print(f"{landing.account.stripped} captions began with {strip!r}.")
-    return code
 
 
 @contextmanager

@@ -9,19 +9,19 @@ from tests.tiny_project import TinyProject
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyProject:
-    monkeypatch.setenv("COLUMNS", "250")
-    return TinyProject.make(tmp_path / "project", directors=("nolan", "fincher"))
+def project(tmp_path: Path) -> TinyProject:
+    """In a folder whose name is longer than a line: what is found of it is told over several."""
+    return TinyProject.make(tmp_path / ("folder" * 25) / "project", directors=("nolan", "fincher"))
 
 
 def test_an_empty_store_that_wants_placeholders_is_well(project: TinyProject) -> None:
     outcome = project.director("doctor")
     assert outcome.code == 0, outcome.out
-    for row in ("configs", "DAGSTER_HOME", "stills", "base mini", "captioner", "embedder"):
-        assert row in outcome.out
-    assert "2 directors" in outcome.out
-    assert "placeholder stills are drawn at the first run" in " ".join(outcome.out.split())
-    assert "missing" not in outcome.out
+    found = {name: told for name, _, told, _ in rows(outcome.out)}
+    assert {"configs", "DAGSTER_HOME", "stills", "basemini", "captioner", "embedder"} <= set(found)
+    assert found["configs"].endswith(*squeezed("configs: 2 directors"))
+    assert found["stills"].endswith(*squeezed("placeholder stills are drawn at the first run"))
+    assert "missing" not in [state for _, state, _, _ in rows(outcome.out)]
     assert not (project.folder / "store").exists(), "it only looks"
     assert not (project.folder / "dagster_home").exists()
 
@@ -30,8 +30,8 @@ def test_a_director_without_stills_is_a_warning(project: TinyProject) -> None:
     (project.stills("nolan") / "film").mkdir(parents=True)
     outcome = project.director("doctor")
     assert outcome.code == 0
-    assert "none of fincher in" in outcome.out
-    assert "warning" in outcome.out
+    (row,) = (row for row in rows(outcome.out) if row[0] == "stills")
+    assert row[1:3] == ["warning", *squeezed(f"none of fincher in {project.folder / 'store'}")]
 
 
 def test_a_model_that_is_not_there_ends_with_one_and_its_mend(project: TinyProject) -> None:
@@ -39,8 +39,9 @@ def test_a_model_that_is_not_there_ends_with_one_and_its_mend(project: TinyProje
     change(project.configs, "bases/mini", source={"kind": "folder", "folder": "my_base"})
     outcome = project.director("doctor")
     assert outcome.code == 1
-    assert "missing" in outcome.out
-    assert "my_base" in outcome.out
+    (row,) = (row for row in rows(outcome.out) if row[0] == "basemini")
+    assert row[1] == "missing"
+    assert row[2].startswith("my_base:")
     change(project.configs, "bases/mini", source={**base["source"]})
     assert project.director("doctor").code == 0
 

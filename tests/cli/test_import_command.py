@@ -129,6 +129,8 @@ def test_other_caption_files_and_names_that_are_alike(project: TinyProject, brin
         "f/2_y-a.txt": "caption of 2_y/a.png\n",
         "f/b.txt": "caption of 2_y/b.png\n",
     }
+    outcome = bring("kohya", folder, "--film", "f", "--caption-extension", ".")
+    assert (outcome.code, "--caption-extension .txt" in outcome.err) == (1, True)
 
 
 def test_an_image_folder_is_taken_by_its_rows(project: TinyProject, bring: Import, tmp_path: Path) -> None:

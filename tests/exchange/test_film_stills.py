@@ -316,3 +316,11 @@ def test_names_tell_film_and_time_code() -> None:
     assert still_name("Cléo", 3725.1204) == "Cléo_01h02m05s120.jpg"
     assert still_name("Cle\u0301o", 59.9996) == "Cléo_00h01m00s000.jpg"
     assert os.fsencode(still_name("x", 0)) == b"x_00h00m00s000.jpg"
+
+
+def test_what_fails_while_stills_are_kept_is_not_told_of_the_film(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", panned(1, 24))
+    with pytest.raises(OSError, match="Input/output error"), opened_film(path):
+        raise OSError(5, "Input/output error")
+    with pytest.raises(StillsError, match="cannot be read"), opened_film(tmp_path):
+        pass

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from director_diffusion.distillation.rows import weights_file
 from director_diffusion.errors import DevicesBusyError, OrderError, QueueFullError
 from director_diffusion.families import painter_of
 from director_diffusion.sampling.samplers import few_steps, plan_sampler
-from director_diffusion.specs import Base
+from director_diffusion.specs import Base, Recipe
 from director_diffusion.storage import Store
 from director_diffusion.storage.artifact import latest_artifact
 from director_diffusion.studio import desk as desk_module
@@ -38,6 +38,30 @@ def drawn(studio: Studio, *layers: Layer, turbo: bool = False) -> np.ndarray:
 
 def mini(studio: Studio) -> Base:
     return load_catalog(Path(studio.store.files.root).with_name("configs")).bases["mini"]
+
+
+def desk_of(
+    studio: Studio,
+    folder: Callable[[Base], Path],
+    *,
+    store: Store | None = None,
+    recipes: Mapping[str, Recipe] | None = None,
+    bases: Mapping[str, Base] | None = None,
+    lend: Callable[[], AbstractContextManager[str]] = lambda: nullcontext("cpu"),
+    idle_s: float | None = None,
+) -> desk_module.OneDesk:
+    """A desk of the test's own, with what the studio has but for what is given."""
+    return desk_module.OneDesk(
+        store or studio.store,
+        studio.directors,
+        recipes or studio.recipes,
+        bases or {"mini": mini(studio)},
+        studio.plan,
+        folder,
+        lend=lend,
+        limits=studio.limits,
+        idle_s=idle_s,
+    )
 
 
 def fresh(
@@ -93,15 +117,11 @@ def test_one_base_is_in_memory(studio: Studio, mini_base: Path) -> None:
     loaded: list[str] = []
     other = studio.recipes[RECIPE].model_copy(update={"slug": "other", "base": "twin"})
     twin = mini(studio).model_copy(update={"slug": "twin"})
-    desk = desk_module.OneDesk(
-        studio.store,
-        studio.directors,
-        {RECIPE: studio.recipes[RECIPE], "other": other},
-        {"mini": mini(studio), "twin": twin},
-        studio.plan,
+    desk = desk_of(
+        studio,
         lambda base: loaded.append(base.slug) or mini_base,  # type: ignore[func-returns-value]
-        lend=lambda: nullcontext("cpu"),
-        limits=studio.limits,
+        recipes={RECIPE: studio.recipes[RECIPE], "other": other},
+        bases={"mini": mini(studio), "twin": twin},
     )
     pictures = [
         desk.draw([Order(recipe, (), WORDS, SEED, 1)], "ann")[0] for recipe in (RECIPE, "other", "other", RECIPE)
@@ -119,17 +139,7 @@ def test_a_lent_device_is_kept_while_people_draw_and_given_back_afterwards(studi
         yield "cpu"
         had.append("given back")
 
-    desk = desk_module.OneDesk(
-        studio.store,
-        studio.directors,
-        studio.recipes,
-        {"mini": mini(studio)},
-        studio.plan,
-        lambda base: mini_base,
-        lend=lend,
-        limits=studio.limits,
-        idle_s=1.0,
-    )
+    desk = desk_of(studio, lambda base: mini_base, lend=lend, idle_s=1.0)
     order = [Order(RECIPE, (), WORDS, SEED, 1)]
     desk.draw(order, "ann")
     desk.draw(order, "ann")
@@ -149,16 +159,7 @@ def test_who_draws_while_every_device_is_taken_is_asked_to_come_again(studio: St
         raise DevicesBusyError("1 GPU for director app", "did not become free in 1 s", "Try again later.")
         yield ""
 
-    desk = desk_module.OneDesk(
-        studio.store,
-        studio.directors,
-        studio.recipes,
-        {"mini": mini(studio)},
-        studio.plan,
-        lambda base: mini_base,
-        lend=lend,
-        limits=studio.limits,
-    )
+    desk = desk_of(studio, lambda base: mini_base, lend=lend)
     for _ in range(2):
         with pytest.raises(QueueFullError, match="others are at work on every GPU"):
             desk.draw([Order(RECIPE, (), WORDS, SEED, 1)], "ann")
@@ -225,15 +226,6 @@ def test_an_adapter_of_another_trigger_is_refused_with_the_way_out(studio: Studi
     store = Store(str(tmp_path))
     trained = save({"weight": torch.zeros(1)}, {"trigger": "nolan manner"})
     Lineage(store, "nolan").make((RECIPE, "adapter"), {}, files={WEIGHTS: trained})
-    desk = desk_module.OneDesk(
-        store,
-        studio.directors,
-        studio.recipes,
-        {"mini": mini(studio)},
-        studio.plan,
-        lambda base: tmp_path,
-        lend=lambda: nullcontext("cpu"),
-        limits=studio.limits,
-    )
+    desk = desk_of(studio, lambda base: tmp_path, store=store)
     with pytest.raises(OrderError, match=r"another trigger.*starts it again, or makes the adapter again"):
         desk.draw([Order(RECIPE, (Layer("nolan"),), WORDS, SEED, STEPS)], "ann")

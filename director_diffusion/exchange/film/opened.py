@@ -5,7 +5,7 @@ Belongs here: opening, what is refused before any frame, and going on past what 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +74,7 @@ class Film:
         while True:
             try:
                 packet = next(packets, None)
-            except FFmpegError as error:
+            except (FFmpegError, OSError) as error:  # the latter of reading the file
                 self.stopped = error.strerror or str(error)
                 return
             if packet is None:
@@ -89,28 +89,40 @@ def opened_film(path: Path) -> Iterator[Film]:
     The file is handed over opened, and libav opens no other.
     """
     try:
-        with (
-            path.open("rb") as file,
-            av.open(file, mode="r", metadata_errors="replace", options=_NO_OTHERS) as container,
-        ):
-            streams = [stream for stream in container.streams.video if not int(stream.disposition) & _ATTACHED]
-            if not streams:
-                raise StillsError(str(path), "has no video stream", "Give a film's file.")
-            stream = streams[0]
-            if stream.codec_context is None:
-                raise StillsError(str(path), "is of a codec that is not known", "Convert it: ffmpeg -i FILE out.mp4")
-            if problem := why_no_sdr(stream.codec_context):
-                raise _no_sdr(path, problem)
-            stream.thread_type = "AUTO"
-            duration_s = _duration(container, stream)
-            frames = stream.frames or round((duration_s or 0) * float(stream.average_rate or _DEFAULT_RATE))
-            yield Film(path, duration_s, frames, _container=container, _stream=stream)
+        with _opened(path) as container:
+            yield _film(path, container)
     except FFmpegError as error:
         raise StillsError(str(path), f"is no film that can be read: {error.strerror}", "Give a film's file.") from error
-    except OSError as error:
-        raise StillsError(
-            str(path), f"cannot be read: {error.strerror or error}", "Give a file that this user may read."
-        ) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator["InputContainer"]:
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(path.open("rb"))
+            container = av.open(file, mode="r", metadata_errors="replace", options=_NO_OTHERS)
+        except FFmpegError:
+            raise
+        except OSError as error:  # what fails while stills are made and kept is not the film's fault
+            raise StillsError(
+                str(path), f"cannot be read: {error.strerror or error}", "Give a file that this user may read."
+            ) from error
+        yield opened.enter_context(container)
+
+
+def _film(path: Path, container: "InputContainer") -> Film:
+    streams = [stream for stream in container.streams.video if not int(stream.disposition) & _ATTACHED]
+    if not streams:
+        raise StillsError(str(path), "has no video stream", "Give a film's file.")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise StillsError(str(path), "is of a codec that is not known", "Convert it: ffmpeg -i FILE out.mp4")
+    if problem := why_no_sdr(stream.codec_context):
+        raise _no_sdr(path, problem)
+    stream.thread_type = "AUTO"
+    duration_s = _duration(container, stream)
+    frames = stream.frames or round((duration_s or 0) * float(stream.average_rate or _DEFAULT_RATE))
+    return Film(path, duration_s, frames, _container=container, _stream=stream)
 
 
 def _duration(container: "InputContainer", stream: "VideoStream") -> float | None:
