@@ -22,26 +22,50 @@ TRAINED_ON = ("stills", "captions", "latents", "prompt_embeddings")
 
 
 def code_changed() -> dg.AutomationCondition:
-    """The spec or stage version of something that was made before has changed, and what it reads is not about to."""
-    changed: dg.AutomationCondition = dg.AutomationCondition.code_version_changed()
-    return changed.since_last_handled() & ~dg.AutomationCondition.missing() & settled()
+    """The spec or stage version of something that was made before has changed, and what it reads is not about to.
+
+    Who was under way when it changed may have begun with the former one, so that its end handles nothing.
+    """
+    changed = dg.AutomationCondition.code_version_changed()
+    missing, under_way = dg.AutomationCondition.missing(), dg.AutomationCondition.in_progress()
+    ended = dg.AutomationCondition.newly_updated()
+    meanwhile = (changed & (under_way | ended)).since(_requested_before(changed) | missing)
+    return (changed.since_last_handled() | meanwhile) & ~missing & settled()
 
 
-def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
-    """Run when an input's content really changed, `but` some inputs, or the code of the asset itself.
+def deps_changed() -> dg.AutomationCondition:
+    """An input's content really changed, and nobody has taken it in or been asked to.
 
     - `data_version_changed`: an identical re-materialization upstream must not retrain; `eager()` would.
     - `since_last_handled`: edge-triggered.  A run that failed is not asked for again until something changes, so a
       failing director cannot loop.
+    - `elsewhere`: that takes any end of a run, or a request a look before, for one that saw the change.  But a run has
+      read its inputs when it began, maybe hours ago: what another run than its own changed, only a later request
+      handles.  Where it was in time after all, the stage is found again, and nothing is made.
+    """
+    content = dg.AutomationCondition.data_version_changed()
+    changed = dg.AutomationCondition.any_deps_match(content)
+    elsewhere = dg.AutomationCondition.any_deps_match(content & ~dg.AutomationCondition.executed_with_root_target())
+    return changed.since_last_handled() | elsewhere.since(_requested_before(elsewhere))
+
+
+def _requested_before(changed: dg.AutomationCondition) -> dg.AutomationCondition:
+    """Asked for at the look before, with nothing `changed` since; or never looked at."""
+    requested = dg.AutomationCondition.newly_requested() & ~changed
+    return requested | dg.AutomationCondition.initial_evaluation()
+
+
+def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
+    """Run when an input's content changed, `but` some inputs, or the code of the asset itself.
+
     - `~any_deps_missing`: a new director waits until its inputs exist.
     - `~in_progress`: one run at a time writes a partition.
     """
-    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
-    missing = dg.AutomationCondition.any_deps_missing()
+    changed, missing = deps_changed(), dg.AutomationCondition.any_deps_missing()
     if but:
         ignored = dg.AssetSelection.assets(*but)
         changed, missing = changed.ignore(ignored), missing.ignore(ignored)
-    condition = (changed.since_last_handled() | code_changed()) & ~missing & ~dg.AutomationCondition.in_progress()
+    condition = (changed | code_changed()) & ~missing & ~dg.AutomationCondition.in_progress()
     return condition.with_label("inputs changed")
 
 
@@ -108,9 +132,8 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         """What is said of adapters changed, and nothing more is being made: one run for several directors, not one for
         each.  Nothing is waited for that is missing, since the leaderboard tells of it."""
         said = dg.AssetSelection.assets(*(dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in ENDS))
-        changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed()).allow(said)
         quiet = settled() & ~dg.AutomationCondition.in_progress()
-        return ((changed.since_last_handled() | code_changed()) & quiet).with_label("inputs changed")
+        return ((deps_changed().allow(said) | code_changed()) & quiet).with_label("inputs changed")
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.key.path[-1] in (*ROOT_NAMES, PICK, SIGN_OFF):

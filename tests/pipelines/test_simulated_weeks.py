@@ -1,6 +1,7 @@
 """Weeks of automation, simulated: what Dagster asks for is made (or fails), and it is asked again until it is quiet."""
 
 import datetime
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 
 from director_diffusion.hashing import hash_data, short
 from pipelines.build import build_definitions
@@ -39,7 +41,8 @@ class World:
     def places(self, key: dg.AssetKey) -> list[Made]:
         return [(key.to_user_string(), slug) for slug in (SLUGS if self.graph.get(key).is_partitioned else (None,))]
 
-    def make(self, place: Made) -> None:
+    def make(self, place: Made, run_id: str | None = None) -> None:
+        """By a person, or by a run that was asked for."""
         name, slug = place
         node = self.graph.get(dg.AssetKey(name.split("/")))
         read = [
@@ -51,13 +54,16 @@ class World:
         code = node.code_version
         inputs = [self.content[one] for one in read if one in self.content]
         self.content[place] = short(hash_data([name, slug, self.said.get(place, ""), code if read else "", inputs]))
-        self.instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                node.key,
-                partition=slug,
-                tags={"dagster/data_version": self.content[place], "dagster/code_version": code or ""},
-            )
+        made = dg.AssetMaterialization(
+            node.key,
+            partition=slug,
+            tags={"dagster/data_version": self.content[place], "dagster/code_version": code or ""},
         )
+        if run_id is None:
+            self.instance.report_runless_asset_event(made)
+        else:
+            kind, data = DagsterEventType.ASSET_MATERIALIZATION.value, StepMaterializationData(made)
+            self.instance.report_dagster_event(DagsterEvent(kind, "make", event_specific_data=data), run_id)
 
     def says(self, name: str, slug: str | None, what: str) -> None:
         """A root is looked at and found to be `what`; or a stage came out so."""
@@ -72,10 +78,21 @@ class World:
             for key in self.order
             for slug in sorted(result.get_requested_partitions(key), key=str)
         ]
+        runs = {slug: self.run_of({name for name, whose in asked if whose == slug}) for slug in {s for _, s in asked}}
         for place in asked:
             if place not in self.failing:
-                self.make(place)
+                self.make(place, runs[place[1]])
         return asked
+
+    def run_of(self, names: set[str]) -> str:
+        """What Dagster asks for of a director at once is one run."""
+        run = dg.DagsterRun(
+            job_name="make",
+            run_id=str(uuid.uuid4()),
+            status=dg.DagsterRunStatus.SUCCESS,
+            asset_selection=frozenset(dg.AssetKey(name.split("/")) for name in names),
+        )
+        return self.instance.add_run(run).run_id
 
     def until_quiet(self) -> Counter[Made]:
         """Everything that is asked for until nothing is, and how often."""
@@ -115,6 +132,13 @@ def definitions_with(tmp_path: Path) -> Callable[..., dg.Definitions]:
 
 @pytest.fixture
 def world(definitions_with: Callable[..., dg.Definitions]) -> Iterator[World]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield World(definitions_with(), instance)
+
+
+@pytest.fixture
+def lasting(definitions_with: Callable[..., dg.Definitions]) -> Iterator[World]:
+    """With records on a disk, as schedules want them."""
     with dg.instance_for_test() as instance:
         yield World(definitions_with(), instance)
 
@@ -161,8 +185,8 @@ def test_a_stage_that_comes_out_the_same_ends_the_ripple(world: World) -> None:
     world.make(("written_captions", "nolan"))
     before = world.content[("captions", "nolan")]
 
-    def same(place: Made, make: Callable[[Made], None] = world.make) -> None:
-        make(place)
+    def same(place: Made, run_id: str | None = None, make: Callable[..., None] = world.make) -> None:
+        make(place, run_id)
         if place == ("captions", "nolan"):  # the new file says what the model had said
             world.content[place] = before
             key = dg.AssetKey(["captions"])
@@ -231,7 +255,10 @@ def test_two_directors_at_once_are_two_directors_work(world: World) -> None:
     assert of(found, "nolan") == set()
 
 
-def test_three_weeks_of_reevaluations_ask_for_nothing_but_what_drifts(world: World) -> None:
+def test_three_weeks_of_reevaluations_ask_for_nothing_but_what_drifts(
+    lasting: World,
+) -> None:
+    world = lasting
     schedule = world.definitions.resolve_schedule_def("weekly_reevaluate_mini_lora")
     for week, when in enumerate(datetime.datetime(2026, 11, day, 6, tzinfo=datetime.UTC) for day in (16, 23, 30)):
         with dg.build_schedule_context(
