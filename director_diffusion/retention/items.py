@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from director_diffusion.retention.collection import LEAST_AGE, LEFT_BEHIND, LEFT_BY_STEP, Kept, Policy, Removal
 from director_diffusion.retention.known import Known
 from director_diffusion.retention.records import records
-from director_diffusion.storage.files import TEMPORARY, Info
+from director_diffusion.storage.files import TEMPORARY, Folder, Info
 from director_diffusion.storage.latest import artifact_of
 from director_diffusion.storage.work import work_folder
 from director_diffusion.tracing.tables import rows_of
@@ -52,7 +52,7 @@ class Items:
                 why = "of this kind nothing goes"
             elif in_use(kind, item):
                 why = "in use"
-            elif not self._all_old([info.written], self._policy.keep):
+            elif not self._all_old([info], self._policy.keep):
                 why = "younger than keep-days" if info.written is not None else "nobody knows how old"
             else:
                 removals.append(Removal("item", kind, item, UNUSED if kind in REFERRED else UNKNOWN, info.size))
@@ -64,9 +64,9 @@ class Items:
     def remains(self) -> Iterator[Removal]:
         """Folders of artifacts that were never finished, or whose removal was cut off."""
         for folder, files in self._known.remains.items():
-            if self._all_old([one.written for one in files], LEAST_AGE):
-                asset, size = "/".join(folder.split("/")[1:-2]), sum(one.size for one in files)
-                yield Removal("remains", asset, folder, "files without a manifest: no artifact", size)
+            if self._all_old(files, LEAST_AGE):
+                asset = "/".join(folder.split("/")[1:-2])
+                yield Removal("remains", asset, folder, "files without a manifest: no artifact", _size(files))
 
     def leftovers(self, but: Collection[str]) -> Iterator[Removal]:
         """What killed processes were writing, other than in the folders `but`."""
@@ -75,31 +75,31 @@ class Items:
             name = path.relative_to(root).as_posix()  # type: ignore[arg-type]  # there is a root where there is a path
             if name.startswith("work/") or not path.is_file() or any(str(one) in but for one in Path(name).parents):
                 continue
-            if self._all_old(_written(path), LEFT_BEHIND):
-                yield Removal("leftover", "half-written file", name, "its writer is gone for a day", _size(path))
+            if self._all_old(seen := _seen(path), LEFT_BEHIND):
+                yield Removal("leftover", "half-written file", name, "its writer is gone for a day", _size(seen))
         for path in sorted(Path(tempfile.gettempdir()).glob(f"{OUT}*")):
-            if path.is_dir() and self._all_old(_written(path), LEFT_BY_STEP):
-                yield Removal("leftover", "a killed step's files", str(path), "untouched for a week", _size(path))
+            if path.is_dir() and self._all_old(seen := _seen(path), LEFT_BY_STEP):
+                yield Removal("leftover", "a killed step's files", str(path), "untouched for a week", _size(seen))
 
     def work(self) -> Iterator[Removal]:
         """Checkpoints of trainings that are finished, or will not be: on this machine, and their copies in a bucket."""
         finished = {one.split("/")[2] for version in self._known for one in version.references if _is_training(one)}
         current = self._trainings()
 
-        def why(training: str, written: Sequence[float | None]) -> str:
-            if training in finished and self._all_old(written, LEAST_AGE):
+        def why(training: str, files: Sequence[Info]) -> str:
+            if training in finished and self._all_old(files, LEAST_AGE):
                 return "checkpoints of a finished training"
-            if training not in finished | current and self._all_old(written, self._policy.keep):
+            if training not in finished | current and self._all_old(files, self._policy.keep):
                 return "checkpoints of a training that nobody went on with"
             return ""
 
         root = work_folder(self._store, "trainings")
         for path in sorted({found.parent.parent for found in root.rglob("identity.json")}):
-            if reason := why(path.name, _written(path)):
-                yield Removal("work", "checkpoints", str(path), reason, _size(path))
+            if reason := why(path.name, seen := _seen(path)):
+                yield Removal("work", "checkpoints", str(path), reason, _size(seen))
         for name, copies in sorted(self._copies().items()):
-            if reason := why(PurePosixPath(name).name, [one.written for one in copies]):
-                yield Removal("work", "copies of checkpoints", name, reason, sum(one.size for one in copies))
+            if reason := why(PurePosixPath(name).name, copies):
+                yield Removal("work", "copies of checkpoints", name, reason, _size(copies))
 
     def _copies(self) -> dict[str, list[Info]]:
         """The files of each training's checkpoints in a bucket, whole or cut off, by its folder."""
@@ -159,20 +159,25 @@ class Items:
             found |= {str(json.loads(content)["folder"]) for content in told.values()}
         return found
 
-    def _all_old(self, written: Iterable[float | None], age: timedelta) -> bool:
-        """Whether all were written so long ago."""
+    def _all_old(self, files: Sequence[Info], age: timedelta) -> bool:
+        """Whether there are some, and all were written so long ago."""
         now, least = self._now.timestamp(), age.total_seconds()
-        return all(when is not None and now - when > least for when in written)
+        return bool(files) and all(one.written is not None and now - one.written > least for one in files)
 
 
-def _written(path: Path) -> list[float | None]:
-    """When a file, or a folder and all that is in it, was written to."""
-    return [one.stat().st_mtime for one in (path, *path.rglob("*")) if one.exists()]
+def _seen(path: Path) -> list[Info]:
+    """A file, or a folder with the files in it, as far as they are there: others may be at work in the same place."""
+    place = Folder(path.parent)
+    try:
+        own = place.info(path.name)
+    except FileNotFoundError:
+        return []
+    return [own, *place.below(path.name).values()]
+
+
+def _size(files: Iterable[Info]) -> int:
+    return sum(one.size for one in files if one.kind == "file")
 
 
 def _is_training(reference: str) -> bool:
     return reference.startswith("cache/trainings/")
-
-
-def _size(path: Path) -> int:
-    return sum(one.stat().st_size for one in (path, *path.rglob("*")) if one.is_file())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from director_diffusion.errors import BusyError, DirectorError, TransientError
+from director_diffusion.errors import BusyError, TransientError
 from director_diffusion.storage.bucket import Bucket
 
 LIVES_S = 60.0  # unrenewed
@@ -89,8 +89,8 @@ class Lease:
                 if not self._write(self._mark):
                     self._mark, self._renewed = "", float("-inf")  # another's
                     return
-            except (DirectorError, OSError):
-                continue  # S3 cannot be reached: what `check` says, time tells
+            except Exception:  # noqa: BLE001  # S3 cannot be reached, in whichever words: what `check` says, time tells
+                continue
 
 
 def _now() -> float:

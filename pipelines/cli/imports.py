@@ -37,7 +37,7 @@ def import_pictures_command(
     strip: str | None,
     new: dict[str, str | None],
 ) -> int:
-    """Pictures with captions: in files of that extension, as sd-scripts reads them, or in that column of metadata.jsonl."""
+    """Pictures with captions: in files of that ending, as sd-scripts has them, or in a column of a metadata.jsonl."""
     path, own = Path(folder).expanduser(), None if film is None else checked_film(film)
     if layout == "kohya":
         extension = captions if captions.startswith(".") else f".{captions}"

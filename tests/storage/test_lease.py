@@ -12,6 +12,7 @@ import pytest
 
 from director_diffusion.errors import BusyError, TransientError
 from director_diffusion.storage import Store, lease, lock
+from director_diffusion.storage.bucket import Bucket
 from tests.s3_server import S3Server
 
 NAME = "mini/latents/nolan"
@@ -124,6 +125,24 @@ def test_after_a_suspension_it_is_no_more_ones_own(store: Store, monkeypatch: py
         with pytest.raises(TransientError, match="another may write now"):
             check()
     assert len(leases(store)) == 1, "it may be another's by now"
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_is_renewed_after_an_error_that_nobody_foresaw(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, failed = Bucket.write_unless_changed, list[str]()
+
+    def breaks(bucket: Bucket, name: str, data: bytes, mark: str) -> str:
+        if mark and len(failed) < 2:
+            failed.append(name)
+            raise RuntimeError("of a library below")
+        return write(bucket, name, data, mark)
+
+    monkeypatch.setattr(Bucket, "write_unless_changed", breaks)
+    with lock.writer_lock(store, NAME, "run 1") as check:
+        time.sleep(lease.LIVES_S + 1)
+        check()
+    assert len(failed) == 2
+    assert leases(store) == []
 
 
 def test_of_many_machines_one_holds_it_at_a_time(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
