@@ -26,15 +26,18 @@ def code_changed() -> dg.AutomationCondition:
 
     Who was under way when it changed may have begun with the former one, so that its end handles nothing.
     """
-    changed = dg.AutomationCondition.code_version_changed()
+    changed: dg.AutomationCondition = dg.AutomationCondition.code_version_changed()
     missing, under_way = dg.AutomationCondition.missing(), dg.AutomationCondition.in_progress()
     ended = dg.AutomationCondition.newly_updated()
     meanwhile = (changed & (under_way | ended)).since(_requested_before(changed) | missing)
     return (changed.since_last_handled() | meanwhile) & ~missing & settled()
 
 
-def deps_changed() -> dg.AutomationCondition:
-    """An input's content really changed, and nobody has taken it in or been asked to.
+def deps_changed(
+    *, of: dg.AssetSelection | None = None, but: dg.AssetSelection | None = None
+) -> dg.AutomationCondition:
+    """The content of an input really changed (one `of` these, or any `but` these), and nobody has taken it in or been
+    asked to.
 
     - `data_version_changed`: an identical re-materialization upstream must not retrain; `eager()` would.
     - `since_last_handled`: edge-triggered.  A run that failed is not asked for again until something changes, so a
@@ -43,10 +46,15 @@ def deps_changed() -> dg.AutomationCondition:
       read its inputs when it began, maybe hours ago: what another run than its own changed, only a later request
       handles.  Where it was in time after all, the stage is found again, and nothing is made.
     """
+
+    def any_of_them(condition: dg.AutomationCondition) -> dg.AutomationCondition:
+        matches = dg.AutomationCondition.any_deps_match(condition)
+        matches = matches if of is None else matches.allow(of)
+        return matches if but is None else matches.ignore(but)
+
     content = dg.AutomationCondition.data_version_changed()
-    changed = dg.AutomationCondition.any_deps_match(content)
-    elsewhere = dg.AutomationCondition.any_deps_match(content & ~dg.AutomationCondition.executed_with_root_target())
-    return changed.since_last_handled() | elsewhere.since(_requested_before(elsewhere))
+    elsewhere = any_of_them(content & ~dg.AutomationCondition.executed_with_root_target())
+    return any_of_them(content).since_last_handled() | elsewhere.since(_requested_before(elsewhere))
 
 
 def _requested_before(changed: dg.AutomationCondition) -> dg.AutomationCondition:
@@ -61,11 +69,10 @@ def inputs_changed(but: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition:
     - `~any_deps_missing`: a new director waits until its inputs exist.
     - `~in_progress`: one run at a time writes a partition.
     """
-    changed, missing = deps_changed(), dg.AutomationCondition.any_deps_missing()
-    if but:
-        ignored = dg.AssetSelection.assets(*but)
-        changed, missing = changed.ignore(ignored), missing.ignore(ignored)
-    condition = (changed | code_changed()) & ~missing & ~dg.AutomationCondition.in_progress()
+    ignored = dg.AssetSelection.assets(*but) if but else None
+    missing = dg.AutomationCondition.any_deps_missing()
+    missing = missing if ignored is None else missing.ignore(ignored)
+    condition = (deps_changed(but=ignored) | code_changed()) & ~missing & ~dg.AutomationCondition.in_progress()
     return condition.with_label("inputs changed")
 
 
@@ -133,7 +140,7 @@ def with_automation(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefi
         each.  Nothing is waited for that is missing, since the leaderboard tells of it."""
         said = dg.AssetSelection.assets(*(dep.asset_key for dep in spec.deps if dep.asset_key.path[-1] in ENDS))
         quiet = settled() & ~dg.AutomationCondition.in_progress()
-        return ((deps_changed().allow(said) | code_changed()) & quiet).with_label("inputs changed")
+        return ((deps_changed(of=said) | code_changed()) & quiet).with_label("inputs changed")
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.key.path[-1] in (*ROOT_NAMES, PICK, SIGN_OFF):
