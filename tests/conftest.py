@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import uuid
@@ -23,6 +24,14 @@ __all__ = ["both", "made", "taught"]
 MINI = Path(__file__).parents[1] / "models" / "mini"
 GROUPS = ("server", "children")  # what one worker alone is to start: Dagster's server, and the server that forks
 LONG = ("end_to_end", "ui", "studio", "cli", "pretraining")  # folders of whose files many take a minute
+
+gc.disable()  # while tests are imported, of which nothing is let go
+
+
+def pytest_collection_finish() -> None:
+    """What was imported for tests stays until the end: the collector looks at what they make alone."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
