@@ -24,7 +24,9 @@ __all__ = ["both", "made", "taught"]
 
 MINI = Path(__file__).parents[1] / "models" / "mini"
 GROUPS = ("server", "children")  # what one worker alone is to start: Dagster's server, and the server that forks
-LONG = ("end_to_end", "ui", "studio", "cli", "pretraining")  # folders of whose files many take a minute
+LONG = (  # folders of whose files many take half a minute
+    "end_to_end", "ui", "studio", "cli", "pretraining", "distillation", "pipelines", "training", "storage",
+)  # fmt: skip
 
 WIDE = (  # what nearly all of tests' imports come to
     ("torch", "torchvision", "diffusers", "peft"),

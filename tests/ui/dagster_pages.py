@@ -9,7 +9,8 @@ from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwr
 CHROMIUM = shutil.which("chromium")
 WINDOW: ViewportSize = {"width": 1600, "height": 1000}
 PATIENCE_MS = 60_000
-SETTLING_MS, LOOK_MS = 6_000, 250  # the graph is laid out, or moves, for so long at most; how often is looked
+SETTLING_MS = 1_500  # the graph is laid out, or moves, for so long at most
+LOOK_MS = 250
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -55,7 +56,7 @@ class DagsterPages:
         self.page.keyboard.press("Alt+e")
         graph = self.page.locator("svg:has(foreignObject)")
         expect(graph.get_by_text("published_model", exact=True).first).to_be_visible(timeout=PATIENCE_MS)
-        self._settle()
+        self.page.wait_for_timeout(SETTLING_MS)
         return graph
 
     def zoom_out(self) -> None:
