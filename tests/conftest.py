@@ -57,6 +57,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000)
 
 
+def pytest_unconfigure() -> None:
+    """Libraries that count what they let go of at the end complain of what is kept."""
+    gc.unfreeze()
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Among workers (pytest-xdist), a file's tests stay together, and those of a group; what is long begins first.
