@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
 DIRECTORS ?=
+WORKERS ?= 3
 export PYTHONWARNINGS ?= ignore
 # One model process uses the cores it has; more threads than cores only wait for each other.
 export TOKENIZERS_PARALLELISM ?= false
@@ -29,8 +30,8 @@ app: install             ## the studio on http://127.0.0.1:7860, over the same s
 mini: install            ## train the mini set again (about three hours of one core) and ship it in models/mini
 	@$(BIN)/director build-base mini --export models/mini
 
-test: install-dev $(VENV)/.quantised  ## every test, by two workers of one thread
-	@$(IN_MEMORY) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+test: install-dev $(VENV)/.quantised  ## every test, by workers of one thread: one more than two cores, as some wait
+	@$(IN_MEMORY) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 	@PYTHONPATH=$(VENV)/quantised $(BIN)/python -m pytest -m quantised $$(grep -rl --include='*.py' mark.quantised tests)
 
 lint: install-dev        ## format, lint, types, import contracts

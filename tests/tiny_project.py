@@ -96,6 +96,7 @@ CHILDREN.set_forkserver_preload(
         "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl",
         "open_clip",
         "pandas",  # which pyarrow imports when it makes its first table
+        "tests.settled",
     ]
 )
 

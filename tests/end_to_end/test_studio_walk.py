@@ -36,7 +36,8 @@ def url(project: TinyProject) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def chromium(url: str) -> Iterator[Browser]:
+    """Closed before the studio, which would wait for its pages to hang up."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -45,10 +45,12 @@ def built(made: TinyProject, tmp_path_factory: pytest.TempPathFactory) -> TinyPr
             project.configs,
             f"recipes/{recipe}",
             steps=4,
-            checkpoint_every=2,
+            checkpoint_every=4,
             batch_size=2,
             schedule={"warmup_steps": 1},
         )
+    previews = read(project.configs, "evaluations/mini")["previews"]
+    change(project.configs, "evaluations/mini", previews={**previews, "prompts": previews["prompts"][:1]})
     change(project.configs, "projects/demo", recipes=list(RECIPES), bases=[])
     for base in ("mini_sdxl", "mini_sd15"):
         outcome = project.director("build-base", base)

@@ -1,21 +1,23 @@
 """Weeks of automation, simulated: what Dagster asks for is made (or fails), and it is asked again until it is quiet."""
 
 import datetime
+import shutil
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
 import pytest
-import yaml
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 
 from director_diffusion.hashing import hash_data, short
 from pipelines.build import build_definitions
-from pipelines.surroundings import CHECKOUT, read_surroundings
+from pipelines.surroundings import read_surroundings
+from tests.small_configs import CONFIGS, MODELS, change
 
-SLUGS = ("anderson", "fincher", "nolan", "scorsese", "villeneuve")
+SLUGS = ("fincher", "nolan", "villeneuve")  # one whom something befalls, and two others
 Made = tuple[str, str | None]
 MOST_TICKS = 25
 COSTLY = ("captions", "latents", "prompt_embeddings", "adapter", "samples")
@@ -29,10 +31,22 @@ class World:
         self.said: dict[Made, str] = {}  # of roots, and of what comes out otherwise than its inputs say
         self.content: dict[Made, str] = {}
         self.reload(definitions)
-        for key in self.order:
-            for place in self.places(key):
-                self.make(place)
-        assert self.until_quiet() == Counter(), "the first look only remembers"
+
+    @classmethod
+    def begin(cls, definitions: dg.Definitions, instance: dg.DagsterInstance) -> "World":
+        """One in which all is made, and has been looked at."""
+        world = cls(definitions, instance)
+        for key in world.order:
+            for place in world.places(key):
+                world.make(place)
+        assert world.until_quiet() == Counter(), "the first look only remembers"
+        return world
+
+    def copy(self, instance: dg.DagsterInstance) -> "World":
+        """The same on a copy of its instance."""
+        world = World(self.definitions, instance)
+        world.cursor, world.said, world.content = self.cursor, dict(self.said), dict(self.content)
+        return world
 
     def reload(self, definitions: dg.Definitions) -> None:
         self.definitions, self.graph = definitions, definitions.resolve_asset_graph()
@@ -110,37 +124,41 @@ class World:
         return {key.to_user_string() for key in found}
 
 
-@pytest.fixture
-def definitions_with(tmp_path: Path) -> Callable[..., dg.Definitions]:
-    """The demo's definitions with settings of the recipe changed, as a person edits them."""
+@pytest.fixture(scope="module")
+def definitions_with(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dg.Definitions]:
+    """The demo's definitions for some directors with settings of the recipe changed, as a person edits them."""
+    folder = tmp_path_factory.mktemp("edited")
+    places = {"DIRECTOR_STORE": str(folder / "store"), "DAGSTER_HOME": str(folder / "home")}
 
+    @cache
     def make(**settings: object) -> dg.Definitions:
-        configs = tmp_path / f"project-{len(list(tmp_path.iterdir()))}" / "configs"
-        configs.mkdir(parents=True)
-        for folder in (CHECKOUT / "configs").iterdir():
-            (configs / folder.name).mkdir()
-            for file in folder.iterdir():
-                (configs / folder.name / file.name).write_text(file.read_text())
-        (configs.parent / "models").symlink_to(CHECKOUT / "models")
-        recipe = configs / "recipes/mini_lora.yaml"
-        recipe.write_text(yaml.safe_dump(yaml.safe_load(recipe.read_text()) | settings))
-        places = {"DIRECTOR_STORE": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path / "home")}
+        configs = folder / f"project-{len(list(folder.iterdir()))}" / "configs"
+        shutil.copytree(CONFIGS, configs)
+        (configs.parent / "models").symlink_to(MODELS)
+        change(configs, "projects/demo", directors=list(SLUGS))
+        change(configs, "recipes/mini_lora", **settings)
         return build_definitions(read_surroundings(places | {"DIRECTOR_CONFIGS": str(configs)}))
 
     return make
 
 
-@pytest.fixture
-def world(definitions_with: Callable[..., dg.Definitions]) -> Iterator[World]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield World(definitions_with(), instance)
+@pytest.fixture(scope="module")
+def begun(
+    definitions_with: Callable[..., dg.Definitions], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[World, Path]:
+    """A world in which all is made, and the folder of its records; copy both."""
+    folder = tmp_path_factory.mktemp("begun")
+    with dg.instance_for_test(temp_dir=str(folder)) as instance:
+        world = World.begin(definitions_with(), instance)
+    return world, folder
 
 
 @pytest.fixture
-def lasting(definitions_with: Callable[..., dg.Definitions]) -> Iterator[World]:
-    """With records on a disk, as schedules want them."""
-    with dg.instance_for_test() as instance:
-        yield World(definitions_with(), instance)
+def world(begun: tuple[World, Path], tmp_path: Path) -> Iterator[World]:
+    world, folder = begun
+    shutil.copytree(folder, tmp_path / "home")
+    with dg.instance_for_test(temp_dir=str(tmp_path / "home")) as instance:
+        yield world.copy(instance)
 
 
 def of(found: Mapping[Made, int], slug: str | None) -> set[str]:
@@ -256,9 +274,8 @@ def test_two_directors_at_once_are_two_directors_work(world: World) -> None:
 
 
 def test_three_weeks_of_reevaluations_ask_for_nothing_but_what_drifts(
-    lasting: World,
+    world: World,
 ) -> None:
-    world = lasting
     schedule = world.definitions.resolve_schedule_def("weekly_reevaluate_mini_lora")
     for week, when in enumerate(datetime.datetime(2026, 11, day, 6, tzinfo=datetime.UTC) for day in (16, 23, 30)):
         with dg.build_schedule_context(

@@ -9,7 +9,8 @@ from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwr
 CHROMIUM = shutil.which("chromium")
 WINDOW: ViewportSize = {"width": 1600, "height": 1000}
 PATIENCE_MS = 60_000
-SETTLING_MS = 1_500  # the graph is laid out, or moves
+SETTLING_MS = 1_500  # the graph is laid out, or moves, for so long at most
+LOOK_MS = 250
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -61,7 +62,7 @@ class DagsterPages:
     def zoom_out(self) -> None:
         """See more of a graph; from very far the UI writes no names."""
         self.page.get_by_label("zoom_out").first.click()
-        self.page.wait_for_timeout(SETTLING_MS)
+        self._settle()
 
     def pull(self, across: float, down: float) -> None:
         """Pull a graph by shares of the window's sides: down shows what lies above."""
@@ -70,7 +71,19 @@ class DagsterPages:
         self.page.mouse.down()
         self.page.mouse.move(x + across * WINDOW["width"], y + down * WINDOW["height"], steps=5)
         self.page.mouse.up()
-        self.page.wait_for_timeout(SETTLING_MS)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until a graph is drawn as it was a moment ago."""
+        before = None
+        for _ in range(SETTLING_MS // LOOK_MS):
+            self.page.wait_for_timeout(LOOK_MS)
+            now = "".join(
+                self.page.locator("svg:has(foreignObject)").evaluate_all("all => all.map(one => one.outerHTML)")
+            )
+            if now == before:
+                return
+            before = now
 
     def open_asset(self, name: str, partition: str) -> None:
         """What is known of the latest materialization of an asset's partition."""
