@@ -15,7 +15,7 @@ Belongs here: the order of those steps, and the reasons that rows carry.  Does n
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -47,6 +47,7 @@ from director_diffusion.storage.store import Store
 from director_diffusion.tables import write_table
 
 _BYTES_PER_PIXEL = 8  # 16-bit RGBA without compression: no honest file needs more
+_LARGE_BYTES = 32 << 20
 _MAX_THREADS = 8
 
 
@@ -136,9 +137,8 @@ def _known_reasons(
 def _probe(store: Store, raw: RawFile, known: str, rules: StillsRules, large: Lock, thumbs: Thumbs) -> _Probe:
     if known:
         return _Probe(raw, reason=known)
-    data = read_unchanged(store, raw.name, raw.sha256)
     try:
-        with _memory_for(data, large):
+        with _contents(store, raw, large) as data:
             decoded = decode(data, rules.max_megapixels)
             thumb = thumbs.put(small_copy(decoded.image))
             return _Probe(raw, measure(decoded.image), thumb, decoded.plain, decoded.notes)
@@ -275,17 +275,22 @@ def _split(judged: Sequence[_Judged], rules: StillsRules, sides: Mapping[str, Sp
 
 
 def _write_image(store: Store, one: _Judged, rules: StillsRules, out: Path, large: Lock) -> None:
-    data = read_unchanged(store, one.raw.name, one.raw.sha256)
     path = out / one.row.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _memory_for(data, large):
+    with _contents(store, one.raw, large) as data:
         image = decode(data, rules.max_megapixels).image
         path.write_bytes(encode_jpeg(image.crop(one.row.crop) if one.row.crop else image))  # type: ignore[arg-type]
 
 
-def _memory_for(data: bytes, large: Lock) -> AbstractContextManager[object]:
-    """Very large pictures are worked on one at a time, so that memory does not grow with the number of threads."""
-    return large if is_large(data) else nullcontext()
+@contextmanager
+def _contents(store: Store, raw: RawFile, large: Lock) -> Iterator[bytes]:
+    """A file's bytes.  Very large files and pictures are worked on one at a time, so that memory does not grow with the
+    number of threads."""
+    many_bytes = raw.size > _LARGE_BYTES
+    with large if many_bytes else nullcontext():
+        data = read_unchanged(store, raw.name, raw.sha256)
+        with large if not many_bytes and is_large(data) else nullcontext():
+            yield data
 
 
 @contextmanager
