@@ -4,14 +4,13 @@
 
 Writes good files of every format, the same broken by one to three changes, files made to do harm, odd names, and links,
 pipes, sockets and folders named like images into a temporary store, with as bad captions and masks beside them
-(`benchmarks.hostile`).  The stages raw_stills, still_decisions, written_captions, director and stills are run over all
-of them by Dagster, in a process of their own whose peak of memory is told; then every file is listed and ingested alone,
-which tells its time.  Some 30 of the files are of the most pixels or bytes that a still may have.  What one file does in
-`--patience` seconds is a hang.  Exit code 1 where a bar is missed.
+(`benchmarks.hostile`); some 20 are of the most pixels or bytes that a still may have.  Dagster runs the stages
+raw_stills, still_decisions, written_captions, director and stills over all of them, in a process of their own whose peak
+of memory is told; then every file is listed and ingested by itself, which tells its time.  What takes `--patience`
+seconds there is a hang.  Exit code 1 where a bar is missed.
 """
 
 import argparse
-import ctypes
 import multiprocessing
 import os
 import resource
@@ -28,7 +27,7 @@ from typing import Any
 import yaml
 
 from benchmarks.bars import at_least, at_most, print_report
-from benchmarks.hostile.places import fill
+from benchmarks.hostile.places import be_bound_by_modes, fill
 from director_diffusion.plain_text import is_plain
 from director_diffusion.progress import Silent
 from director_diffusion.specs import StillsRules
@@ -64,6 +63,7 @@ def measure(count: int, seed: int, folder: Path, patience: float, *, large: bool
         "kept": sum(status == "kept" for _, status, _ in rows),
         "rejected": sum(status == "rejected" for _, status, _ in rows),
         "reasons": dict(Counter(" ".join(reason.split()[:3]) for *_, reason in rows if reason).most_common(12)),
+        "unsaid": [ascii(row)[:300] for row in rows if _unsaid(row)],
         "failures": [*staged.get("failures", []), *(f"{one['name']}: {one['fault']}" for one in alone if one["fault"])],
         "slowest_seconds_and_cpu": {
             one["name"][:80]: [round(one["seconds"], 2), round(one["cpu_seconds"], 2)] for one in slowest
@@ -134,7 +134,7 @@ def _run_stages(folder: Path, sender: Connection) -> None:
     from pipelines.jobs import job_name
     from pipelines.surroundings import read_surroundings
 
-    _be_bound_by_modes()
+    be_bound_by_modes()
     sender.send({})  # where nothing follows, it crashed
     environment = {"DIRECTOR_CONFIGS": str(folder / "configs"), "DIRECTOR_STORE": str(folder / "store")}
     definitions = build_definitions(read_surroundings(environment))
@@ -200,7 +200,7 @@ def _part(stills: Path) -> Iterator[str]:
 
 
 def _ingest_each(folder: Path, names: list[str], first: int, sender: Connection) -> None:
-    _be_bound_by_modes()
+    be_bound_by_modes()
     store = Store(str(folder / "store"))
     for number, name in enumerate(names, first):
         fault, started, cpu = "", time.perf_counter(), time.process_time()
@@ -211,18 +211,6 @@ def _ingest_each(folder: Path, names: list[str], first: int, sender: Connection)
             fault = f"{type(error).__name__}: {error}"
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         sender.send({"name": name, "seconds": seconds, "cpu_seconds": cpu, "fault": fault})
-
-
-def _be_bound_by_modes() -> None:
-    """As ordinary users are: takes root's powers over files' modes away from this process."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return
-    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.capget(header, data)
-    for index in (0, 1):  # effective and permitted
-        data[index] &= ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
-    libc.capset(header, data)
 
 
 def peak_mib() -> float:

@@ -70,7 +70,7 @@ def picture(seed: int, mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image
     image = coarse.resize(size, Image.Resampling.BICUBIC)
     if mode.startswith("I") or mode == "F":
         samples = np.asarray(image.convert("L"))
-        return Image.fromarray({"I;16": samples.astype(np.uint16) * 257, "I": samples.astype(np.int32)}.get(
+        return Image.fromarray({"I;16": samples.astype(np.uint16) * 257, "I": samples.astype(np.int32) * 257}.get(
             mode, samples.astype(np.float32)))  # fmt: skip
     if mode == "LAB":
         profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
@@ -202,5 +202,3 @@ def packed_bmp(image: Image.Image) -> bytes:
 def plain_ppm(image: Image.Image) -> bytes:
     """Samples in words."""
     return b"P3 %d %d 255\n" % image.size + " ".join(map(str, np.asarray(image).ravel())).encode()
-
-

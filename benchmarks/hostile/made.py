@@ -84,8 +84,11 @@ def _jpegs() -> Iterator[tuple[str, bytes]]:
     yield "many_remarks.jpg", with_segment(0xFE, *[b"remark"] * 50_000)
     profile = srgb() + bytes(12_000_000)
     parts = [profile[place : place + 60_000] for place in range(0, len(profile), 60_000)]
-    yield "profile_large.jpg", with_segment(
-        0xE2, *(b"ICC_PROFILE\0" + bytes((index + 1, len(parts))) + part for index, part in enumerate(parts))
+    yield (
+        "profile_large.jpg",
+        with_segment(
+            0xE2, *(b"ICC_PROFILE\0" + bytes((index + 1, len(parts))) + part for index, part in enumerate(parts))
+        ),
     )
     yield "profile_broken.jpg", saved(picture(404), "JPEG", icc_profile=srgb()[:150] + b"\xff" * 300)
     yield "profile_of_another_kind.jpg", saved(picture(405, "L"), "JPEG", icc_profile=srgb())
@@ -126,12 +129,15 @@ def _others() -> Iterator[tuple[str, bytes]]:
         struct.pack_into(form, data, place, value)
         yield f"says_{place}_{value}.bmp", bytes(data)
     yield "leaps.bmp", packed_bmp(Image.new("P", (120, 68)))[:1078] + b"\0\2\xff\xff" * 3000
-    for head in (b"P6 0 0 255\n", b"P6 -5 5 255\n", b"P6 9 9 0\n", b"P5 9 9 99999\n", b"P6 " + b"9" * 5000, b"PF 9 9 0\n",
-                 b"P3 99999 99999 255\n1", b"P4#" + b"x" * 2_000_000, b"P7\nWIDTH 9\nHEIGHT 9\nENDHDR\n"):  # fmt: skip
+    for head in (b"P6 0 0 255\n", b"P6 -5 5 255\n", b"P6 9 9 0\n", b"P5 9 9 99999\n", b"P6 " + b"9" * 5000,
+                 b"PF 9 9 0\n", b"P3 99999 99999 255\n1", b"P4#" + b"x" * 2_000_000, b"P7\nWIDTH 9\nHEIGHT 9\nENDHDR\n"):  # fmt: skip
         yield f"says_{head[:10].hex()}.ppm", head + bytes(300)
     yield "words.ppm", plain_ppm(picture(411)).replace(b" ", b" #remark\n")
     yield "says_0.tga", bytes(2) + b"\2" + bytes(9) + struct.pack("<HHBB", 0, 0, 24, 0) + bytes(100)
-    yield "says_65535.tga", bytes(2) + b"\12" + bytes(9) + struct.pack("<HHBB", 65_535, 1500, 24, 0) + b"\xff\1\2\3" * 900
+    yield (
+        "says_65535.tga",
+        bytes(2) + b"\12" + bytes(9) + struct.pack("<HHBB", 65_535, 1500, 24, 0) + b"\xff\1\2\3" * 900,
+    )
     canvas = struct.pack("<I", 16_383 | 0x10 << 24)[:3]
     body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\2\0\0\0" + canvas * 2
     yield "canvas.webp", b"RIFF" + struct.pack("<I", len(body)) + body
@@ -159,7 +165,8 @@ def _large() -> Iterator[tuple[str, bytes]]:
     flat = picture(420, size=(500, 374)).resize(JUST_ALLOWED, Image.Resampling.NEAREST)
     yield "bomb.jpg", saved(flat, "JPEG", quality=30, exif=exif(5))
     yield "bomb_progressive.jpg", scans(saved(flat.convert("L"), "JPEG", progressive=True, quality=10), 190)
-    yield "bomb.webp", saved(flat.resize((11_000, 8_900)), "WEBP", method=0, quality=5)
+    for name, size in {"bomb": (11_000, 8_900), "bomb_allowed": (8_300, 6_000)}.items():
+        yield f"{name}.webp", saved(flat.resize(size), "WEBP", method=0, quality=5)
     yield "bomb.tif", saved(flat.convert("CMYK"), "TIFF", compression="tiff_lzw")
     yield "bomb.jp2", saved(flat.resize((6000, 4000)), "JPEG2000", quality_layers=[400])
     yield "bomb.avif", saved(flat.resize((8000, 6000)), "AVIF", speed=10, quality=5)

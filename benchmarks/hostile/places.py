@@ -3,8 +3,10 @@
 Belongs here: writing all that into a store.  What the files hold is made by `good`, `broken` and `made`.
 """
 
+import ctypes
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -160,3 +162,16 @@ def _beside(film: Path, *, large: bool) -> None:
     (film / "broken.mask.png").write_bytes(b"\x89PNG")
     os.mkfifo(film / "pipe.mask.png")
     (film / "passwd.mask.png").symlink_to("/etc/passwd")
+
+
+def be_bound_by_modes() -> None:
+    """As ordinary users are: takes root's powers over files' modes away from this thread and those that it
+    starts."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return
+    header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.capget(header, data)
+    for index in (0, 1):  # effective and permitted
+        data[index] &= ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+    libc.capset(header, data)

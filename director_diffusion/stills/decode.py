@@ -16,6 +16,8 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageChops, ImageCms, ImageFile, UnidentifiedImageError
 
+from director_diffusion.plain_text import escaped
+
 # Formats that stills come in.  Pillow knows more, among them EPS, which it hands to an external interpreter.
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "BMP", "GIF", "PPM", "TGA")
 _PLAIN_FORMATS = {"JPEG", "MPO", "PNG"}  # an MPO is a JPEG with more pictures behind the first
@@ -28,6 +30,8 @@ _MAX_PIXELS_IN_PYTHON = 500_000
 _MAX_REMARKS = 100  # in a PPM of words, whose decoder copies the rest of the file for each
 _MAX_CACHED_PROFILE = 1 << 20  # bytes; cameras' and editors' have some kilobytes
 _LARGE_PIXELS = 25_000_000
+_MAX_WEBP_PIXELS = 50_000_000  # its decoder holds each four times
+_MOST_SAID = 300  # characters of a decoder's words
 _EIGHT_BIT_RAW = {"RGB", "RGBX"}
 
 # What codecs are seen to raise on files that are damaged or are not what they say.
@@ -80,7 +84,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     except MemoryError as error:
         raise UndecodableError("does not fit into memory; scale it down") from error
     except _CODEC_ERRORS as error:
-        text = str(error) or type(error).__name__
+        text = escaped(str(error) or type(error).__name__, lines=False)[:_MOST_SAID]
         kind = "truncated" if "truncated" in text.lower() else "damaged"
         raise UndecodableError(f"is {kind}: {text}") from error
 
@@ -114,6 +118,11 @@ def _check_size(opened: ImageFile.ImageFile, data: bytes, max_megapixels: float)
         raise UndecodableError(
             f"has {width} × {height} pixels, over the limit of {max_megapixels:g} megapixels; scale it down, or raise "
             "stills.max_megapixels in the director's file"
+        )
+    if opened.format == "WEBP" and width * height > _MAX_WEBP_PIXELS:
+        raise UndecodableError(
+            f"is a WebP of {width} × {height} pixels, over the limit of {_MAX_WEBP_PIXELS / 1e6:g} megapixels; scale "
+            "it down, or save it in another format"
         )
     if max(width, height) > _MAX_SIDE:
         raise UndecodableError(f"has {width} × {height} pixels, with a side over {_MAX_SIDE:,}; scale it down")
