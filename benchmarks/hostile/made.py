@@ -130,7 +130,8 @@ def _others() -> Iterator[tuple[str, bytes]]:
         yield f"says_{place}_{value}.bmp", bytes(data)
     yield "leaps.bmp", packed_bmp(Image.new("P", (120, 68)))[:1078] + b"\0\2\xff\xff" * 3000
     for head in (b"P6 0 0 255\n", b"P6 -5 5 255\n", b"P6 9 9 0\n", b"P5 9 9 99999\n", b"P6 " + b"9" * 5000,
-                 b"PF 9 9 0\n", b"P3 99999 99999 255\n1", b"P4#" + b"x" * 2_000_000, b"P7\nWIDTH 9\nENDHDR\n"):  # fmt: skip
+                 b"PF 9 9 0\n", b"P3 99999 99999 255\n1",
+                 b"P4#" + b"x" * 2_000_000, b"P7\nWIDTH 9\nENDHDR\n"):  # fmt: skip
         yield f"says_{head[:10].hex()}.ppm", head + bytes(300)
     yield "words.ppm", plain_ppm(picture(411)).replace(b" ", b" #remark\n")
     yield "says_0.tga", bytes(2) + b"\2" + bytes(9) + struct.pack("<HHBB", 0, 0, 24, 0) + bytes(100)
