@@ -94,7 +94,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _shown(node: yaml.Node) -> str:
-    value = str(node.value) if isinstance(node, yaml.ScalarNode) else node.id
+    value = str(node.value) if isinstance(node, yaml.ScalarNode) else node.tag.rpartition(":")[2]
     return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
 
 
@@ -103,4 +103,5 @@ def _nested(at: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
 
 
 def _refused(at: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, problem, at.start_mark)
+    mark: Any = at.start_mark  # the C loader's is as good
+    return yaml.constructor.ConstructorError(None, None, problem, mark)
