@@ -13,13 +13,14 @@ Belongs here: the order of those steps, and the reasons that rows carry.  Does n
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 from PIL.Image import Image
 
@@ -49,6 +50,9 @@ from director_diffusion.tables import write_table
 _BYTES_PER_PIXEL = 8  # 16-bit RGBA without compression: no honest file needs more
 _LARGE_BYTES = 32 << 20
 _MAX_THREADS = 8
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -137,13 +141,16 @@ def _known_reasons(
 def _probe(store: Store, raw: RawFile, known: str, rules: StillsRules, large: Lock, thumbs: Thumbs) -> _Probe:
     if known:
         return _Probe(raw, reason=known)
-    try:
-        with _contents(store, raw, large) as data:
+
+    def look(data: bytes) -> _Probe:
+        try:
             decoded = decode(data, rules.max_megapixels)
-            thumb = thumbs.put(small_copy(decoded.image))
-            return _Probe(raw, measure(decoded.image), thumb, decoded.plain, decoded.notes)
-    except UndecodableError as error:
-        return _Probe(raw, reason=str(error))
+        except UndecodableError as error:
+            return _Probe(raw, reason=str(error))
+        thumb = thumbs.put(small_copy(decoded.image))
+        return _Probe(raw, measure(decoded.image), thumb, decoded.plain, decoded.notes)
+
+    return _with_contents(store, raw, large, look)
 
 
 def _judge_film(
@@ -277,20 +284,26 @@ def _split(judged: Sequence[_Judged], rules: StillsRules, sides: Mapping[str, Sp
 def _write_image(store: Store, one: _Judged, rules: StillsRules, out: Path, large: Lock) -> None:
     path = out / one.row.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _contents(store, one.raw, large) as data:
+
+    def write(data: bytes) -> None:
         image = decode(data, rules.max_megapixels).image
         path.write_bytes(encode_jpeg(image.crop(one.row.crop) if one.row.crop else image))  # type: ignore[arg-type]
 
+    _with_contents(store, one.raw, large, write)
 
-@contextmanager
-def _contents(store: Store, raw: RawFile, large: Lock) -> Iterator[bytes]:
-    """A file's bytes.  Very large files and pictures are worked on one at a time, so that memory does not grow with the
-    number of threads."""
-    many_bytes = raw.size > _LARGE_BYTES
-    with large if many_bytes else nullcontext():
-        data = read_unchanged(store, raw.name, raw.sha256)
-        with large if not many_bytes and is_large(data) else nullcontext():
-            yield data
+
+def _with_contents(store: Store, raw: RawFile, large: Lock, work: Callable[[bytes], Result]) -> Result:
+    """What `work` makes of a file's bytes.  Very large files and pictures are worked on one at a time, so that memory
+    does not grow with the number of threads: what one holds is gone when the next begins."""
+    if raw.size <= _LARGE_BYTES:
+        return _with_pixels(read_unchanged(store, raw.name, raw.sha256), large, work)
+    with large:
+        return work(read_unchanged(store, raw.name, raw.sha256))
+
+
+def _with_pixels(data: bytes, large: Lock, work: Callable[[bytes], Result]) -> Result:
+    with large if is_large(data) else nullcontext():
+        return work(data)
 
 
 @contextmanager
