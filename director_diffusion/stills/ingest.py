@@ -13,14 +13,13 @@ Belongs here: the order of those steps, and the reasons that rows carry.  Does n
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
 
 from PIL.Image import Image
 
@@ -28,7 +27,7 @@ from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress, track
 from director_diffusion.specs import StillsRules
 from director_diffusion.stills.decisions import Place, by_file, crop_box, cropped, kept_in_spite, place_of, rejection
-from director_diffusion.stills.decode import UndecodableError, decode, encode_jpeg, is_large
+from director_diffusion.stills.decode import UndecodableError, decode, encode_jpeg
 from director_diffusion.stills.frames import (
     Box,
     Measured,
@@ -42,17 +41,14 @@ from director_diffusion.stills.frames import (
 from director_diffusion.stills.rows import NORMALISER_VERSION, STILLS_FILE, RawFile, Split, Still, StillDecision
 from director_diffusion.stills.similarity import CLUSTER_SLACK, Look, clusters, near_duplicates, perceptual_hash
 from director_diffusion.stills.split import Member, keep_sides, split_anew
-from director_diffusion.stills.still_set import IMAGES, StillSet, read_unchanged
+from director_diffusion.stills.still_set import IMAGES, StillSet
 from director_diffusion.stills.thumbs import Kept, Thumbs
+from director_diffusion.stills.turns import with_contents
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import write_table
 
 _BYTES_PER_PIXEL = 8  # 16-bit RGBA without compression: no honest file needs more
-_LARGE_BYTES = 32 << 20
 _MAX_THREADS = 8
-
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -150,7 +146,7 @@ def _probe(store: Store, raw: RawFile, known: str, rules: StillsRules, large: Lo
         thumb = thumbs.put(small_copy(decoded.image))
         return _Probe(raw, measure(decoded.image), thumb, decoded.plain, decoded.notes)
 
-    return _with_contents(store, raw, large, look)
+    return with_contents(store, raw, large, look)
 
 
 def _judge_film(
@@ -289,21 +285,7 @@ def _write_image(store: Store, one: _Judged, rules: StillsRules, out: Path, larg
         image = decode(data, rules.max_megapixels).image
         path.write_bytes(encode_jpeg(image.crop(one.row.crop) if one.row.crop else image))  # type: ignore[arg-type]
 
-    _with_contents(store, one.raw, large, write)
-
-
-def _with_contents(store: Store, raw: RawFile, large: Lock, work: Callable[[bytes], Result]) -> Result:
-    """What `work` makes of a file's bytes.  Very large files and pictures are worked on one at a time, so that memory
-    does not grow with the number of threads: what one holds is gone when the next begins."""
-    if raw.size <= _LARGE_BYTES:
-        return _with_pixels(read_unchanged(store, raw.name, raw.sha256), large, work)
-    with large:
-        return work(read_unchanged(store, raw.name, raw.sha256))
-
-
-def _with_pixels(data: bytes, large: Lock, work: Callable[[bytes], Result]) -> Result:
-    with large if is_large(data) else nullcontext():
-        return work(data)
+    with_contents(store, one.raw, large, write)
 
 
 @contextmanager
