@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from director_diffusion.careful_yaml import MOST_BYTES
 from director_diffusion.catalog_checks import check_references
 from director_diffusion.errors import SpecError
+from director_diffusion.plain_text import escaped
 from director_diffusion.spec_reading import read_spec
 from director_diffusion.specs import Base, Deployment, Director, EvaluationPlan, Project, Recipe
 
@@ -79,11 +81,15 @@ def load_catalog(folder: Path) -> Catalog:
 
 def load_spec(path: Path, model: type[Model]) -> Model:
     """Read one YAML file as `model`; its slug is the file's name."""
+    name = escaped(str(path), lines=False)
     try:
-        data = path.read_bytes()
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise SpecError(name, "is no file", "Remove it, or put the file in its place.")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise SpecError(str(path), f"cannot be read: {error.strerror}", "Give this user read access to it.") from error
-    return read_spec(data, str(path), model, slug=path.stem)
+        raise SpecError(name, f"cannot be read: {error.strerror}", "Give this user read access to it.") from error
+    return read_spec(data, name, model, slug=path.stem)
 
 
 def json_schemas() -> dict[str, str]:

@@ -22,5 +22,10 @@ def is_plain(text: str, *, lines: bool) -> bool:
     return not any(_is_refused(char) and not (lines and char in _LINES) for char in text)
 
 
+def escaped(text: str, *, lines: bool) -> str:
+    """The text with escapes in place of what is refused: for words that come from files nobody vouches for."""
+    return "".join(char if is_plain(char, lines=lines) else ascii(char)[1:-1] for char in text)
+
+
 def _is_refused(char: str) -> bool:
     return char in _TURNS or unicodedata.category(char) in _REFUSED

@@ -6,20 +6,26 @@ Belongs here: errors that name file, key, value and what is allowed.  Where file
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from director_diffusion.careful_yaml import read_yaml
 from director_diffusion.errors import SpecError
+from director_diffusion.plain_text import escaped
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_MOST_TOLD = 20  # of a file's faults
+_MOST_SHOWN = 200  # characters of a value or a key
+_MOST_SAID = 400  # of one fault's words
 
 
 def read_spec(data: bytes, name: str, model: type[Model], *, slug: str | None = None) -> Model:
     """The spec in a file of that name; `slug` is the file's where the model has one.  Raises SpecError."""
     try:
-        found = yaml.load(data.decode("utf-8-sig"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(name, f"is not YAML: {error}", "Mend the file.") from error
+        found = read_yaml(data)
+    except ValueError as error:
+        raise SpecError(name, f"is not YAML: {escaped(str(error), lines=True)}", "Mend the file.") from error
     if not isinstance(found, dict):
         raise SpecError(name, "holds no mapping of keys to values", "Start it with lines such as `name: ...`.")
     if slug is not None and "slug" in found:
@@ -32,19 +38,27 @@ def read_spec(data: bytes, name: str, model: type[Model], *, slug: str | None = 
 
 
 def _explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> str:
-    lines = []
-    for problem in error.errors():
-        key = _key(problem["loc"], data, missing=problem["type"] == "missing")
-        if problem["type"] == "extra_forbidden":
-            allowed = ", ".join(name for name in model.model_fields if name != "slug")
-            lines.append(f"key {key} is not known (at the top level, allowed are {allowed})")
-        elif problem["type"] == "missing":
-            lines.append(f"key {key} is missing")
-        elif not key:  # of several keys together: the file's whole content would tell nothing
-            lines.append(problem["msg"].removeprefix("Value error, "))
-        else:
-            lines.append(f"key {key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(lines)
+    problems = error.errors(include_url=False)
+    lines = [_line(problem, model, data) for problem in problems[:_MOST_TOLD]]
+    more = len(problems) - len(lines)
+    return "; ".join([*lines, f"and {more} more"] if more else lines)
+
+
+def _line(problem: ErrorDetails, model: type[BaseModel], data: Mapping[str, Any]) -> str:
+    key = _cut(escaped(_key(problem["loc"], data, missing=problem["type"] == "missing"), lines=True), _MOST_SHOWN)
+    said = _cut(escaped(problem["msg"].removeprefix("Value error, "), lines=True), _MOST_SAID)
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(name for name in model.model_fields if name != "slug")
+        return f"key {key} is not known (at the top level, allowed are {allowed})"
+    if problem["type"] == "missing":
+        return f"key {key} is missing"
+    if not key:  # of several keys together: the file's whole content would tell nothing
+        return said
+    return f"key {key} = {_cut(repr(problem['input']), _MOST_SHOWN)}: {said}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _key(location: Sequence[int | str], data: Any, *, missing: bool) -> str:

@@ -75,7 +75,7 @@ class Surroundings:
             return None if folder is None else f"sqlite:///{folder / 'votes.sqlite'}"
         head, separator, path = url.partition(":///")
         in_file = head.split("+")[0] == "sqlite" and separator
-        return f"{head}:///{(self.root / Path(path).expanduser()).resolve()}" if in_file else url
+        return f"{head}:///{_below(path, self.root)}" if in_file else url
 
     @property
     def votes_key(self) -> Path:
@@ -91,7 +91,7 @@ class Surroundings:
 def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundings:
     """Read the environment.  Raises SpecError where it names something that is not there."""
     named = environment.get("DIRECTOR_CONFIGS")
-    configs = Path(named).expanduser().resolve() if named else _configs_at(Path.cwd())
+    configs = _below(named) if named else _configs_at(Path.cwd())
     catalog = load_catalog(configs)
     project = catalog.project(environment.get("DIRECTOR_PROJECT") or _usual(catalog.projects, "demo"))
     deployment = catalog.deployment(environment.get("DIRECTOR_DEPLOYMENT") or _usual(catalog.deployments, "local"))
@@ -106,7 +106,7 @@ def read_surroundings(environment: Mapping[str, str] = os.environ) -> Surroundin
         store_cache=_store_cache(deployment, root, environment),
         store_cache_bytes=_store_cache_bytes(deployment, environment),
         model_cache=_model_cache(deployment, root, environment),
-        dagster_home=Path(home).expanduser().resolve() if home else root / ".director" / "dagster",
+        dagster_home=_below(home) if home else root / ".director" / "dagster",
         alerted=bool(environment.get(WEBHOOK_VARIABLE)),
         leases=_leases(environment),
     )
@@ -143,24 +143,32 @@ def limit_threads(surroundings: Surroundings) -> None:
 
 def _place(url: str, root: Path) -> str:
     """A URL as it is; a folder as an absolute path."""
-    return url if "://" in url else str((root / Path(url).expanduser()).resolve())
+    return url if "://" in url else str(_below(url, root))
+
+
+def _below(folder: str, root: Path | None = None) -> Path:
+    """A path as somebody wrote it, from `root` where it is relative.  Raises SpecError for one that there cannot be."""
+    try:
+        return ((root or Path()) / Path(folder).expanduser()).resolve()
+    except (RuntimeError, ValueError, OSError) as error:  # nobody's home, a NUL, a name too long or a circle of links
+        raise SpecError(repr(folder), f"cannot be a path: {error}", "Write another.") from error
 
 
 def _leases(environment: Mapping[str, str]) -> Path:
     """One folder for all processes of a user: what may differ between sessions, such as TMPDIR, is not asked."""
     folder = environment.get("DIRECTOR_DEVICES")
-    return Path(folder).expanduser().resolve() if folder else Path("/var/tmp") / f"director-devices-{os.getuid()}"
+    return _below(folder) if folder else Path("/var/tmp") / f"director-devices-{os.getuid()}"
 
 
 def _model_cache(deployment: Deployment, root: Path, environment: Mapping[str, str]) -> Path:
     if deployment.model_cache is not None:
-        return (root / Path(deployment.model_cache).expanduser()).resolve()
+        return _below(deployment.model_cache, root)
     return _users_cache(environment)
 
 
 def _store_cache(deployment: Deployment, root: Path, environment: Mapping[str, str]) -> Path:
     folder = environment.get("DIRECTOR_STORE_CACHE") or deployment.store_cache.folder
-    return (root / Path(folder).expanduser()).resolve() if folder else _users_cache(environment) / "store"
+    return _below(folder, root) if folder else _users_cache(environment) / "store"
 
 
 def _store_cache_bytes(deployment: Deployment, environment: Mapping[str, str]) -> int:

@@ -109,7 +109,10 @@ def _download(source: HubSource, without: Collection[str], *, cache: Path, token
 
 
 def _existing(source: FolderSource, root: Path) -> Path:
-    folder = root / Path(source.folder).expanduser()
+    try:
+        folder = root / Path(source.folder).expanduser()
+    except RuntimeError as error:  # nobody's home
+        raise ModelError(source.folder, f"cannot be a folder: {error}", "Mend `folder` in its spec.") from error
     if not folder.is_dir():
         raise ModelError(
             source.folder,

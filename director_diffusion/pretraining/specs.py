@@ -13,7 +13,7 @@ from director_diffusion.pretraining.denoiser_specs import DenoiserPart as Denois
 from director_diffusion.pretraining.denoiser_specs import UnetPart as UnetPart
 from director_diffusion.pretraining.part_specs import DrawnPart as DrawnPart
 from director_diffusion.pretraining.part_specs import PartTraining as PartTraining
-from director_diffusion.spec_base import PositiveInt, Spec, Text
+from director_diffusion.spec_base import Plain, PositiveInt, Seed, Spec, Text
 
 # --- data --------------------------------------------------------------------------------------------------------
 
@@ -36,7 +36,9 @@ class IdxImages(Spec):
         min_length=1, description="What each label may be called, by its number."
     )
     held_out: Annotated[int, Field(ge=0)] = Field(0, description="Images at the end of the file kept from training.")
-    available_at: str = Field("", description="Where the files can be had; told where they are missing.")
+    available_at: Annotated[str, Plain] = Field(
+        "", description="Where the files can be had; told where they are missing."
+    )
 
 
 class ImageFolder(Spec):
@@ -56,7 +58,7 @@ class HubImages(Spec):
     kind: Literal["hub"]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    folder: str = Field("", description="The imagefolder within the repository.")
+    folder: Annotated[str, Plain] = Field("", description="The imagefolder within the repository.")
     held_out_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
@@ -177,7 +179,7 @@ class TrainedHere(Spec):
 
     data: Data
     channels: Literal[1, 3] = Field(3, description="Of the pictures that the denoiser or its VAE sees: grey or colour.")
-    seed: int = 0
+    seed: Seed = 0
     vae: Vae | None = Field(None, description="None: the denoiser works on pixels.")
     denoiser: Denoiser
     captioner: CaptionerPart | None = None

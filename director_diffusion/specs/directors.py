@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec, Text
+from director_diffusion.spec_base import Plain, PositiveInt, Share, Slug, Spec, Text
 from director_diffusion.specs.prompts import Prompt
 
 
@@ -43,7 +43,7 @@ class Director(Spec):
 
     slug: Slug
     name: Text = Field(description="As people write it, for cards and for the 'in the style of' arm.")
-    trigger: Annotated[str, Field(min_length=2, max_length=60, pattern=r"^[^,\n]+$")] = Field(
+    trigger: Annotated[str, Field(min_length=2, max_length=60, pattern=r"^[^,\n]+$"), Plain] = Field(
         description="The words that call the style; put in front of every caption."
     )
     stills_licence: Text = Field(description="Where the stills come from and what may be done with them.")

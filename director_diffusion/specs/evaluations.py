@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec, Text
+from director_diffusion.spec_base import PositiveInt, Seed, Share, Slug, Spec, Text
 from director_diffusion.specs.bases import ModelSource
 from director_diffusion.specs.directors import Director
 from director_diffusion.specs.encoders import AestheticHead, Embedder, ImageEncoder, StyleProjection
@@ -42,7 +42,7 @@ class Margins(Spec):
     prompt: Annotated[float, Field(ge=0, le=1)] = Field(
         0.02, description="Non-inferiority: prompt effect's interval must lie above minus this, in cosine."
     )
-    memorised: Annotated[float, Field(gt=0, lt=1)] = Field(
+    memorised: Annotated[float, Field(ge=1e-6, lt=1)] = Field(
         0.1,
         description="Limit of the share of prompts with a picture that is nearer to a training still than 99 % of "
         "training stills are to each other, beside the one in a hundred that this lets through: with 0.1 it takes 36 "
@@ -74,7 +74,7 @@ class Previews(Spec):
     """Pictures that are drawn while an adapter is trained, to be looked at; nothing is scored."""
 
     prompts: tuple[Text, ...] = Field(min_length=1, max_length=8, description="Without a trigger.")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, max_length=4)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, max_length=4)
     steps: Annotated[int, Field(ge=1, le=100)] = 12
     guidance: Annotated[float, Field(ge=0, le=30)] | None = Field(None, description="None takes the base's own.")
     side: Annotated[int, Field(ge=16, le=4096)] | None = Field(
@@ -90,8 +90,8 @@ class EvaluationPlan(Spec):
 
     slug: Slug
     prompts: tuple[Prompt, ...] = Field(min_length=4)
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Of the draft, which follows every training.")
-    release_seeds: tuple[int, ...] = Field(
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="Of the draft, which follows every training.")
+    release_seeds: tuple[Seed, ...] = Field(
         (), description="Further seeds of the release, which must pass before an adapter is published."
     )
     folds: Literal[1, 2] = Field(
@@ -115,7 +115,7 @@ class EvaluationPlan(Spec):
     margins: Margins = Margins()
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=200, le=100_000)] = Field(4000, description="Bootstrap resamples.")
-    bootstrap_seed: int = 0
+    bootstrap_seed: Seed = 0
 
     @model_validator(mode="after")
     def _distinct(self) -> "EvaluationPlan":

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, model_validator
 
-from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec, Text
+from director_diffusion.spec_base import PositiveInt, Seed, Share, Slug, Spec, Text
 from director_diffusion.specs.bases import ModelSource
 
 
@@ -28,7 +28,7 @@ class PlaceholderStills(Spec):
 
     per_director: Annotated[int, Field(ge=1, le=1000)] = 36
     captioned_share: Share = Field(0.5, description="Share of stills that get a caption file beside them.")
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Project(Spec):
@@ -44,6 +44,14 @@ class Project(Spec):
     hub_namespace: Annotated[str, Field(pattern=r"^[\w.-]+$")] = Field(
         "director-diffusion", description="User or organisation that published repositories belong to."
     )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Project":
+        for key in ("recipes", "bases", "directors"):
+            named = getattr(self, key)
+            if len(set(named)) < len(named) and named != "all":
+                raise ValueError(f"{key}: one is named twice in {', '.join(named)}")
+        return self
 
 
 class FolderHub(Spec):
@@ -121,7 +129,7 @@ class Deployment(Spec):
         description="Ledger of votes: sqlite:///<path> on a local disk, or postgresql://<user>@<host>/<database> "
         "(password: PGPASSWORD or ~/.pgpass); None: votes/votes.sqlite in a local store, else none.",
     )
-    evaluated_within_days: Annotated[float, Field(gt=0)] = Field(
+    evaluated_within_days: Annotated[float, Field(gt=0, le=36_500)] = Field(
         8.0,
         description="Days after which a trained director is overdue for an evaluation, as DIRECTOR_WEBHOOK is told.",
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from director_diffusion.spec_base import PositiveInt, Share, Slug, Spec
+from director_diffusion.spec_base import PositiveInt, Seed, Share, Slug, Spec
 from director_diffusion.specs.learning import Adapter, Optimizer, Schedule
 from director_diffusion.specs.turbo import ConsistencyTurbo, StockWeights, Turbo
 
@@ -71,7 +71,7 @@ class Prior(Spec):
     pictures: Annotated[int, Field(ge=1, le=2000)] = 32
     steps: Annotated[int, Field(ge=1, le=200)] = Field(28, description="Sampling steps of a picture.")
     weight: Annotated[float, Field(gt=0, le=10)] = Field(1.0, description="Of the pictures' loss beside the stills'.")
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Joint(Spec):
@@ -116,7 +116,7 @@ class Recipe(Spec):
         None, description="Memory for activations: as few blocks as it takes are computed again. None: none are."
     )
     compiled: bool = Field(False, description="Compile the repeated blocks; meant for a GPU.")
-    seed: int = 0
+    seed: Seed = 0
     # What is made beside the adapter, or of it: no hash, header or card of the adapter itself is to know of these.
     turbo: Turbo | None = Field(
         None, exclude=True, description="Few-step students of the adapter. None: none are made."

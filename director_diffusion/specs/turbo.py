@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from director_diffusion.spec_base import PositiveInt, Spec, Text
+from director_diffusion.spec_base import PositiveInt, Seed, Spec, Text
 from director_diffusion.specs.bases import FolderSource, HubSource
 from director_diffusion.specs.learning import LoraAdapter, Optimizer, Schedule
 
@@ -31,7 +31,7 @@ class _Turbo(Spec):
     batch_size: PositiveInt = 1
     checkpoint_every: PositiveInt = Field(description="Optimizer steps between checkpoints.")
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _courses_fit(self) -> Self:

@@ -16,11 +16,22 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageChops, ImageCms, ImageFile, UnidentifiedImageError
 
+from director_diffusion.plain_text import escaped
+
 # Formats that stills come in.  Pillow knows more, among them EPS, which it hands to an external interpreter.
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "JPEG2000", "BMP", "GIF", "PPM", "TGA")
 _PLAIN_FORMATS = {"JPEG", "MPO", "PNG"}  # an MPO is a JPEG with more pictures behind the first
 _MAX_JPEG_SCANS = 200  # each scan walks over all pixels; honest progressive files have about ten
+_HONEST_JPEG_SCANS = 12
+_MAX_SCANNED_PIXELS = 1_500_000_000  # by more scans than that: about two seconds
+_MAX_SIDE = 65_535  # pixels, as in JPEG; what is measured along a side is not made for more
+_IN_PYTHON = {"ppm", "ppm_plain", "bmp_rle"}  # decoders that take microseconds for each sample
+_MAX_PIXELS_IN_PYTHON = 500_000
+_MAX_REMARKS = 100  # in a PPM of words, whose decoder copies the rest of the file for each
+_MAX_CACHED_PROFILE = 1 << 20  # bytes; cameras' and editors' have some kilobytes
 _LARGE_PIXELS = 25_000_000
+_MAX_WEBP_PIXELS = 50_000_000  # its decoder holds each four times
+_MOST_SAID = 300  # characters of a decoder's words
 _EIGHT_BIT_RAW = {"RGB", "RGBX"}
 
 # What codecs are seen to raise on files that are damaged or are not what they say.
@@ -73,7 +84,7 @@ def decode(data: bytes, max_megapixels: float) -> Decoded:
     except MemoryError as error:
         raise UndecodableError("does not fit into memory; scale it down") from error
     except _CODEC_ERRORS as error:
-        text = str(error) or type(error).__name__
+        text = escaped(str(error) or type(error).__name__, lines=False)[:_MOST_SAID]
         kind = "truncated" if "truncated" in text.lower() else "damaged"
         raise UndecodableError(f"is {kind}: {text}") from error
 
@@ -108,8 +119,30 @@ def _check_size(opened: ImageFile.ImageFile, data: bytes, max_megapixels: float)
             f"has {width} × {height} pixels, over the limit of {max_megapixels:g} megapixels; scale it down, or raise "
             "stills.max_megapixels in the director's file"
         )
-    if opened.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > _MAX_JPEG_SCANS:
-        raise UndecodableError(f"is a JPEG of {scans} scans, which would take very long to decode; save it anew")
+    if opened.format == "WEBP" and width * height > _MAX_WEBP_PIXELS:
+        raise UndecodableError(
+            f"is a WebP of {width} × {height} pixels, over the limit of {_MAX_WEBP_PIXELS / 1e6:g} megapixels; scale "
+            "it down, or save it in another format"
+        )
+    if max(width, height) > _MAX_SIDE:
+        raise UndecodableError(f"has {width} × {height} pixels, with a side over {_MAX_SIDE:,}; scale it down")
+    if slow := _slow(opened, data):
+        raise UndecodableError(f"is {slow}, which would take very long to decode; save it anew")
+
+
+def _slow(opened: ImageFile.ImageFile, data: bytes) -> str:
+    """What about a file's kind would take many seconds to decode, or ""."""
+    pixels = opened.width * opened.height
+    if opened.format in ("JPEG", "MPO"):
+        scans = data.count(b"\xff\xda")
+        many = scans > _HONEST_JPEG_SCANS and scans * pixels > _MAX_SCANNED_PIXELS
+        return f"a JPEG of {scans} scans" if many or scans > _MAX_JPEG_SCANS else ""
+    decoder = opened.tile[0].codec_name if opened.tile else ""
+    if decoder == "ppm_plain" and data.count(b"#") > _MAX_REMARKS:
+        return "a PPM of many remarks"
+    if decoder in _IN_PYTHON and pixels > _MAX_PIXELS_IN_PYTHON:
+        return f"a {opened.format} of an unusual kind ({decoder}) with {pixels:,} pixels"
+    return ""
 
 
 def _normalise(opened: ImageFile.ImageFile) -> Decoded:
@@ -134,7 +167,7 @@ def _normalise(opened: ImageFile.ImageFile) -> Decoded:
         plain = False
         if alpha.getextrema()[0] < 255:  # type: ignore[operator]
             notes.append("transparent parts are shown on black")
-            image = Image.composite(image, Image.new("RGB", image.size), alpha)
+            image.paste((0, 0, 0), mask=ImageChops.invert(alpha))  # in place: of large pictures, each copy counts
     upright = _orientation(opened, notes)
     if upright is not None:
         image, plain = image.transpose(upright), False
@@ -184,7 +217,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
     """The image in sRGB (itself where it is already), and a note where its profile could not be used."""
     try:
-        if image.mode == "RGB" and profile is not None and _is_srgb(profile):
+        if image.mode == "RGB" and profile is not None and _means_srgb(profile):
             return image, ""
         source = _profile(profile) if profile else ImageCms.createProfile("LAB")
         transform = ImageCms.buildTransform(
@@ -200,6 +233,11 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, st
         if image.mode == "LAB":
             raise
         return image, "its colour profile cannot be used and is ignored"
+
+
+def _means_srgb(profile: bytes) -> bool:
+    """As `_is_srgb`; large profiles are not kept in memory."""
+    return (_is_srgb if len(profile) <= _MAX_CACHED_PROFILE else _is_srgb.__wrapped__)(profile)
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ Belongs here: the order of those steps, and the reasons that rows carry.  Does n
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +27,7 @@ from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.progress import Progress, track
 from director_diffusion.specs import StillsRules
 from director_diffusion.stills.decisions import Place, by_file, crop_box, cropped, kept_in_spite, place_of, rejection
-from director_diffusion.stills.decode import UndecodableError, decode, encode_jpeg, is_large
+from director_diffusion.stills.decode import UndecodableError, decode, encode_jpeg
 from director_diffusion.stills.frames import (
     Box,
     Measured,
@@ -41,8 +41,9 @@ from director_diffusion.stills.frames import (
 from director_diffusion.stills.rows import NORMALISER_VERSION, STILLS_FILE, RawFile, Split, Still, StillDecision
 from director_diffusion.stills.similarity import CLUSTER_SLACK, Look, clusters, near_duplicates, perceptual_hash
 from director_diffusion.stills.split import Member, keep_sides, split_anew
-from director_diffusion.stills.still_set import IMAGES, StillSet, read_unchanged
+from director_diffusion.stills.still_set import IMAGES, StillSet
 from director_diffusion.stills.thumbs import Kept, Thumbs
+from director_diffusion.stills.turns import with_contents
 from director_diffusion.storage.store import Store
 from director_diffusion.tables import write_table
 
@@ -136,14 +137,16 @@ def _known_reasons(
 def _probe(store: Store, raw: RawFile, known: str, rules: StillsRules, large: Lock, thumbs: Thumbs) -> _Probe:
     if known:
         return _Probe(raw, reason=known)
-    data = read_unchanged(store, raw.name, raw.sha256)
-    try:
-        with _memory_for(data, large):
+
+    def look(data: bytes) -> _Probe:
+        try:
             decoded = decode(data, rules.max_megapixels)
-            thumb = thumbs.put(small_copy(decoded.image))
-            return _Probe(raw, measure(decoded.image), thumb, decoded.plain, decoded.notes)
-    except UndecodableError as error:
-        return _Probe(raw, reason=str(error))
+        except UndecodableError as error:
+            return _Probe(raw, reason=str(error))
+        thumb = thumbs.put(small_copy(decoded.image))
+        return _Probe(raw, measure(decoded.image), thumb, decoded.plain, decoded.notes)
+
+    return with_contents(store, raw, large, look)
 
 
 def _judge_film(
@@ -275,17 +278,14 @@ def _split(judged: Sequence[_Judged], rules: StillsRules, sides: Mapping[str, Sp
 
 
 def _write_image(store: Store, one: _Judged, rules: StillsRules, out: Path, large: Lock) -> None:
-    data = read_unchanged(store, one.raw.name, one.raw.sha256)
     path = out / one.row.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _memory_for(data, large):
+
+    def write(data: bytes) -> None:
         image = decode(data, rules.max_megapixels).image
         path.write_bytes(encode_jpeg(image.crop(one.row.crop) if one.row.crop else image))  # type: ignore[arg-type]
 
-
-def _memory_for(data: bytes, large: Lock) -> AbstractContextManager[object]:
-    """Very large pictures are worked on one at a time, so that memory does not grow with the number of threads."""
-    return large if is_large(data) else nullcontext()
+    with_contents(store, one.raw, large, write)
 
 
 @contextmanager

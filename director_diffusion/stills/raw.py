@@ -33,6 +33,7 @@ MAX_FILE_BYTES = 1 << 30  # a still of a gibibyte is something else
 MAX_CAPTION_BYTES = 20_000  # about ten times what the longest prompt of any base holds
 MAX_DECISION_BYTES = 20_000
 _THREADS = 4
+_FILM_PARTS = 3  # of a film's name in the store: stills/<director>/<film>
 
 
 @dataclass(frozen=True)
@@ -186,17 +187,25 @@ def _entries(store: Store, director: str) -> list[_Entry]:
     if not store.is_folder(folder):
         raise _nothing_to_use(store, director, "does not exist" if not store.exists(folder) else "is not a folder")
     found: list[_Entry] = []
-    for name in _visible(store, folder):
+    names = _visible(store, folder)
+    if names is None:
+        raise _nothing_to_use(store, director, "may not be looked into by this user")
+    for name in names:
         path = f"{folder}/{name}"
-        if store.is_folder(path) and not _leads_out(store, path):
-            found += [_Entry(f"{path}/{file}", film=_readable(name)) for file in _visible(store, path)]
-        else:
+        files = _visible(store, path) if store.is_folder(path) and not _leads_out(store, path) else None
+        if files is None:
             found.append(_Entry(path, film=director))
+        else:
+            found += [_Entry(f"{path}/{file}", film=_readable(name)) for file in files]
     return sorted(found, key=lambda entry: (entry.film, entry.file, entry.path))
 
 
-def _visible(store: Store, folder: str) -> list[str]:
-    return [name for name in store.names(folder) if not name.startswith(".")]
+def _visible(store: Store, folder: str) -> list[str] | None:
+    """None for a folder that this user may not look into."""
+    try:
+        return [name for name in store.names(folder) if not name.startswith(".")]
+    except PermissionError:
+        return None
 
 
 def _check_readable(store: Store, path: str, max_bytes: int) -> int:
@@ -211,6 +220,8 @@ def _check_readable(store: Store, path: str, max_bytes: int) -> int:
         raise _UnusableFileError("is a link to a file that does not exist; copy the file itself here") from error
     except OSError as error:
         raise _UnusableFileError(_why_unreadable(error)) from error
+    if info.kind == "folder" and len(PurePosixPath(path).parts) == _FILM_PARTS:
+        raise _UnusableFileError("is a folder that this user may not look into; give this user read access to it")
     if info.kind == "folder":
         raise _UnusableFileError("is a folder inside a film; move its files up into the film's own folder")
     if info.kind != "file":

@@ -1,0 +1,1 @@
+"""What somebody, or a broken disk, might put before the project: image files, text files and configs."""
