@@ -1,8 +1,9 @@
 """Buckets: the whole graph over an S3 server of which one answer in five is a fault.
 
 One run over a bucket of a server (on loopback) whose requests fail at 20 %: 503, 500, slow answers, resets, answers
-that X the bucket must hold what a folder holds after an undisturbed run, every version whole,
-and no lock; and one more run must find nothing to do.
+that are lost after the work was done, and bodies that break off, by turns of chance.  Where a run fails it is run
+again.  In the end, with no more faults, the bucket must hold what a folder holds after an undisturbed run, every
+version whole, and no lock; and one more run must find nothing to do.
 """
 
 from pathlib import Path
