@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,24 +177,24 @@ def die_before_write(world: Path, stage: str, number: int) -> None:
     on_stages(begun)
 
 
-def fail_from_write(world: Path, shape: tuple[str, str], code: int, reached: Path) -> None:
-    """From the first write of that shape on, its whole disk is full (ENOSPC) or read-only (EROFS)."""
-    enter(world)
-    now, broken = [START], list[str]()
+def fail_from_write(world: Path, shapes: Sequence[tuple[str, str]], code: int, reached: Path) -> None:
+    """From the first write of one of those shapes on, its whole disk is full (ENOSPC) or read-only (EROFS).
 
-    def begun(name: str) -> None:
-        now[0] = name
+    Which one that was, is written to the file `reached`.
+    """
+    enter(world)
+    wanted, broken = {shape: place for place, shape in enumerate(shapes)}, list[str]()
 
     def about_to(kind: str, name: str) -> None:
-        write = Write(now[0], kind, name)
-        if not broken and write.shape == shape:
+        write = Write("", kind, name)
+        refused = code == errno.EROFS or _needs_space(write, world)
+        if not broken and refused and write.shape in wanted:
             broken.append(write.disk)
-            os.close(os.open(reached, os.O_CREAT | os.O_WRONLY))
-        if broken and write.disk == broken[0] and (code == errno.EROFS or _needs_space(write, world)):
+            reached.write_text(str(wanted[write.shape]))
+        if refused and write.disk in broken:
             raise OSError(code, os.strerror(code), str(world / name))
 
     on_writes(world, about_to)
-    on_stages(begun)
 
 
 def _needs_space(write: Write, world: Path) -> bool:
