@@ -97,11 +97,23 @@ def explained(home: Path) -> Iterator[None]:
     except _database_errors() as error:
         database = error if isinstance(error, SQLAlchemyError) else error.__cause__
         words = str(getattr(database, "orig", None) or database or error).strip().splitlines()
-        raise StoreError(
-            f"Dagster's records, as {file} says where they are",
-            f"do not answer ({words[0] if words else type(error).__name__})",
-            "Look whether the database is there and lets this user write.",
-        ) from error
+        problem, way_out = _of_database(words[0] if words else type(error).__name__, home)
+        raise StoreError(f"Dagster's records, as {file} says where they are", problem, way_out) from error
+
+
+def _of_database(words: str, home: Path) -> tuple[str, str]:
+    """Problem and way out, of SQLite's words or Postgres'."""
+    if "disk is full" in words or "No space left" in words:
+        return (
+            f"could not be written: no space left there ({words})",
+            "Free some space and run again; nothing was lost.",
+        )
+    if "readonly database" in words:
+        return f"could not be written: {home} is read-only for this user", "Make it writable and run again."
+    return (
+        f"do not answer ({words})",
+        "Look whether the database is there and lets this user write; then run again: what is made is kept.",
+    )
 
 
 def _database_errors() -> tuple[type[Exception], ...]:

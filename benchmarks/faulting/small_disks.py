@@ -2,23 +2,22 @@
 
 A run's store, temporary files and Dagster's records all lie on one disk, as on a small machine; or its store alone.
 The disk has a random part of the space that an undisturbed run fills, and more in each run after that; or it is mounted
-read-only in the middle of a stage, and writable again after the run.  Only root can mount: for others there is nothing
-to measure.
+read-only in the middle of a stage (where all lies on it, by turns before the run: while a file is open for writing it
+cannot be), and writable again after the run.  Only root can mount: for others there is nothing to measure.
 """
 
 import random
 import shutil
 import subprocess
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bars import at_least, at_most
 from benchmarks.faulting.disks import bars_of_last, said, says
 from benchmarks.faulting.kills import begun
-from benchmarks.faulting.moments import enter
-from benchmarks.faulting.worlds import DIRECTOR, LONGEST_S, Asked, Undisturbed, ended, half_written, new_world, say
+from benchmarks.faulting.moments import START
+from benchmarks.faulting.worlds import LONGEST_S, Asked, Undisturbed, ended, half_written, new_world, run, say
 from tests.tiny_project import Outcome, TinyProject
 
 PLENTY = 512 << 20
@@ -83,8 +82,9 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
             for _ in range(asked.disks):
                 runs.append(_full(disk, world, undisturbed, rng) | {"whole": whole})
                 say(f"{runs[-1]}")
-            for _ in range(asked.disks):
-                runs.append(_read_only(disk, world, undisturbed, rng) | {"whole": whole})
+            for number in range(asked.disks):
+                stage = START if whole and number % 2 == 0 else rng.choice(list(undisturbed.told.seconds))
+                runs.append(_read_only(disk, world, undisturbed, stage, rng) | {"whole": whole})
                 say(f"{runs[-1]}")
             lasts.append(ended(world, undisturbed))
             say(f"{lasts[-1]}")
@@ -115,18 +115,22 @@ def _world_on(disk: Disk, folder: Path, *, whole: bool) -> TinyProject:
 def _full(disk: Disk, world: TinyProject, undisturbed: Undisturbed, rng: random.Random) -> dict[str, Any]:
     left = rng.randrange(_size(undisturbed.project.folder / "store") // 4)
     disk.leave(left)
-    outcome = world.start(DIRECTOR, first=partial(enter, world.folder)).end(LONGEST_S)
+    outcome = run(world)
     disk.give_plenty()
     return _told("full", outcome, world, undisturbed) | {"left": left}
 
 
-def _read_only(disk: Disk, world: TinyProject, undisturbed: Undisturbed, rng: random.Random) -> dict[str, Any]:
-    stage = rng.choice(list(undisturbed.told.seconds))
+def _read_only(
+    disk: Disk, world: TinyProject, undisturbed: Undisturbed, stage: str, rng: random.Random
+) -> dict[str, Any]:
     moment = rng.uniform(0, undisturbed.told.seconds[stage])
-    with begun(world, stage) as child:
-        time.sleep(moment)
-        done = disk.make_read_only()
-    outcome = child.end(LONGEST_S)
+    if stage == START:
+        done, outcome = disk.make_read_only(), run(world)
+    else:
+        with begun(world, stage) as child:
+            time.sleep(moment)
+            done = disk.make_read_only()
+        outcome = child.end(LONGEST_S)
     if done:
         disk.make_writable()
     return _told("read-only", outcome, world, undisturbed) | {"stage": stage, "moment": moment, "done": done}
