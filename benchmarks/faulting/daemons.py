@@ -6,11 +6,10 @@ over the same records takes the backfill to its end.  No partition may be lost, 
 keys that a run without a backfill gives it.
 """
 
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +84,13 @@ def _partitions(world: TinyProject) -> set[str]:
 def _kill(server: DagsterServer) -> int:
     """SIGKILL to every process of the server, runs among them; how many they were."""
     process = psutil.Process(server.pid)
-    processes = [process, *process.children(recursive=True)]
-    os.killpg(server.pid, signal.SIGKILL)
-    for one in processes:
-        if one.is_running():
+    children = process.children(recursive=True)
+    for one in (process, *children):
+        with suppress(psutil.NoSuchProcess):
             one.kill()
-    psutil.wait_procs(processes, timeout=30)
     server.stop()
-    return len(processes)
+    psutil.wait_procs(children, timeout=10)
+    return 1 + len(children)
 
 
 def _wait_until(reached: Any, server: DagsterServer) -> None:

@@ -12,7 +12,7 @@ from dagster._core.execution.plan.objects import ErrorSource
 from rich.console import Console
 
 from assets_defs.leaderboard import LEADERBOARD
-from pipelines.dagster_settings import explained
+from pipelines.dagster_settings import explained, in_step
 from pipelines.jobs import RANK
 from pipelines.sweep import NOT_AGAIN, sweep_dead_runs
 from resources.process_tags import process_tags
@@ -112,7 +112,8 @@ def errors_of(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
         while error and error.cause:
             error = error.cause
         if error:
-            found.append(error.message.strip().splitlines()[0] if error.message else str(error))
+            message = error.message.strip() if error.message else str(error)
+            found.append(in_step(message) or message.splitlines()[0])
     return tuple(found)
 
 

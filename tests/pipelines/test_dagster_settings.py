@@ -14,7 +14,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import PAGE_S
 from sqlalchemy import create_engine, text
 
 from director_diffusion.errors import DirectorError, StoreError
-from pipelines.cli.in_process import run_job
+from pipelines.cli.in_process import errors_of, run_job
 from pipelines.dagster_settings import explained
 from pipelines.home import prepare_home
 from pipelines.priorities import BY_ITSELF, NOTICED
@@ -214,3 +214,18 @@ def test_records_that_fail_under_a_command_are_told_in_a_line(surroundings: Surr
     definitions = dg.Definitions(assets=[still], jobs=[dg.define_asset_job("make")])
     with prepare_home(surroundings) as instance, pytest.raises(StoreError, match=r"Dagster's records.*then run again"):
         run_job(definitions, instance, "make", [still.key])
+
+
+def test_records_that_fail_a_step_and_are_there_again_are_told_with_the_way_out(surroundings: Surroundings) -> None:
+    """As where Postgres is restarted while a step tells of its work."""
+
+    @dg.asset
+    def still() -> None:
+        raise sqlite3.OperationalError("the database system is starting up")
+
+    definitions = dg.Definitions(assets=[still], jobs=[dg.define_asset_job("make")])
+    with prepare_home(surroundings) as instance:
+        (told,) = errors_of(run_job(definitions, instance, "make", [still.key]))
+    assert told.startswith("Dagster's records, as DAGSTER_HOME's dagster.yaml says")
+    assert "do not answer (the database system is starting up)" in told
+    assert "then run again" in told
