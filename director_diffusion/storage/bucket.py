@@ -1,15 +1,11 @@
 """Bucket: files of a store on S3, or on whatever speaks its language, through s3fs.
 
-Endpoint, region, credentials, attempts and retry mode are botocore's own settings: AWS_ENDPOINT_URL, AWS_REGION,
-AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_MAX_ATTEMPTS and so on.
-
-Belongs here: requests.  botocore asks again, with backoff, where S3 is busy, fails or hangs up; a body that breaks off
+Belongs here: requests.  Where S3 is busy, fails or hangs up, `s3_requests` asks again; an object's body that breaks off
 is read again here.  What S3's errors mean is `bucket_errors`'.
 """
 
 import asyncio
 import os
-import random
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,22 +15,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import aiohttp
-import s3fs
-from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, FlexibleChecksumError, HTTPClientError
 from fsspec.asyn import sync
 
 from director_diffusion.errors import StoreError
 from director_diffusion.storage.bucket_errors import CutError, code_of, told
 from director_diffusion.storage.files import Info
+from director_diffusion.storage.s3_requests import AT_ONCE, ATTEMPTS, connect, pause_before
 
 PART = 8 << 20  # bytes of a part; what is larger than two goes up in parts, a few at a time
 PARTS_AT_ONCE = 4
 MOST_PARTS = 10_000
 MOST_KEY = 1024  # bytes
-ATTEMPTS = 8  # at a request, where AWS_MAX_ATTEMPTS says nothing: at one fault in five, 3 requests in a million fail
-AT_ONCE = 16  # small requests
-CONNECT_S, READ_S = 10, 30
 LEFT_BEHIND = timedelta(days=1)  # an upload in parts that nobody can be at any more
 _PAGE = 1000
 _UPLOAD = "upload"  # metadata of what went up in parts
@@ -238,8 +230,7 @@ class Bucket:
     async def _get(self, key: str, what: Mapping[str, str]) -> tuple[Mapping[str, Any], bytes]:
         """An object with its body, asked for again where that breaks off."""
         for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(random.random() * min(0.2 * 2**attempt, 20))
+            await pause_before(attempt)
             out = await self._ask("get_object", Key=key, **what)
             try:
                 async with out["Body"] as body:
@@ -261,7 +252,7 @@ class Bucket:
         if self._pid != os.getpid():
             if self._fs is not None:
                 self._abandoned.append(self._fs)
-            self._fs, self._pid = _connect(), os.getpid()
+            self._fs, self._pid = connect(), os.getpid()
         return self._fs
 
     def _key(self, name: str) -> str:
@@ -277,23 +268,3 @@ class Bucket:
 
     def _told(self, name: str) -> Any:
         return told(name, self.root)
-
-
-def _connect() -> Any:
-    session = AioSession()
-    retries = {
-        "mode": session.get_config_variable("retry_mode") or "standard",
-        "total_max_attempts": session.get_config_variable("max_attempts") or ATTEMPTS,
-    }
-    fs = s3fs.S3FileSystem(
-        config_kwargs={
-            "retries": retries,
-            "connect_timeout": CONNECT_S,
-            "read_timeout": READ_S,
-            "max_pool_connections": AT_ONCE,
-        },
-        use_listings_cache=False,
-        skip_instance_cache=True,
-    )
-    fs.retries = 1  # botocore's are enough: around them, s3fs's would multiply them
-    return fs
