@@ -27,7 +27,7 @@ async def pause_before(attempt: int) -> None:
         await asyncio.sleep(random.random() * min(0.2 * 2**attempt, 20))
 
 
-class _Patient(s3fs.S3FileSystem):  # type: ignore[misc]  # it has no types
+class _Patient(s3fs.S3FileSystem):
     """Repeats requests whose answer broke off.
 
     botocore repeats what it could not send.  What it reads of an answer by itself, a listing or the words of an error,
