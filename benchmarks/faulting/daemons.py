@@ -23,7 +23,7 @@ from tests.small_configs import surroundings_of
 from tests.tiny_project import TinyProject
 
 DIRECTORS = ("nolan", "scorsese", "anderson", "villeneuve", "fincher")
-STAGES = ("raw_stills", "still_decisions", "written_captions", "director", "stills")
+STAGES = ("raw_stills", "still_decisions", "director", "stills")  # those upstream of the last
 KILLED_AT = (1, 3)  # partitions made until then
 PATIENCE_S = 1200.0
 
