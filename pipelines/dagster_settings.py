@@ -23,6 +23,7 @@ FILE, USUAL = "dagster.yaml", "sqlite"
 # The driver that dagster-postgres is written for.  SQLAlchemy 2.1 takes psycopg 3 where a URL names none, and Dagster's
 # webserver closes every connection of that as it sets it up.
 DRIVER = "postgresql+psycopg2"
+_DRIVERS = ("psycopg2.", "sqlite3.")  # with which the names of their errors begin
 _COPIED = "# Copied from configs/dagster/{slug}.yaml when this DAGSTER_HOME was made; edit it as you like.\n"
 _FROM = re.compile(r"^# Copied from configs/dagster/(\w+)\.yaml")
 
@@ -97,11 +98,32 @@ def explained(home: Path) -> Iterator[None]:
     except _database_errors() as error:
         database = error if isinstance(error, SQLAlchemyError) else error.__cause__
         words = str(getattr(database, "orig", None) or database or error).strip().splitlines()
-        raise StoreError(
-            f"Dagster's records, as {file} says where they are",
-            f"do not answer ({words[0] if words else type(error).__name__})",
-            "Look whether the database is there and lets this user write.",
-        ) from error
+        problem, way_out = _of_database(words[0] if words else type(error).__name__)
+        raise StoreError(f"Dagster's records, as {file} says where they are", problem, way_out) from error
+
+
+def in_step(message: str) -> str | None:
+    """What a step's error means that ended it by Dagster's records; None for any other."""
+    kind, _, words = message.strip().partition(": ")
+    if not kind.startswith(_DRIVERS):
+        return None
+    problem, way_out = _of_database(words.splitlines()[0] if words else kind)
+    return f"Dagster's records, as DAGSTER_HOME's {FILE} says where they are: {problem}. {way_out}"
+
+
+def _of_database(words: str) -> tuple[str, str]:
+    """Problem and way out, of SQLite's words or Postgres'."""
+    if "disk is full" in words or "No space left" in words:
+        return (
+            f"could not be written: no space left there ({words})",
+            "Free some space and run again; nothing was lost.",
+        )
+    if "readonly database" in words:
+        return "could not be written: their place is read-only for this user", "Make it writable and run again."
+    return (
+        f"do not answer ({words})",
+        "Look whether the database is there and lets this user write; then run again: what is made is kept.",
+    )
 
 
 def _database_errors() -> tuple[type[Exception], ...]:

@@ -13,6 +13,7 @@ from filelock import FileLock
 from assets_defs.common import GPU
 from director_diffusion.errors import StoreError
 from director_diffusion.progress import Progress
+from director_diffusion.storage.disk import refused_by_disk
 from pipelines.dagster_settings import explained, settle
 from pipelines.surroundings import Surroundings
 
@@ -29,7 +30,7 @@ def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
             settle(surroundings)
             instance = dg.DagsterInstance.get()
     except OSError as error:
-        raise StoreError(
+        raise refused_by_disk(error) or StoreError(
             f"DAGSTER_HOME {home}", f"cannot be made: {error.strerror}", "Give a folder that this user may write to."
         ) from error
     if surroundings.deployment.gpus:

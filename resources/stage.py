@@ -34,6 +34,7 @@ from director_diffusion.storage.artifact import (
     set_latest,
     write_artifact,
 )
+from director_diffusion.storage.disk import refused_by_disk
 from director_diffusion.storage.lock import pass_gate, writer_lock
 from resources.machine import Place, partition_of
 from resources.process_tags import tag_run_with_process
@@ -324,8 +325,16 @@ def _as_failures(
     except DirectorError as error:
         if isinstance(error, TransientError) and not last_try:
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_WAIT_S) from error
-        raise dg.Failure(
-            description=str(error),
-            metadata={"thing": error.thing, "problem": error.problem, "way out": error.way_out},
-            allow_retries=False,
-        ) from error
+        raise _failure(error) from error
+    except OSError as error:
+        if (refused := refused_by_disk(error)) is None:
+            raise
+        raise _failure(refused) from error
+
+
+def _failure(error: DirectorError) -> dg.Failure:
+    return dg.Failure(
+        description=str(error),
+        metadata={"thing": error.thing, "problem": error.problem, "way out": error.way_out},
+        allow_retries=False,
+    )

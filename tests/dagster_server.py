@@ -50,6 +50,11 @@ class DagsterServer:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """Of the process, and of the group of all that it starts."""
+        return self._process.pid
+
     def wait_until_ready(self, timeout_s: float = 180) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -1,15 +1,11 @@
 """Bucket: files of a store on S3, or on whatever speaks its language, through s3fs.
 
-Endpoint, region, credentials, attempts and retry mode are botocore's own settings: AWS_ENDPOINT_URL, AWS_REGION,
-AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_MAX_ATTEMPTS and so on.
-
-Belongs here: requests.  botocore asks again, with backoff, where S3 is busy, fails or hangs up; a body that breaks off
+Belongs here: requests.  Where S3 is busy, fails or hangs up, `s3_requests` asks again; an object's body that breaks off
 is read again here.  What S3's errors mean is `bucket_errors`'.
 """
 
 import asyncio
 import os
-import random
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +22,7 @@ from director_diffusion.errors import StoreError
 from director_diffusion.storage.bucket_client import AT_ONCE, ATTEMPTS, connect
 from director_diffusion.storage.bucket_errors import CutError, code_of, told
 from director_diffusion.storage.files import Info
+from director_diffusion.storage.s3_requests import AT_ONCE, ATTEMPTS, connect, pause_before
 
 PART = 8 << 20  # bytes of a part; what is larger than two goes up in parts, a few at a time
 PARTS_AT_ONCE = 4
@@ -246,8 +243,7 @@ class Bucket:
     async def _get(self, key: str, what: Mapping[str, str]) -> tuple[Mapping[str, Any], bytes]:
         """An object with its body, asked for again where that breaks off."""
         for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(random.random() * min(0.2 * 2**attempt, 20))
+            await pause_before(attempt)
             out = await self._ask("get_object", Key=key, **what)
             try:
                 async with out["Body"] as body:

@@ -120,7 +120,8 @@ def writer_lock(
                 with leased(store.bucket, place, holding, machine, what=name, wait_s=wait_s, told=told) as lease:
                     yield lease.check
         finally:
-            note.unlink(missing_ok=True)
+            with suppress(OSError):  # a note that stays is no lock, and what went wrong before is what is to be told
+                note.unlink()
     finally:
         lock.release()
 

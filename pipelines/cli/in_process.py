@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
@@ -11,6 +12,7 @@ from dagster._core.execution.plan.objects import ErrorSource
 from rich.console import Console
 
 from assets_defs.leaderboard import LEADERBOARD
+from pipelines.dagster_settings import explained, in_step
 from pipelines.jobs import RANK
 from pipelines.sweep import NOT_AGAIN, sweep_dead_runs
 from resources.process_tags import process_tags
@@ -33,7 +35,9 @@ def quiet_libraries() -> None:
 
 def sweep_and_tell(instance: dg.DagsterInstance, console: Console) -> None:
     """Mark runs failed whose process is gone, and say which."""
-    for run_id in sweep_dead_runs(instance):
+    with explained(Path(instance.root_directory)):
+        swept = sweep_dead_runs(instance)
+    for run_id in swept:
         console.print(f"Run {run_id[:8]} had been killed; it is now marked failed.")
 
 
@@ -47,18 +51,20 @@ def run_job(
 ) -> dg.ExecuteInProcessResult:
     """Run some assets of a job here, as a run that names this process.
 
-    Raises KeyboardInterrupt, saying what was saved, where it was ended from outside: what follows must not begin.
+    Raises KeyboardInterrupt, saying what was saved, where it was ended from outside: what follows must not begin; and
+    StoreError where Dagster's records cannot be written.
     """
     run_id = str(uuid.uuid4())
-    result = definitions.resolve_job_def(job).execute_in_process(
-        instance=instance,
-        partition_key=partition,
-        asset_selection=list(selection),
-        run_config=QUIET,
-        run_id=run_id,
-        tags={**process_tags(run_id, os.getpid()), **NOT_AGAIN},
-        raise_on_error=False,
-    )
+    with explained(Path(instance.root_directory)):
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            partition_key=partition,
+            asset_selection=list(selection),
+            run_config=QUIET,
+            run_id=run_id,
+            tags={**process_tags(run_id, os.getpid()), **NOT_AGAIN},
+            raise_on_error=False,
+        )
     _raise_interrupt(result)
     return result
 
@@ -106,7 +112,8 @@ def errors_of(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
         while error and error.cause:
             error = error.cause
         if error:
-            found.append(error.message.strip().splitlines()[0] if error.message else str(error))
+            message = error.message.strip() if error.message else str(error)
+            found.append(in_step(message) or message.splitlines()[0])
     return tuple(found)
 
 

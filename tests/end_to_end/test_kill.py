@@ -1,6 +1,6 @@
 """`kill -9` in any stage: the next run simply goes on, and ends in what an undisturbed run makes.
 
-Belongs here: one director, killed in stage after stage.  benchmarks/kill.py kills at random moments, many times.
+Belongs here: one director, killed in stage after stage.  benchmarks/faulting kills at random moments, many times.
 """
 
 import json

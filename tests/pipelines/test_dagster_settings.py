@@ -1,6 +1,7 @@
 """What a new DAGSTER_HOME begins with: limits of the queue, retries, and words where it cannot be opened."""
 
 import os
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import BACKFILL_ID_TAG, WILL_RETRY_TAG
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import PAGE_SIZE, QueuedRunCoordinatorDaemon
+from sqlalchemy import create_engine, text
 
-from director_diffusion.errors import DirectorError
-from pipelines.cli.in_process import run_job
+from director_diffusion.errors import DirectorError, StoreError
+from pipelines.cli.in_process import errors_of, run_job
+from pipelines.dagster_settings import explained
 from pipelines.home import prepare_home
 from pipelines.priorities import BY_ITSELF, NOTICED
 from pipelines.surroundings import Surroundings, read_surroundings
@@ -184,3 +187,45 @@ def test_settings_that_do_not_exist_are_told(surroundings: Surroundings) -> None
     words = refused(asking(surroundings, "oracle"))
     assert "oracle.yaml, which does not exist" in words
     assert "postgres, sqlite" in words
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [("max_page_count=1", "no space left.*Free some space and run again"), ("query_only=1", "is read-only.*writable")],
+    ids=["full", "read-only"],
+)
+def test_a_disk_that_refuses_records_is_named_with_the_way_out(tmp_path: Path, setting: str, told: str) -> None:
+    with sqlite3.connect(tmp_path / "runs.db") as file:
+        file.execute("CREATE TABLE runs (body TEXT)")
+    engine = create_engine(f"sqlite:///{tmp_path}/runs.db")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA {setting}")
+        with pytest.raises(StoreError, match=rf"(?s){tmp_path}.*{told}"), explained(tmp_path):
+            connection.execute(text("INSERT INTO runs VALUES (:body)"), {"body": "x" * 100_000})
+    engine.dispose()
+
+
+def test_records_that_fail_under_a_command_are_told_in_a_line(surroundings: Surroundings, tmp_path: Path) -> None:
+    @dg.asset
+    def still() -> None:
+        for database in (tmp_path / "home" / "history").rglob("*.db"):
+            database.write_bytes(b"no database, as of now" * 100)
+
+    definitions = dg.Definitions(assets=[still], jobs=[dg.define_asset_job("make")])
+    with prepare_home(surroundings) as instance, pytest.raises(StoreError, match=r"Dagster's records.*then run again"):
+        run_job(definitions, instance, "make", [still.key])
+
+
+def test_records_that_fail_a_step_and_are_there_again_are_told_with_the_way_out(surroundings: Surroundings) -> None:
+    """As where Postgres is restarted while a step tells of its work."""
+
+    @dg.asset
+    def still() -> None:
+        raise sqlite3.OperationalError("the database system is starting up")
+
+    definitions = dg.Definitions(assets=[still], jobs=[dg.define_asset_job("make")])
+    with prepare_home(surroundings) as instance:
+        (told,) = errors_of(run_job(definitions, instance, "make", [still.key]))
+    assert told.startswith("Dagster's records, as DAGSTER_HOME's dagster.yaml says")
+    assert "do not answer (the database system is starting up)" in told
+    assert "then run again" in told

@@ -273,9 +273,7 @@ def test_two_directors_at_once_are_two_directors_work(world: World) -> None:
     assert of(found, "nolan") == set()
 
 
-def test_three_weeks_of_reevaluations_ask_for_nothing_but_what_drifts(
-    world: World,
-) -> None:
+def test_three_weeks_of_reevaluations_ask_for_nothing_but_what_drifts(world: World) -> None:
     schedule = world.definitions.resolve_schedule_def("weekly_reevaluate_mini_lora")
     for week, when in enumerate(datetime.datetime(2026, 11, day, 6, tzinfo=datetime.UTC) for day in (16, 23, 30)):
         with dg.build_schedule_context(

@@ -1,5 +1,7 @@
 """What `@stage` promises: reuse by key, versions by content, one writer, checks replayed, failures explained."""
 
+import errno
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -233,6 +235,18 @@ def test_an_error_a_person_can_mend_is_a_failure_without_retries(world: World) -
     (failure,) = result.get_step_failure_events()
     assert failure.step_failure_data.user_failure_data.description == "stills/nolan: is empty. Put stills there."
     assert world.calls == ["source", "loud"]
+
+
+@pytest.mark.parametrize(("code", "told"), [(errno.ENOSPC, "no space left"), (errno.EROFS, "is read-only")])
+def test_a_disk_that_refuses_a_temporary_file_is_named_with_the_way_out(world: World, code: int, told: str) -> None:
+    world.failure = OSError(code, os.strerror(code), "/scratch/director-out-x/loud.txt")
+    (failure,) = world.run().get_step_failure_events()
+    description = failure.step_failure_data.user_failure_data.description
+    assert description.startswith("/scratch/director-out-x/loud.txt: could not be written")
+    assert told in description
+    assert "run again" in description
+    world.failure = None
+    assert world.run().success
 
 
 def test_a_transient_error_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

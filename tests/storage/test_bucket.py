@@ -94,6 +94,20 @@ def test_one_fault_in_five_loses_and_doubles_nothing(s3: S3Server, store: Store,
 
 
 @pytest.mark.usefixtures("soon")
+def test_answers_that_break_off_are_asked_for_again_be_they_lists_or_errors(s3: S3Server, store: Store) -> None:
+    store.write("a/b.bin", b"b")
+    assert store.bucket is not None
+    with s3.failing("cut", rate=0.6, seed=1) as failed:
+        for number in range(3):
+            assert store.names("a") == ["b.bin"]
+            assert store.read_those(["a/b.bin", "a/none"]) == {"a/b.bin": b"b"}
+            with pytest.raises(StoreError, match="is not in the store"):
+                store.read("a/none")
+            assert store.bucket.look(f"a/none-{number}") is None
+    assert failed["cut"] >= 8
+
+
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("fault", ["throttled", "lost", "cut"])
 def test_a_large_file_goes_up_in_parts_whatever_fails(s3: S3Server, store: Store, tmp_path: Path, fault: Fault) -> None:
     source = tmp_path / "large.bin"

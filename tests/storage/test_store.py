@@ -25,7 +25,7 @@ from director_diffusion.storage.artifact import (
     usable_artifact,
     write_artifact,
 )
-from director_diffusion.storage.lock import writer_lock
+from director_diffusion.storage.lock import holders, writer_lock
 from director_diffusion.storage.read_cache import ReadCache
 from director_diffusion.tables import write_table
 
@@ -239,6 +239,27 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
         process.kill()
         process.join()
     with writer_lock(Store(str(tmp_path)), "stills/nolan", "run def"):
+        pass
+
+
+def test_a_note_that_cannot_be_taken_away_hides_nothing_and_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that becomes read-only while a stage writes: what is told is the write that failed."""
+    store = Store(str(tmp_path))
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    def fail() -> None:
+        with monkeypatch.context() as patched, writer_lock(store, "stills/nolan", "run 1"):
+            patched.setattr(Path, "unlink", refuse)
+            raise StoreError("latest", "could not be written", "Make it writable.")
+
+    with pytest.raises(StoreError, match="latest"):
+        fail()
+    assert holders(store) == []
+    with writer_lock(store, "stills/nolan", "run 2"):
         pass
 
 
