@@ -19,6 +19,7 @@ from director_diffusion.training.picks import pick_name
 from pipelines.jobs import root_selection, voted_on
 from pipelines.priorities import NOTICED
 from pipelines.sweep import sweep_dead_runs
+from resources.secrets import without_secrets
 from resources.store import StoreResource
 from resources.votes import VotesResource
 
@@ -35,6 +36,7 @@ def changed_inputs_sensor(
         description="Runs the roots of a director whose stills, what people decided or wrote of them, YAML, picks or "
         "sign-offs changed.",
     )
+    @without_secrets()
     def changed_inputs(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
         seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
         now = {
@@ -59,6 +61,7 @@ def new_votes_sensor(project: Project, partitions: dg.StaticPartitionsDefinition
         minimum_interval_seconds=600,  # people vote for a while, and every count is a run
         description="Counts the votes about a director again once there are more.",
     )
+    @without_secrets()
     def new_votes(context: dg.SensorEvaluationContext, votes: VotesResource) -> dg.SensorResult:
         ledger = votes.ledger()
         if ledger is None:
@@ -101,6 +104,7 @@ def dead_runs_sensor() -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Marks runs failed whose process is gone, and frees their pool slots.",
     )
+    @without_secrets()
     def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         swept = sweep_dead_runs(context.instance)
         return dg.SkipReason(f"Swept {', '.join(swept)}." if swept else "No dead runs.")

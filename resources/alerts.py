@@ -8,10 +8,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from director_diffusion.errors import AlertError
+from resources.secrets import WEBHOOK_VARIABLE as VARIABLE
+from resources.secrets import hidden_in
 
 TIMEOUT_S = (5.0, 10.0)  # to connect, to answer
 TRIES, BACKOFF_S = 4, 0.5  # waits of 0, 1 and 2 s between them
-VARIABLE = "DIRECTOR_WEBHOOK"
 
 
 class AlertsResource(dg.ConfigurableResource):
@@ -23,10 +24,11 @@ class AlertsResource(dg.ConfigurableResource):
         """Post `text`, as Slack, Mattermost (`text`) and Discord (`content`) show it, and `facts` for programs.
 
         An answer of 429 or 5xx, and none at all, is asked again.  Raises AlertError, which does not hold the address,
-        where the alert did not arrive.
+        where the alert did not arrive.  What is posted has no secret in it, whatever the text quotes.
         """
         if self.url is None:
             raise AlertError("the webhook", "is not set", f"Set {VARIABLE}.")
+        text, facts = hidden_in(text), hidden_in(facts)
         retry = Retry(
             TRIES - 1,
             backoff_factor=BACKOFF_S,

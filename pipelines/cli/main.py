@@ -9,13 +9,16 @@ from pipelines.cli.drawing_arguments import add_drawing_commands
 from pipelines.cli.exchange_arguments import add_exchange_commands, of_new_director
 from pipelines.cli.release_arguments import add_release_commands
 from pipelines.cli.words import number, whole
+from resources.secrets import hide_in_logs, without_secrets
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.  0: all is well; 1: something a person must mend; 2: wrong words on the command line."""
     options = _parser().parse_args(arguments)
+    hide_in_logs()
     try:
-        return int(options.command(options))
+        with without_secrets():
+            return int(options.command(options))
     except DirectorError as error:
         print(f"director: {error}", file=sys.stderr)
         return 1
