@@ -23,7 +23,7 @@ MAX_BYTES = 200_000  # the event log keeps every preview, so it must stay small
 INLINE, LINKS, NONE = "inline", "links", "none"
 FOLDER = "pictures"
 _KINDS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
-_PICTURE = re.compile(r"!\[((?:\\.|[^\]\\])*)\]\(data:image/(jpeg|png|webp);base64,([A-Za-z0-9+/=]+)\)")
+_PICTURE = re.compile(r"!\[((?:(?!\]\().)*)\]\(data:image/(jpeg|png|webp);base64,([A-Za-z0-9+/=]+)\)")
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=]+")
 
 

@@ -140,6 +140,11 @@ class Store:
         with explained(name, self.url):
             self.files.delete(_checked(name))
 
+    def forget(self) -> None:
+        """Out with all that this machine keeps of what was read of a bucket."""
+        if self._cache is not None:
+            self._cache.clear()
+
     def names(self, folder: str) -> list[str]:
         """Names (relative to `folder`, sorted) of the files and folders directly in it; empty where it is absent."""
         try:
