@@ -40,11 +40,11 @@ def records_of(instance: dg.DagsterInstance) -> Records:
 
 
 def _telling(instance: dg.DagsterInstance, plan: Withdrawal) -> Iterator[str]:
-    """Ids of runs whose events quote any of `needles`; of the director's own runs, any of `names` too."""
+    """Ids of runs whose events quote any of `needles`; of runs of this director or of none, any of `names` too."""
     storage = _storage(instance)
     for record in instance.get_run_records():
         run = record.dagster_run
-        words = [*plan.needles, *(plan.names if run.tags.get(PARTITION) == plan.director else ())]
+        words = [*plan.needles, *(plan.names if run.tags.get(PARTITION) in (None, plan.director) else ())]
         if _quotes(storage, run.run_id, words):
             if run.status in IN_PROGRESS:
                 raise BusyError(

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from director_diffusion.captions.written import named
 from director_diffusion.errors import StoreError
+from director_diffusion.stills.raw import FOLDER
 from director_diffusion.stills.rows import DECISIONS_FILE
 from director_diffusion.stills.withdrawn import read_withdrawn
 from director_diffusion.storage import Artifact, Store
@@ -58,9 +59,16 @@ def find_withdrawal(
         published=tuple(dict.fromkeys(words for trace in traces for words in _published(trace))),
         notes=tuple(_notes(ancestry, director, shas, files, source=source)),
         needles=tuple(
-            sorted({*shas, *stills, *(file.name for file in files), *(artifact.manifest.key for artifact in going)})
+            sorted(
+                {
+                    *shas,
+                    *stills,
+                    *(f"{FOLDER}/{director}/{file.name}" for file in files),
+                    *(artifact.manifest.key for artifact in going),
+                }
+            )
         ),
-        names=tuple(sorted({file.file for file in files})),
+        names=tuple(sorted({one for file in files for one in (file.file, file.name)})),
     )
 
 
