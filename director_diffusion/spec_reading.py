@@ -17,7 +17,8 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_spec(data: bytes, name: str, model: type[Model], *, slug: str | None = None) -> Model:
     """The spec in a file of that name; `slug` is the file's where the model has one.  Raises SpecError."""
     try:
-        found = yaml.load(data.decode("utf-8-sig"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        found = yaml.load(data.decode("utf-8-sig"), Loader=loader)  # noqa: S506 — safe, in C where there is that
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(name, f"is not YAML: {error}", "Mend the file.") from error
     if not isinstance(found, dict):

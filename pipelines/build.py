@@ -22,13 +22,12 @@ from pipelines.priorities import BY_ITSELF
 from pipelines.schedules import weekly_reevaluations
 from pipelines.sensors import changed_inputs_sensor, dead_runs_sensor, new_votes_sensor
 from pipelines.surroundings import Surroundings
-from resources.alerts import VARIABLE as WEBHOOK_VARIABLE
 from resources.alerts import AlertsResource
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource, ProgressResource
 from resources.models import ModelsResource
-from resources.secrets import hide_in_logs
+from resources.secrets import WEBHOOK_VARIABLE, hide_in_logs
 from resources.store import ArtifactIOManager, StoreResource
 from resources.votes import VotesResource
 

@@ -8,8 +8,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from director_diffusion.errors import AlertError
-from resources.secrets import WEBHOOK_VARIABLE as VARIABLE
-from resources.secrets import hidden_in
+from resources.secrets import WEBHOOK_VARIABLE, hidden_in
 
 TIMEOUT_S = (5.0, 10.0)  # to connect, to answer
 TRIES, BACKOFF_S = 4, 0.5  # waits of 0, 1 and 2 s between them
@@ -27,7 +26,7 @@ class AlertsResource(dg.ConfigurableResource):
         where the alert did not arrive.  What is posted has no secret in it, whatever the text quotes.
         """
         if self.url is None:
-            raise AlertError("the webhook", "is not set", f"Set {VARIABLE}.")
+            raise AlertError("the webhook", "is not set", f"Set {WEBHOOK_VARIABLE}.")
         text, facts = hidden_in(text), hidden_in(facts)
         retry = Retry(
             TRIES - 1,
@@ -51,7 +50,9 @@ class AlertsResource(dg.ConfigurableResource):
                 raise AlertError(
                     "the webhook",
                     f"did not take an alert: {type(error).__name__}",
-                    f"See to {VARIABLE} or to its server.",
+                    f"See to {WEBHOOK_VARIABLE} or to its server.",
                 ) from None
         if not 200 <= answer.status_code < 300:
-            raise AlertError("the webhook", f"answered {answer.status_code}", f"See to {VARIABLE} or to its server.")
+            raise AlertError(
+                "the webhook", f"answered {answer.status_code}", f"See to {WEBHOOK_VARIABLE} or to its server."
+            )

@@ -64,7 +64,7 @@ def read_withdrawal(data: bytes) -> Withdrawal:
     """The inverse.  Raises ValueError, KeyError or TypeError where it is none."""
     told: Mapping[str, Any] = json.loads(data)
     of = {"taken": Taken, "learners": Learner}
-    values = {
+    values: dict[str, Any] = {
         one.name: tuple(_one(of[one.name], entry) for entry in told[one.name]) if one.name in of else told[one.name]
         for one in fields(Withdrawal)
     }
