@@ -180,5 +180,5 @@ def test_a_bucket_and_what_this_machine_keeps_of_it(bucket: str, tmp_path: Path)
     assert not list((tmp_path / "kept").glob("??/*"))
     names = everything(store)
     assert not [name for name in names if still_id(1) in name or name.endswith(("/f/1", "/1.jpg"))]
-    assert not [name for name in names if name.startswith("work/")]
+    assert not [name for name in names if name.startswith(("work/", "assets/stills/", "assets/mini/latents/"))]
     assert list(read_withdrawn(store, DIRECTOR)) == [raw_sha256(1)]
