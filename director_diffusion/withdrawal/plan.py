@@ -5,7 +5,7 @@ Belongs here: plain data, and its form as a file, by which a withdrawal that was
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 
@@ -51,10 +51,6 @@ class Withdrawal:
     ] = ()  # the same in records of runs of this director, or of none: another's may be called alike
     runs: tuple[str, ...] = ()  # ids, of the orchestrator's records
 
-    @property
-    def empty(self) -> bool:
-        return not (self.artifacts or self.pointers or self.items or self.paths or self.source or self.runs)
-
     def written(self) -> bytes:
         """As a file."""
         return json.dumps(asdict(self), indent=1).encode()
@@ -63,12 +59,12 @@ class Withdrawal:
 def read_withdrawal(data: bytes) -> Withdrawal:
     """The inverse.  Raises ValueError, KeyError or TypeError where it is none."""
     told: Mapping[str, Any] = json.loads(data)
-    of = {"taken": Taken, "learners": Learner}
-    values: dict[str, Any] = {
-        one.name: tuple(_one(of[one.name], entry) for entry in told[one.name]) if one.name in of else told[one.name]
-        for one in fields(Withdrawal)
-    }
-    return Withdrawal(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    found: Withdrawal = _one(Withdrawal, {one.name: told[one.name] for one in fields(Withdrawal)})
+    return replace(
+        found,
+        taken=tuple(_one(Taken, one) for one in told["taken"]),
+        learners=tuple(_one(Learner, one) for one in told["learners"]),
+    )
 
 
 def _one(kind: type[Any], told: Mapping[str, Any]) -> Any:
