@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 IN_MEMORY = $(shell [ "$$(df --output=avail -k /dev/shm 2>/dev/null | tail -1)" -ge 6000000 ] 2>/dev/null \
 	&& echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 
-.PHONY: demo dev app mini test lint format schemas lock install install-dev install-quantised
+.PHONY: demo dev app mini test lint audit format schemas lock install install-dev install-quantised
 
 demo: install            ## the whole graph for the demo directors, or DIRECTORS="nolan"
 	@$(BIN)/director run $(DIRECTORS)
@@ -39,6 +39,9 @@ lint: install-dev        ## format, lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: install           ## whether what is pinned has known vulnerabilities; says so where nobody can be asked
+	@$(BIN)/python .ci/audit.py
 
 format: install-dev      ## rewrite files as the linter wants them
 	@$(BIN)/ruff format .

@@ -15,6 +15,7 @@ from director_diffusion.errors import AlertError
 from director_diffusion.specs import Project
 from pipelines.ui_reload import ui_address
 from resources.alerts import AlertsResource
+from resources.secrets import without_secrets
 from resources.store import StoreResource
 
 WILL_RETRY = "dagster/will_retry"
@@ -37,6 +38,7 @@ def failed_runs_sensor(*, on: bool) -> dg.SensorDefinition:
         description="Posts every failed run to the webhook (DIRECTOR_WEBHOOK).",
         default_status=_status(on),
     )
+    @without_secrets()
     def failed_runs(context: dg.SensorEvaluationContext, alerts: AlertsResource) -> dg.SensorResult:
         from_now = _Seen(datetime.datetime.now(datetime.UTC).timestamp(), [])
         if alerts.url is None:
@@ -137,6 +139,7 @@ def freshness_sensor(
         description=f"Reports {EVALUATED_LATELY} of every trained director, and posts those that are overdue.",
         default_status=_status(on),
     )
+    @without_secrets()
     def freshness(context: dg.SensorEvaluationContext, alerts: AlertsResource, store: StoreResource) -> dg.SensorResult:
         before: dict[str, dict[str, bool]] = json.loads(context.cursor) if context.cursor else {}
         slugs, now = partitions.get_partition_keys(), datetime.datetime.now(datetime.UTC)

@@ -23,12 +23,12 @@ from pipelines.priorities import BY_ITSELF
 from pipelines.schedules import weekly_reevaluations
 from pipelines.sensors import dead_runs_sensor, new_votes_sensor
 from pipelines.surroundings import Surroundings
-from resources.alerts import VARIABLE as WEBHOOK_VARIABLE
 from resources.alerts import AlertsResource
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource, ProgressResource
 from resources.models import ModelsResource
+from resources.secrets import WEBHOOK_VARIABLE, hide_in_logs
 from resources.store import ArtifactIOManager, StoreResource
 from resources.votes import VotesResource
 
@@ -43,7 +43,11 @@ IDLE_S = 300.0  # after which the studio's GPU is others'
 def build_definitions(
     surroundings: Surroundings, resource_overrides: Mapping[str, object] | None = None
 ) -> dg.Definitions:
-    """Definitions of `surroundings.project`, run as `surroundings.deployment` says."""
+    """Definitions of `surroundings.project`, run as `surroundings.deployment` says.
+
+    Whoever has them may run them: from here on nothing that this process logs holds a secret.
+    """
+    hide_in_logs()
     catalog, project = surroundings.catalog, surroundings.project
     partitions = directors_partitions(catalog, project)
     assets = with_automation(lineage(catalog, project))
@@ -102,7 +106,10 @@ def build_machine(surroundings: Surroundings) -> MachineResource:
 def build_store(surroundings: Surroundings) -> StoreResource:
     """The store, and where what was read of a bucket is kept."""
     return StoreResource(
-        url=surroundings.store_url, cache=str(surroundings.store_cache), cache_bytes=surroundings.store_cache_bytes
+        url=surroundings.store_url,
+        cache=str(surroundings.store_cache),
+        cache_bytes=surroundings.store_cache_bytes,
+        pictures=surroundings.deployment.pictures,
     )
 
 

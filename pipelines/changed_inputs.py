@@ -20,6 +20,7 @@ from director_diffusion.storage import Store
 from director_diffusion.training.picks import pick_name
 from pipelines.jobs import root_selection
 from pipelines.priorities import NOTICED
+from resources.secrets import without_secrets
 from resources.store import StoreResource
 
 ASKED_TAG = "director/asked"  # of a run: which question it answers
@@ -58,6 +59,7 @@ def changed_inputs_sensor(
         description="Runs the roots of a director whose stills, what people decided or wrote of them, YAML, picks or "
         "sign-offs changed.",
     )
+    @without_secrets()
     def changed_inputs(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
         seen, now = _read(context.cursor), time.time()
         marks = _fingerprints(store.get(), partitions.get_partition_keys(), configs, project.recipes)

@@ -14,6 +14,7 @@ from assets_defs.turbo_adapter import TURBO_ADAPTER
 from director_diffusion.specs import Project
 from pipelines.jobs import reevaluation_name
 from pipelines.priorities import BY_ITSELF
+from resources.secrets import without_secrets
 from resources.stage import FRESH_TAG
 
 WEEKLY = "0 6 * * 1"  # Mondays at six, UTC
@@ -36,6 +37,7 @@ def _weekly(
         name=f"weekly_{job.name}",
         description=f"Samples and scores every trained director of {recipe} anew; a moved score is drift.",
     )
+    @without_secrets()
     def weekly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         label = context.scheduled_execution_time.strftime("%G-w%V")
         ever = context.instance.get_materialized_partitions(dg.AssetKey([recipe, "adapter"]))

@@ -15,6 +15,7 @@ from director_diffusion.specs import Project
 from pipelines.jobs import voted_on
 from pipelines.priorities import NOTICED
 from pipelines.sweep import sweep_dead_runs
+from resources.secrets import without_secrets
 from resources.votes import VotesResource
 
 
@@ -27,6 +28,7 @@ def new_votes_sensor(project: Project, partitions: dg.StaticPartitionsDefinition
         minimum_interval_seconds=600,  # people vote for a while, and every count is a run
         description="Counts the votes about a director again once there are more.",
     )
+    @without_secrets()
     def new_votes(context: dg.SensorEvaluationContext, votes: VotesResource) -> dg.SensorResult:
         ledger = votes.ledger()
         if ledger is None:
@@ -69,6 +71,7 @@ def dead_runs_sensor() -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Marks runs failed whose process is gone, and frees their pool slots.",
     )
+    @without_secrets()
     def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         swept = sweep_dead_runs(context.instance)
         return dg.SkipReason(f"Swept {', '.join(swept)}." if swept else "No dead runs.")

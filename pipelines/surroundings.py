@@ -25,7 +25,7 @@ from director_diffusion.errors import SpecError
 from director_diffusion.specs import Deployment, Project, StoreCache
 from director_diffusion.storage import Store
 from director_diffusion.storage.read_cache import ReadCache
-from resources.alerts import VARIABLE as WEBHOOK_VARIABLE
+from resources.secrets import WEBHOOK_VARIABLE
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 _PACKED = Path(__file__).resolve().with_name("shipped")  # by setup.py, into the wheel

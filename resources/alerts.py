@@ -8,10 +8,10 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from director_diffusion.errors import AlertError
+from resources.secrets import WEBHOOK_VARIABLE, hidden_in
 
 TIMEOUT_S = (5.0, 10.0)  # to connect, to answer
 TRIES, BACKOFF_S = 4, 0.5  # waits of 0, 1 and 2 s between them
-VARIABLE = "DIRECTOR_WEBHOOK"
 
 
 class AlertsResource(dg.ConfigurableResource):
@@ -23,10 +23,11 @@ class AlertsResource(dg.ConfigurableResource):
         """Post `text`, as Slack, Mattermost (`text`) and Discord (`content`) show it, and `facts` for programs.
 
         An answer of 429 or 5xx, and none at all, is asked again.  Raises AlertError, which does not hold the address,
-        where the alert did not arrive.
+        where the alert did not arrive.  What is posted has no secret in it, whatever the text quotes.
         """
         if self.url is None:
-            raise AlertError("the webhook", "is not set", f"Set {VARIABLE}.")
+            raise AlertError("the webhook", "is not set", f"Set {WEBHOOK_VARIABLE}.")
+        text, facts = hidden_in(text), hidden_in(facts)
         retry = Retry(
             TRIES - 1,
             backoff_factor=BACKOFF_S,
@@ -49,7 +50,9 @@ class AlertsResource(dg.ConfigurableResource):
                 raise AlertError(
                     "the webhook",
                     f"did not take an alert: {type(error).__name__}",
-                    f"See to {VARIABLE} or to its server.",
+                    f"See to {WEBHOOK_VARIABLE} or to its server.",
                 ) from None
         if not 200 <= answer.status_code < 300:
-            raise AlertError("the webhook", f"answered {answer.status_code}", f"See to {VARIABLE} or to its server.")
+            raise AlertError(
+                "the webhook", f"answered {answer.status_code}", f"See to {WEBHOOK_VARIABLE} or to its server."
+            )

@@ -12,10 +12,13 @@ from director_diffusion.devices import DeviceLeases, Devices
 from director_diffusion.devices.device import GIB
 from director_diffusion.devices.leases import FOR_EVER
 from director_diffusion.progress import Progress, Task
-from resources.pictures import image_markdown
+from director_diffusion.storage.artifact import partition_folder
+from resources.pictures import Pictures, image_markdown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+OBSERVED = "observed"  # beside an asset's artifacts: pictures of what is still being made
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,11 @@ class LogProgress:
         self._log({"step": step, **values})
 
     def show(self, step: int, title: str, image: "Image") -> None:
-        self._log({"step": step, title: dg.MetadataValue.md(image_markdown(image, f"{title}, step {step}"))})
+        store = self._context.resources.store
+        folder = partition_folder(tuple(self._context.asset_key.path), partition_of(self._context))
+        pictures = Pictures(store.pictures, store.get(), f"{folder}/{OBSERVED}")
+        shown = pictures.shown(image_markdown(image, f"{title}, step {step}"))
+        self._log({"step": step, title: dg.MetadataValue.md(shown)})
 
     def note(self, text: str) -> None:
         self._context.log.info(text)

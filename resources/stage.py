@@ -24,7 +24,7 @@ from director_diffusion.checks import Check
 from director_diffusion.errors import DirectorError, StoreError, TransientError
 from director_diffusion.hashing import hash_data, short
 from director_diffusion.progress import Progress
-from director_diffusion.storage import Artifact, Manifest, Store
+from director_diffusion.storage import Artifact, Manifest, MetadataEntry, Store
 from director_diffusion.storage.artifact import (
     UNPARTITIONED,
     content_version,
@@ -37,7 +37,9 @@ from director_diffusion.storage.artifact import (
 from director_diffusion.storage.disk import refused_by_disk
 from director_diffusion.storage.lock import pass_gate, writer_lock
 from resources.machine import Place, partition_of
+from resources.pictures import Pictures
 from resources.process_tags import tag_run_with_process
+from resources.secrets import clean, hidden_in, without_secrets
 from resources.stage_run import Resources, StageResult, StageRun, dagster_metadata
 from resources.store import gathered_in
 
@@ -96,16 +98,17 @@ def stage(
 
         def compute(context: dg.AssetExecutionContext, **artifacts: Input) -> dg.MaterializeResult[Artifact]:
             tag_run_with_process(context)
-            maker = _Maker(
-                context,
-                key,
-                code_version,
-                outside=outside,
-                fresh=fresh,
-                fingerprints=fingerprints,
-                devices=context.resources.machine.training_processes if shared else 1 if pool else 0,
-            )
-            return _as_failures(lambda: maker.make(body, artifacts), last_try=context.retry_number >= RETRIES)
+            with without_secrets():
+                maker = _Maker(
+                    context,
+                    key,
+                    code_version,
+                    outside=outside,
+                    fresh=fresh,
+                    fingerprints=fingerprints,
+                    devices=context.resources.machine.training_processes if shared else 1 if pool else 0,
+                )
+                return _as_failures(lambda: maker.make(body, artifacts), last_try=context.retry_number >= RETRIES)
 
         # Dagster reads a MaterializeResult annotation as "returns no value"; without one it passes the handle on.
         del compute.__annotations__["return"]
@@ -281,11 +284,11 @@ class _Maker:
 
     def _report(self, artifact: Artifact, *, reused: bool, started: float) -> dg.MaterializeResult[Artifact]:
         manifest = artifact.manifest
-        metadata = dagster_metadata(manifest.metadata)
+        metadata = dagster_metadata(self._shown(artifact))
         metadata["reused"] = dg.MetadataValue.bool(reused)
         metadata["seconds"] = dg.MetadataValue.float(round(time.monotonic() - started, 3))
         metadata["seconds when made"] = dg.MetadataValue.float(manifest.seconds)
-        metadata["folder"] = dg.MetadataValue.path(self.store.full(artifact.folder))
+        metadata["folder"] = dg.MetadataValue.path(hidden_in(self.store.full(artifact.folder)))
         metadata["key"] = dg.MetadataValue.text(manifest.key)
         return dg.MaterializeResult(
             value=artifact,
@@ -295,13 +298,25 @@ class _Maker:
                 dg.AssetCheckResult(
                     check_name=check.name,
                     passed=check.passed,
-                    description=check.description,
+                    description=hidden_in(check.description),
                     severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
-                    metadata=check.metadata,
+                    metadata=hidden_in(check.metadata),
                 )
                 for check in manifest.checks
             ],
         )
+
+    def _shown(self, artifact: Artifact) -> tuple[MetadataEntry, ...]:
+        """Its facts without secrets, and its pictures as this deployment shows them, whichever it was made by."""
+        pictures = Pictures(self.context.resources.store.pictures, self.store, artifact.folder)
+        return tuple(
+            entry.model_copy(update={"value": hidden_in(_pictured(entry, pictures))})
+            for entry in artifact.manifest.metadata
+        )
+
+
+def _pictured(entry: MetadataEntry, pictures: Pictures) -> Any:
+    return pictures.shown(entry.value) if entry.kind == "markdown" else entry.value
 
 
 def _versions(artifacts: Mapping[str, Input]) -> dict[str, str]:
@@ -322,7 +337,8 @@ def _as_failures(
     """Run `make`; say to Dagster which errors are worth another try and which a person must mend."""
     try:
         return make()
-    except DirectorError as error:
+    except DirectorError as raised:
+        error = clean(raised)
         if isinstance(error, TransientError) and not last_try:
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_WAIT_S) from error
         raise _failure(error) from error

@@ -8,6 +8,8 @@ from pydantic import PrivateAttr
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.artifact import UNPARTITIONED, usable_artifact, usable_artifacts
 from director_diffusion.storage.read_cache import ReadCache
+from resources.pictures import INLINE
+from resources.secrets import without_secrets
 
 GATHERED = "director/gathered"
 
@@ -18,6 +20,7 @@ class StoreResource(dg.ConfigurableResource):
     url: str
     cache: str = ""  # folder of what was read of a bucket
     cache_bytes: int = 0  # 0: nothing is kept
+    pictures: str = INLINE  # how run metadata shows them (`resources.pictures`)
     _store: Store | None = PrivateAttr(default=None)
 
     def get(self) -> Store:
@@ -35,6 +38,7 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Artifact) -> None:
         """Nothing is left to write: `@stage` has made the artifact and switched `latest.json` to it."""
 
+    @without_secrets()
     def load_input(self, context: dg.InputContext) -> Artifact | dict[str, Artifact]:
         asset = tuple(context.asset_key.path)
         if (context.definition_metadata or {}).get(GATHERED):

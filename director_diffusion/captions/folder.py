@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from director_diffusion.errors import ModelError
+from director_diffusion.models.pickles import check_no_pickle
 
 MODEL_TYPE = "qwen2_5_vl"
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -38,6 +39,7 @@ def check_captioner_folder(folder: Path) -> None:
         raise _incomplete(folder, f"lacks {' or '.join(_TEMPLATES)}")
     if not (folder / _WEIGHTS).is_file():
         for shard in sorted(set(_json(folder / _INDEX)["weight_map"].values())):
+            check_no_pickle(folder / shard)
             if not (folder / shard).is_file():
                 raise _incomplete(folder, f"lacks {shard}, which {_INDEX} names")
 

@@ -36,6 +36,7 @@ class QwenCaptioner:
             self.model, found = Qwen2_5_VLForConditionalGeneration.from_pretrained(
                 folder,
                 local_files_only=True,
+                use_safetensors=True,
                 dtype=getattr(torch, spec.dtype),
                 device_map=device,
                 output_loading_info=True,

@@ -20,7 +20,9 @@ class VaeCodec:
     """
 
     def __init__(self, folder: Path, *, device: str):
-        vae = AutoencoderKL.from_pretrained(folder / "vae", dtype=torch.float32, local_files_only=True)
+        vae = AutoencoderKL.from_pretrained(
+            folder / "vae", dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
         self._vae, self._device = vae.to(device).eval(), device
 
     @torch.no_grad()

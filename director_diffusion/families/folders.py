@@ -11,6 +11,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from director_diffusion.errors import ModelError
+from director_diffusion.models.pickles import check_no_pickle
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"  # of a denoiser or a VAE
 TEXT_WEIGHTS = "model.safetensors"
@@ -64,6 +65,7 @@ def weight_files(folder: Path, component: str, weights: str = WEIGHTS) -> list[P
     if (folder / index).is_file():
         names = sorted(set(read_json(folder, index)["weight_map"].values()))
     for name in names:
+        check_no_pickle(folder / component / name)
         _require(folder, component, name)
     return [folder / component / name for name in names]
 

@@ -20,5 +20,5 @@ def load_frozen(
     """A denoiser of diffusers, for evaluation and for adapters: none of its own weights learns."""
     if quantised == "nf4":
         return load_nf4(kind, folder, device=device, dtype=dtype).eval().requires_grad_(False)
-    denoiser = kind.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    denoiser = kind.from_pretrained(folder, dtype=dtype, local_files_only=True, use_safetensors=True)
     return denoiser.to(device).eval().requires_grad_(False)

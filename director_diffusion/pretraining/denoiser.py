@@ -126,7 +126,7 @@ def _vae(base: Base, run: PartRun) -> AutoencoderKL | None:
     if spec.vae is None:
         return None
     folder = run.root / Path(spec.vae.folder).expanduser() if isinstance(spec.vae, VaeFolder) else run.parts["vae"]
-    vae = AutoencoderKL.from_pretrained(folder, local_files_only=True).to(run.device)
+    vae = AutoencoderKL.from_pretrained(folder, local_files_only=True, use_safetensors=True).to(run.device)
     vae.register_to_config(_name_or_path="")  # the same files wherever the VAE was kept
     if isinstance(spec.vae, VaeFolder) and spec.vae.factor != (found := 2 ** (len(vae.config.block_out_channels) - 1)):
         raise SpecError(

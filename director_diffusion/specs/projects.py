@@ -139,6 +139,11 @@ class Deployment(Spec):
         "sqlite, and whatever an older one has.",
     )
     model_cache: Text | None = Field(None, description="Folder of downloaded models; None: the user's cache.")
+    pictures: Literal["inline", "links", "none"] = Field(
+        "inline",
+        description="Pictures in run metadata, where whoever sees Dagster's UI sees them: in it, as links to files of "
+        "the store, or none.",
+    )
 
     @model_validator(mode="after")  # of the whole, so that an error does not repeat the value
     def _ledger_without_password(self) -> "Deployment":

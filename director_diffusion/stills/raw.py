@@ -15,6 +15,7 @@ Belongs here: listing, hashing and reading captions.  Does not: anything that de
 """
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,7 @@ from director_diffusion.hashing import hash_bytes
 from director_diffusion.plain_text import NOT_PLAIN, is_plain
 from director_diffusion.stills.decisions import SUFFIX, read_decision, row_of
 from director_diffusion.stills.rows import RawFile, StillDecision, WrittenCaption
+from director_diffusion.stills.withdrawn import Withdrawn, read_withdrawn
 from director_diffusion.storage.edited import UNREADABLE, mark_of
 from director_diffusion.storage.store import Store
 
@@ -81,15 +83,17 @@ class _UnusableFileError(Exception):
 
 
 def list_raw_files(store: Store, director: str) -> list[RawFile]:
-    """A row for every image and mask of `director`, sorted by film and file; unusable ones with a problem.
+    """A row for every image and mask of `director`, sorted by film and file; unusable ones with a problem, and so
+    those of which the bytes were withdrawn.
 
     Raises StillsError where the director has no folder, or one without any image.
     """
     entries = [entry for entry in _entries(store, director) if not (entry.is_caption or entry.is_decision)]
     if not entries:
         raise _nothing_to_use(store, director, "holds no stills")
+    withdrawn = read_withdrawn(store, director)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
-        return list(pool.map(lambda entry: _raw_file(store, entry), entries))
+        return list(pool.map(lambda entry: _raw_file(store, entry, withdrawn), entries))
 
 
 def list_written_captions(store: Store, director: str) -> list[WrittenCaption]:
@@ -149,11 +153,13 @@ def still_decision(found: Beside) -> StillDecision:
     return row_of(found.film, found.file[: -len(SUFFIX)], read_decision(found.data, found.name))
 
 
-def _raw_file(store: Store, entry: _Entry) -> RawFile:
+def _raw_file(store: Store, entry: _Entry, withdrawn: Mapping[str, Withdrawn]) -> RawFile:
     size, digest, problem = 0, "", ""
     try:
         size = _check_readable(store, entry.path, MAX_FILE_BYTES)
         digest = _hash(store, entry.path, size)
+        if digest in withdrawn:
+            problem = withdrawn[digest].reason
     except _UnusableFileError as error:
         problem = str(error)
     return RawFile(

@@ -62,6 +62,11 @@ class ReadCache:
             self._write(sha256, sha256, data)
         return data
 
+    def clear(self) -> None:
+        """Out with everything: what is read again is asked for again."""
+        for place in [*self.folder.glob("??/*"), *self.folder.glob(f"{TEMPORARY}*")]:
+            place.unlink(missing_ok=True)
+
     def _read(self, name: str) -> tuple[str, bytes] | None:
         path = self._path(name)
         try:

@@ -145,6 +145,11 @@ class Store:
         with explained(next(iter(names), ""), self.url):
             self.files.delete_files([_checked(name) for name in names])
 
+    def forget(self) -> None:
+        """Out with all that this machine keeps of what was read of a bucket."""
+        if self._cache is not None:
+            self._cache.clear()
+
     def names(self, folder: str) -> list[str]:
         """Names (relative to `folder`, sorted) of the files and folders directly in it; empty where it is absent."""
         try:

@@ -9,13 +9,16 @@ from pipelines.cli.drawing_arguments import add_drawing_commands
 from pipelines.cli.exchange_arguments import add_exchange_commands, of_new_director
 from pipelines.cli.release_arguments import add_release_commands
 from pipelines.cli.words import number, whole
+from resources.secrets import hide_in_logs, without_secrets
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.  0: all is well; 1: something a person must mend; 2: wrong words on the command line."""
     options = _parser().parse_args(arguments)
+    hide_in_logs()
     try:
-        return int(options.command(options))
+        with without_secrets():
+            return int(options.command(options))
     except DirectorError as error:
         print(f"director: {error}", file=sys.stderr)
         return 1
@@ -119,6 +122,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     collect.add_argument("--json", action="store_true", help="print it as JSON on stdout; asks nobody")
     collect.set_defaults(command=_gc)
+
+    out = commands.add_parser("withdraw", help="take stills, and all that was made of them, out of the store for good")
+    out.add_argument("director", metavar="DIRECTOR")
+    out.add_argument(
+        "stills", nargs="+", metavar="STILL", help="<film>/<file>, a hash, a still's id, or the file itself"
+    )
+    out.add_argument("--dry-run", action="store_true", help="show what would go, and remove nothing")
+    out.add_argument("--yes", action="store_true", help="remove without asking; needed where nobody can be asked")
+    people = out.add_mutually_exclusive_group()
+    people.add_argument("--source", action="store_true", help="the file that people put there too, and those beside it")
+    people.add_argument("--source-to", metavar="FOLDER", help="move those out of the store, to a folder")
+    out.add_argument("--who", help="who withdraws (default: the name of this machine's user)")
+    out.add_argument("--json", action="store_true", help="print it as JSON on stdout; asks nobody")
+    out.set_defaults(command=_withdraw)
 
     add_drawing_commands(commands)
     return parser
@@ -231,6 +248,21 @@ def _gc(options: argparse.Namespace) -> int:
         yes=options.yes,
         keep_days=options.keep_days,
         keep_versions=options.keep_versions,
+        as_json=options.json,
+    )
+
+
+def _withdraw(options: argparse.Namespace) -> int:
+    from pipelines.cli.withdraw import withdraw_command
+
+    return withdraw_command(
+        options.director,
+        options.stills,
+        dry_run=options.dry_run,
+        yes=options.yes,
+        source=options.source,
+        source_to=options.source_to,
+        who=options.who,
         as_json=options.json,
     )
 

@@ -95,6 +95,16 @@ def told_of(job: dg.JobDefinition, alerts: AlertsResource, tags: dict[str, str])
         return tick(instance, alerts, begun)
 
 
+def test_an_alert_holds_no_secret_that_an_error_quotes(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIRECTOR_WEBHOOK", webhook.url)
+    quoted = f"asked {webhook.url} and https://s3/x?X-Amz-Signature=0123456789abcdef"
+    AlertsResource(url=webhook.url).post(quoted, errors={"captions": quoted})
+    told = json.dumps(webhook.posted)
+    assert "X-Amz-Signature=<hidden>" in told
+    assert "s3cret" not in told
+    assert "0123456789abcdef" not in told
+
+
 def test_no_failure_is_lost_or_told_twice_while_the_webhook_is_down(
     instance: dg.DagsterInstance, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

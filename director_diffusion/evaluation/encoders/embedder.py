@@ -14,11 +14,12 @@ from torch.nn import functional as F
 
 from director_diffusion.errors import ModelError
 from director_diffusion.evaluation.encoders.base import BATCH, Vectors, single_weights
+from director_diffusion.models.pickles import PICKLES, SAFE, check_no_pickle
 from director_diffusion.specs import Embedder
 from director_diffusion.tensors import filled_up
 
 CONFIG = "open_clip_config.json"
-WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
+FIRST = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")  # what open_clip takes before all else
 
 
 class ClipEmbedder:
@@ -33,8 +34,13 @@ class ClipEmbedder:
         """Load from `folder`.  Raises ModelError where it holds no open_clip model."""
         if (folder / CONFIG).is_file():
             name, weights = f"local-dir:{folder}", None
+            if not any((folder / one).is_file() for one in FIRST):
+                for path in sorted(path for path in folder.iterdir() if path.suffix in PICKLES):
+                    check_no_pickle(path)
         else:
-            name, weights = spec.model, str(single_weights(folder, spec.source, WEIGHTS, layout=CONFIG))
+            file = single_weights(folder, spec.source, (SAFE, *PICKLES), layout=CONFIG)
+            check_no_pickle(file)
+            name, weights = spec.model, str(file)
         try:
             model, preprocess = open_clip.create_model_from_pretrained(
                 name, pretrained=weights, device=device, precision="fp32"

@@ -18,6 +18,7 @@ from torch import nn
 from director_diffusion.errors import ModelError
 from director_diffusion.evaluation.encoders.base import BATCH, Vectors, single_weights
 from director_diffusion.evaluation.encoders.embedder import unit_rows
+from director_diffusion.models.pickles import check_no_pickle
 from director_diffusion.specs import HubSource, ImageEncoder
 from director_diffusion.tensors import filled_up
 
@@ -38,6 +39,7 @@ class TimmEncoder:
             name, weights = f"local-dir:{folder}", folder / (named or WEIGHTS)
         else:
             name, weights = spec.model, single_weights(folder, spec.source, (".safetensors",), layout=CONFIG)
+        check_no_pickle(weights)
         try:
             model = timm.create_model(name, pretrained=False, num_classes=0)
             found = load_checkpoint(model, str(weights), strict=False)

@@ -18,6 +18,7 @@ from torch import Tensor
 from director_diffusion.errors import ModelError
 from director_diffusion.evaluation.encoders.base import BATCH, Vectors
 from director_diffusion.evaluation.encoders.embedder import unit_rows
+from director_diffusion.models.pickles import check_no_pickle
 from director_diffusion.specs import StyleProjection
 from director_diffusion.tensors import filled_up
 
@@ -58,12 +59,7 @@ class CsdEncoder:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """Weights by open_clip's names: `last_layer_style` (width, dimensions) stands where the tower's own `proj` did."""
-    if path.suffix != ".safetensors":
-        raise ModelError(
-            str(path),
-            "is no safetensors file, and pickles may run code when they are read",
-            "Convert it: load `model_state_dict` with torch.load(weights_only=True), safetensors.torch.save_file.",
-        )
+    check_no_pickle(path)
     try:
         read = load_file(path)
     except (OSError, SafetensorError) as error:

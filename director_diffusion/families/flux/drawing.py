@@ -52,7 +52,9 @@ class FluxPainter(PipelinePainter):
         cls, folder: Path, *, device: str, dtype: torch.dtype, guidance_kind: str, max_tokens: int, **components: Any
     ) -> Self:
         """The pipeline of a folder in diffusers' layout, with `components` in place of its own."""
-        pipeline = FluxPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True, **components).to(device)
+        pipeline = FluxPipeline.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True, **components
+        ).to(device)
         return cls(pipeline, name=str(folder), guidance_kind=guidance_kind, max_tokens=max_tokens)
 
     @property
@@ -94,7 +96,9 @@ def sketch(folder: Path, denoiser: nn.Module, asked: Sketch, *, factor: int, sid
     height, width, dtype = asked.height // factor, asked.width // factor, floating_dtype(denoiser)
     generators = generators_of(asked.seeds)
     noise = torch.stack([torch.randn(channels, height, width, generator=one, dtype=dtype) for one in generators])
-    pipeline = FluxPipeline.from_pretrained(folder, transformer=denoiser, local_files_only=True, **_NOTHING_ELSE)
+    pipeline = FluxPipeline.from_pretrained(
+        folder, transformer=denoiser, local_files_only=True, use_safetensors=True, **_NOTHING_ELSE
+    )
     # The pipeline counts the rows and columns of its tokens by the size of a VAE's that it would have.
     token = 2 * int(pipeline.vae_scale_factor)
     with sketching(pipeline, FluxPainter.role):

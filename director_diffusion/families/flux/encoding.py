@@ -50,7 +50,7 @@ class FluxPromptEncoder:
 
     def __init__(self, folder: Path, *, device: str, dtype: torch.dtype, max_tokens: int):
         self._pipeline = FluxPipeline.from_pretrained(
-            folder, transformer=None, vae=None, dtype=dtype, local_files_only=True
+            folder, transformer=None, vae=None, dtype=dtype, local_files_only=True, use_safetensors=True
         ).to(device)
         self._device, self._max_tokens = device, max_tokens
 

@@ -55,7 +55,9 @@ class UnetPainter(PipelinePainter):
         max_tokens: int,
     ) -> Self:
         """The pipeline of a folder in diffusers' layout."""
-        pipeline = layout.pipeline.from_pretrained(folder, dtype=dtype, local_files_only=True, **layout.extras)
+        pipeline = layout.pipeline.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True, **layout.extras
+        )
         return cls(pipeline.to(device), layout, name=str(folder), guidance_kind=guidance_kind, max_tokens=max_tokens)
 
     @property
@@ -93,7 +95,7 @@ def sketch(folder: Path, layout: Layout, denoiser: nn.Module, asked: Sketch, *, 
     check_size(asked.width, asked.height, multiple(denoiser, factor))
     nothing = dict.fromkeys(("vae", *layout.text_encoders, *layout.tokenizers))
     pipeline: Any = layout.pipeline.from_pretrained(
-        folder, unet=denoiser, local_files_only=True, **nothing, **layout.extras
+        folder, unet=denoiser, local_files_only=True, use_safetensors=True, **nothing, **layout.extras
     )
     pipeline.vae_scale_factor = factor  # without a VAE it takes it to be 8
     with sketching(pipeline, UnetPainter.role):

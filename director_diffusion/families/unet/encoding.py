@@ -86,7 +86,7 @@ class ClipPromptEncoder:
     def __init__(self, folder: Path, layout: Layout, *, device: str, dtype: torch.dtype, max_tokens: int):
         check_tokens(layout.family, max_tokens)
         self._pipeline: Any = layout.pipeline.from_pretrained(
-            folder, unet=None, vae=None, dtype=dtype, local_files_only=True, **layout.extras
+            folder, unet=None, vae=None, dtype=dtype, local_files_only=True, use_safetensors=True, **layout.extras
         ).to(device)
 
     @torch.no_grad()

@@ -1,0 +1,130 @@
+"""Withdrawing: a still leaves a store with all its traces, while nobody writes.
+
+Belongs here: the order.  First a journal is written that says all that is to go, last it is deleted: whatever a kill
+leaves, the next withdrawal of that director's, of any still, ends it.  The record of hashes comes before anything goes,
+so what was withdrawn cannot be taken in again meanwhile.
+
+    withdrawn/<director>.pending/<hash>.json     a journal
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from director_diffusion.errors import BusyError, StoreError
+from director_diffusion.hashing import hash_bytes, short
+from director_diffusion.stills.withdrawn import FOLDER, Withdrawn, add_withdrawn
+from director_diffusion.storage import Store
+from director_diffusion.storage.lock import held_gate, holders
+from director_diffusion.withdrawal.finding import find_withdrawal
+from director_diffusion.withdrawal.plan import Withdrawal, read_withdrawal
+
+
+@dataclass(frozen=True)
+class Records:
+    """What an orchestrator keeps of runs, as far as a withdrawal asks for it."""
+
+    telling: Callable[[Withdrawal], Iterable[str]]  # ids of runs that tell of it
+    forget: Callable[
+        [Withdrawal], Sequence[str]
+    ]  # out with `runs` and what else tells of it; what could not be, in words
+
+
+def plan_withdrawal(
+    store: Store, director: str, given: Sequence[str], records: Records, *, who: str, source: bool, moved_to: str
+) -> Withdrawal:
+    """All that goes.  Nothing is changed.  Raises StoreError for a still that this director never had."""
+    found = find_withdrawal(store, director, given, who=who, source=source, moved_to=moved_to)
+    return replace(found, runs=tuple(records.telling(found)))
+
+
+def withdraw(
+    store: Store, director: str, given: Sequence[str], records: Records, *, who: str, source: bool, moved_to: str
+) -> list[Withdrawal]:
+    """Take it away; returns what went, with what was left of earlier withdrawals that were cut off.
+
+    Raises BusyError while a stage of this store is at work.
+    """
+    with held_gate(store, "director withdraw") as check:
+        if busy := holders(store):
+            raise BusyError(
+                "the store",
+                f"is being written by {', '.join(busy)}",
+                "Wait for it to end, or terminate it in the UI, then withdraw again.",
+            )
+        went = [_ended(store, name, records, check) for name in _journals(store, director)]
+        plan = plan_withdrawal(store, director, given, records, who=who, source=source, moved_to=moved_to)
+        journal = f"{_journal_folder(director)}/{short(hash_bytes(plan.written()))}.json"
+        store.write(journal, plan.written())
+        went.append(_ended(store, journal, records, check))
+    return went
+
+
+def pending(store: Store, director: str) -> list[Withdrawal]:
+    """Withdrawals that were begun and not ended."""
+    return [_read(store, name) for name in _journals(store, director)]
+
+
+def _ended(store: Store, journal: str, records: Records, check: Callable[[], None]) -> Withdrawal:
+    plan = _read(store, journal)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    add_withdrawn(store, plan.director, [Withdrawn(one.sha256, date, plan.who) for one in plan.taken])
+    # What readers see goes first, and a manifest before its files: what is left at any moment is whole or is none.
+    for name in (*plan.pointers, *(f"{folder}/artifact.json" for folder in plan.artifacts)):
+        check()
+        store.delete(name)
+    for name in (*plan.artifacts, *plan.items):
+        check()
+        _delete(store, name)
+    for path in plan.paths:
+        check()
+        _remove(Path(path))
+    for name in plan.source:
+        check()
+        _take_away(store, plan, name)
+    store.forget()
+    left = records.forget(plan)
+    store.delete(journal)
+    return replace(plan, notes=(*plan.notes, *left))
+
+
+def _take_away(store: Store, plan: Withdrawal, name: str) -> None:
+    if plan.moved_to and store.exists(name):
+        target = Path(plan.moved_to) / plan.director / PurePosixPath(name).relative_to(f"stills/{plan.director}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".part-{target.name}")
+        partial.write_bytes(store.read(name))
+        partial.replace(target)
+    _delete(store, name)
+
+
+def _delete(store: Store, name: str) -> None:
+    if store.exists(name):  # by a withdrawal that was cut off it may be gone
+        store.delete(name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read(store: Store, name: str) -> Withdrawal:
+    try:
+        return read_withdrawal(store.read(name))
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            name, "is no journal of a withdrawal", "Delete it, and withdraw those stills again."
+        ) from error
+
+
+def _journals(store: Store, director: str) -> list[str]:
+    folder = _journal_folder(director)
+    return [f"{folder}/{name}" for name in store.names(folder) if name.endswith(".json")]
+
+
+def _journal_folder(director: str) -> str:
+    return f"{FOLDER}/{director}.pending"

@@ -1,0 +1,3 @@
+from tests.lineage_fixtures import lineage, store
+
+__all__ = ["lineage", "store"]
