@@ -18,14 +18,16 @@ def reload_running_ui() -> str:
     from requests.exceptions import RequestException
 
     address = ui_address()
-    host, _, port = address.partition(":")
-    where = {"hostname": host, "port_number": int(port or 80)}
+    host, _, given = address.partition(":")
+    port = int(given or 80)
     try:
-        locations = {location for location, _ in _locations(DagsterGraphQLClient(**where, timeout=ANSWER_S))}
+        locations = {
+            location for location, _ in _locations(DagsterGraphQLClient(host, port_number=port, timeout=ANSWER_S))
+        }
     except (DagsterGraphQLClientError, RequestException):
         return f"No UI answers at {address}; one that runs elsewhere needs Deployment > Reload."
     try:
-        client = DagsterGraphQLClient(**where, timeout=RELOAD_S)
+        client = DagsterGraphQLClient(host, port_number=port, timeout=RELOAD_S)
         failed = [
             name
             for name in sorted(locations)
