@@ -3,6 +3,8 @@
 import os
 
 ADDRESS_VARIABLE, DEFAULT_ADDRESS = "DIRECTOR_UI", "127.0.0.1:3000"
+ANSWER_S = 10
+RELOAD_S = 120  # a code server that stands by itself is started anew, which takes 11 s on a busy machine
 
 
 def ui_address() -> str:
@@ -16,17 +18,23 @@ def reload_running_ui() -> str:
     from requests.exceptions import RequestException
 
     address = ui_address()
-    host, _, port = address.partition(":")
+    host, _, given = address.partition(":")
+    port = int(given or 80)
     try:
-        client = DagsterGraphQLClient(host, port_number=int(port or 80), timeout=10)
-        locations = {location for location, _ in _locations(client)}
+        locations = {
+            location for location, _ in _locations(DagsterGraphQLClient(host, port_number=port, timeout=ANSWER_S))
+        }
+    except (DagsterGraphQLClientError, RequestException):
+        return f"No UI answers at {address}; one that runs elsewhere needs Deployment > Reload."
+    try:
+        client = DagsterGraphQLClient(host, port_number=port, timeout=RELOAD_S)
         failed = [
             name
             for name in sorted(locations)
             if client.reload_repository_location(name).status != ReloadRepositoryLocationStatus.SUCCESS
         ]
     except (DagsterGraphQLClientError, RequestException):
-        return f"No UI answers at {address}; one that runs elsewhere needs Deployment > Reload."
+        return f"The UI at {address} did not say that it has reloaded: look at Deployment there."
     if failed:
         return f"The UI at {address} could not reload {', '.join(failed)}: open Deployment > Reload there."
     return f"The UI at {address} has reloaded."

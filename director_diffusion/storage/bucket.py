@@ -19,7 +19,6 @@ from botocore.exceptions import BotoCoreError, FlexibleChecksumError, HTTPClient
 from fsspec.asyn import sync
 
 from director_diffusion.errors import StoreError
-from director_diffusion.storage.bucket_client import AT_ONCE, ATTEMPTS, connect
 from director_diffusion.storage.bucket_errors import CutError, code_of, told
 from director_diffusion.storage.files import Info
 from director_diffusion.storage.s3_requests import AT_ONCE, ATTEMPTS, connect, pause_before
