@@ -14,12 +14,12 @@ from director_diffusion.storage import Artifact
 from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
-    from director_diffusion.sampling.draw import ArmAdapter
+    from director_diffusion.sampling.wearing import ArmAdapter
 
 
 def arm_adapter(artifact: Artifact, file: str, *, on: "ArmAdapter | None" = None) -> "ArmAdapter":
     """A file of an artifact, on top of another where there is one."""
-    from director_diffusion.sampling.draw import ArmAdapter
+    from director_diffusion.sampling.wearing import ArmAdapter
 
     path = artifact.path(file)
     return ArmAdapter(path, hash_file(path), on)
@@ -51,6 +51,8 @@ def draw_arms(
         store=run.store,
         fresh=run.fresh,
         device=run.place.device,
+        processes=run.place.processes,
+        devices=run.place.devices,
         out=run.out,
         progress=run.progress,
     )

@@ -76,7 +76,7 @@ def training_stage(
         checks=CHECKS if name == ADAPTER else (RELOADS,),
         after=models_of(base.source),
         pool=GPU,
-        shared=True,
+        shares="training",
         kinds={"pytorch", "peft", "safetensors"},
     )
 
@@ -152,7 +152,7 @@ def _job(
         init_learned=learned_of(init) if init is not None else {},
         previews=plan.previews if name in SHOWN else None,
         preview_aspect=plan.sampling.aspect,
-        processes=run.resources.machine.training_processes,
+        processes=run.place.processes,
         devices=run.place.devices,
         pickable=name == ADAPTER,
         directors=directors or {},

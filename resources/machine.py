@@ -1,21 +1,52 @@
-"""The machine: what a step may know of where it runs, the devices it is lent, and how it tells how far it is."""
+"""The machine: where a step runs, which devices it wants and is lent, and how it tells how far it is."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dagster as dg
 
 from director_diffusion.devices import DeviceLeases, Devices
 from director_diffusion.devices.device import GIB
 from director_diffusion.devices.leases import FOR_EVER
+from director_diffusion.errors import SpecError
 from director_diffusion.progress import Progress, Task
 from resources.pictures import image_markdown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+GPUS_TAG: Final = "director/gpus"
+"""Of a run: how many GPUs each of its steps takes that can share its work; without GPUs, processes of the CPU."""
+SHARES_TAG: Final = "director/shares"
+"""Of an op: which work its processes can share (`Shares`); one that has no such tag wants one device at most."""
+MOST: Final = 1024
+
+Shares = Literal["training", "drawing"]
+
+
+def devices_wanted(
+    shares: Shares | None, run_tags: Mapping[str, str], *, gpus: int, training_processes: int = 1
+) -> int:
+    """How many devices a step of the GPUs' pool wants, a process for each: what the run's tag says where it can share
+    its work; else, for a training, what the deployment says; else one.
+
+    Raises SpecError for a tag that is no number, or more than the deployment's `gpus` where it has some.
+    """
+    if shares is None:
+        return 1
+    if (asked := run_tags.get(GPUS_TAG)) is None:
+        return training_processes if shares == "training" else 1
+    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= MOST):
+        raise SpecError(f"{GPUS_TAG} {asked!r}", f"is no whole number from 1 to {MOST}", "Launch it with another tag.")
+    if gpus and int(asked) > gpus:
+        raise SpecError(
+            f"{GPUS_TAG} {asked}", f"is more than the GPUs of this deployment: {gpus}", f"Ask for {gpus} or fewer."
+        )
+    return int(asked)
 
 
 @dataclass(frozen=True)
@@ -24,6 +55,7 @@ class Place:
 
     device: str  # as torch calls it: of several, the first
     devices: tuple[str, ...] = ()  # UUIDs of those that were lent
+    processes: int = 1  # that may share the work, with a device each where some were lent
 
 
 class MachineResource(dg.ConfigurableResource):
@@ -31,6 +63,7 @@ class MachineResource(dg.ConfigurableResource):
 
     kind: str  # cpu or cuda
     captioning_batch: int
+    gpus: int = 0
     training_processes: int = 1
     leases: str = ""  # the folder of leases, on this machine
     gpu_memory_gib: float | None = None
@@ -45,16 +78,21 @@ class MachineResource(dg.ConfigurableResource):
         """Leases of this machine's devices, shared with all of its deployments and commands."""
         return DeviceLeases(Path(self.leases), self.devices())
 
+    def wanted(self, shares: Shares | None, run_tags: Mapping[str, str]) -> int:
+        """`devices_wanted` here."""
+        return devices_wanted(shares, run_tags, gpus=self.gpus, training_processes=self.training_processes)
+
     @contextmanager
     def lent(
         self, count: int = 1, *, holder: str, told: Callable[[str], None], wait_s: float = FOR_EVER
     ) -> Iterator[Place]:
-        """Somewhere to work: the CPU, which all share, or `count` devices that nobody else has meanwhile.
+        """Somewhere for `count` processes to work: the CPU, which all share, or as many devices that nobody else has
+        meanwhile, all at once or none.
 
         Raises DeviceError where there can never be so many, DevicesBusyError after `wait_s`.
         """
         if self.kind == "cpu":
-            yield Place("cpu")
+            yield Place("cpu", processes=count)
             return
         needed = None if self.gpu_memory_gib is None else int(self.gpu_memory_gib * GIB)
         leases = self.device_leases()
@@ -62,7 +100,7 @@ class MachineResource(dg.ConfigurableResource):
             leases.taken(count, holder=holder, needed_bytes=needed, wait_s=wait_s, told=told) as had,
             self.devices().in_use(had) as names,
         ):
-            yield Place(names[0], tuple(device.uuid for device in had))
+            yield Place(names[0], tuple(device.uuid for device in had), len(had))
 
 
 def partition_of(context: dg.AssetExecutionContext) -> str | None:

@@ -76,7 +76,7 @@ class Rooms:
         def drawn(run: StageRun, plain: Artifact) -> StageResult:
             return look(run, "drawn")
 
-        @stage(partitions=None, group="toy", version="1", pool="gpu", shared=True)
+        @stage(partitions=None, group="toy", version="1", pool="gpu", shares="training")
         def trained(run: StageRun, drawn: Artifact) -> StageResult:
             return look(run, "trained")
 
@@ -94,7 +94,7 @@ def test_a_stage_of_the_pool_has_a_device_of_its_own_while_it_runs(rooms: Rooms)
     assert rooms.lent == {
         "plain": Place("cpu"),
         "drawn": Place("cpu", ("GPU-1",)),
-        "trained": Place("cpu", ("GPU-1", "GPU-2")),
+        "trained": Place("cpu", ("GPU-1", "GPU-2"), processes=2),
     }
     assert [len(held) for held in rooms.held] == [0, 1, 2]
     assert rooms.held[1][0].startswith("drawn of run ")
@@ -146,7 +146,7 @@ def test_a_machine_without_such_devices_fails_the_step_with_the_way_out(rooms: R
 def test_the_cpu_is_leased_to_nobody(tmp_path: Path) -> None:
     machine = MachineResource(kind="cpu", captioning_batch=1, leases=str(tmp_path / "leases"))
     with machine.lent(2, holder="step", told=print) as place:
-        assert place == Place("cpu")
+        assert place == Place("cpu", processes=2)
     assert not (tmp_path / "leases").exists()
 
 
