@@ -11,6 +11,7 @@ from director_diffusion.sampling.rows import Arm, pace_label
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.stills.learned import Learned, write_learned
 from director_diffusion.storage import Artifact
+from director_diffusion.training.rows import SHARED_BY
 from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def draw_arms(
             "images": len(rows),
             "prompts": len(plan.prompts),
             "seeds": len(seeds),
+            **({SHARED_BY: run.place.processes} if paces and run.place.processes > 1 else {}),
             **{pace_label(arm): round(pace, 3) for arm, pace in paces.items()},
         },
         pictures={"comparison": comparison_grid(rows, run.store)},

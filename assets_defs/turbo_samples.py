@@ -16,6 +16,7 @@ from director_diffusion.specs import Base, EvaluationPlan, Recipe, StockWeights,
 from director_diffusion.stills.learned import learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
+from resources.machine import Shares
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -51,7 +52,7 @@ def turbo_samples_asset(
         reads={"adapter": of_recipe(recipe, "adapter"), "turbo_adapter": of_recipe(recipe, TURBO_ADAPTER)},
         after=models_of(drawn_with.source),
         pool=GPU,
-        shares="drawing",
+        shares=Shares("drawing"),
         kinds={"pytorch", "diffusers"},
         fresh=True,
     )

@@ -54,7 +54,7 @@ class Hand:
         return self._pipe.poll()
 
     def device(self, of_starter: str) -> str:
-        """As torch calls here what the starting process works on: of those that all of them see, the one of its rank."""
+        """What to work on, where the starting process has `of_starter`: of those that all see, the one of its rank."""
         return f"cuda:{self.rank}" if torch.device(of_starter).type == "cuda" else of_starter
 
 

@@ -118,7 +118,7 @@ def stage(
             code_version=code_version,
             description=inspect.getdoc(body),
             pool=pool,
-            op_tags={SHARES_TAG: shares} if shares else {},
+            op_tags={SHARES_TAG: shares.tag} if shares else {},
             kinds=set(kinds),
             owners=["team:director-diffusion"],
             check_specs=[_check_spec(check, key, partitions) for check in checks],
@@ -279,7 +279,7 @@ class _Maker:
         """What it wants for as long as the body runs: what is found again, or only copied, waits for no device."""
         if self.pool is None:
             return nullcontext(Place("cpu"))
-        wanted = self.resources.machine.wanted(self.shares, self.context.run.tags)
+        wanted = self.resources.machine.wanted(self.shares, self.context.run.tags, self.progress.note)
         holder = f"{name.removesuffix(f'/{UNPARTITIONED}')} of run {self.context.run.run_id[:8]}"
         return self.resources.machine.lent(wanted, holder=holder, told=self.progress.note)
 
