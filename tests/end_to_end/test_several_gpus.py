@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from director_diffusion import crew
+from director_diffusion.storage import Manifest
 from resources.machine import GPUS_TAG
 from tests.tiny_project import CHILDREN, TinyProject
 
@@ -20,21 +21,19 @@ def test_two_processes_make_one_director_with_the_same_keys_and_pictures(
     project = made.copy(tmp_path / "project")
     before = project.artifacts("nolan")
     store = project.folder / "store"
-    shutil.rmtree(store / "assets/mini_lora/samples/nolan")
-    shutil.rmtree(store / "cache/images")
-    outcome = project.run("nolan", "--until", "samples", "--gpus", "2")
-    assert outcome.code == 0, outcome.err
-    assert project.artifacts("nolan") == before
-    facts = {entry.label: entry.value for entry in project.latest("mini_lora/samples", "nolan").manifest.metadata}
-    assert facts["processes that shared it"] == 2
 
-    shutil.rmtree(store / "assets/mini_lora/adapter/nolan")
-    shutil.rmtree(store / "cache/trainings")
-    outcome = project.run("nolan", "--until", "adapter", "--gpus", "2")
-    assert outcome.code == 0, outcome.err
-    adapter = project.latest("mini_lora/adapter", "nolan").manifest
-    facts = {entry.label: entry.value for entry in adapter.metadata}
-    assert facts["processes that shared it"] == 2
+    def by_two(stage: str, *lost: str) -> Manifest:
+        for folder in (f"assets/mini_lora/{stage}/nolan", *lost):
+            shutil.rmtree(store / folder)
+        outcome = project.run("nolan", "--until", stage, "--gpus", "2")
+        assert outcome.code == 0, outcome.err
+        manifest = project.latest(f"mini_lora/{stage}", "nolan").manifest
+        assert {entry.label: entry.value for entry in manifest.metadata}["processes that shared it"] == 2
+        return manifest
+
+    samples = by_two("samples", "cache/images")
+    assert (samples.key, samples.version) == before["mini_lora/samples"]
+    adapter = by_two("adapter", "cache/trainings")
     assert adapter.key == before["mini_lora/adapter"][0]
     with project.instance() as instance:
         assert instance.get_runs(limit=1)[0].tags[GPUS_TAG] == "2"
