@@ -41,7 +41,7 @@ def draw_arms(
     from director_diffusion.sampling.grids import comparison_grid
 
     models = run.resources.models
-    rows, paces = draw_samples(
+    rows, paces, processes = draw_samples(
         plan,
         base,
         director,
@@ -63,7 +63,7 @@ def draw_arms(
             "images": len(rows),
             "prompts": len(plan.prompts),
             "seeds": len(seeds),
-            **({SHARED_BY: run.place.processes} if paces and run.place.processes > 1 else {}),
+            **({SHARED_BY: processes} if processes > 1 else {}),
             **{pace_label(arm): round(pace, 3) for arm, pace in paces.items()},
         },
         pictures={"comparison": comparison_grid(rows, run.store)},

@@ -32,6 +32,7 @@ class Drawing(NamedTuple):
     samples: list[Sample]
     # Of one process: median over batches, decoding among it; no arm of which all was in the cache.
     images_per_second: dict[Arm, float]
+    processes: int  # that drew; 0 where nothing was missing
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def draw_samples(
     ]
     write_table(out / FILE, Sample, samples)
     drawn = {arm for arm, _ in paces}
-    return Drawing(samples, {arm: median(pace for of, pace in paces if of == arm) for arm in arms if arm in drawn})
+    rates = {arm: median(pace for of, pace in paces if of == arm) for arm in arms if arm in drawn}
+    return Drawing(samples, rates, min(processes, len(lots)))
 
 
 def image_cache(
