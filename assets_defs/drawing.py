@@ -11,15 +11,16 @@ from director_diffusion.sampling.rows import Arm, pace_label
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.stills.learned import Learned, write_learned
 from director_diffusion.storage import Artifact
+from director_diffusion.training.rows import SHARED_BY
 from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
-    from director_diffusion.sampling.draw import ArmAdapter
+    from director_diffusion.sampling.wearing import ArmAdapter
 
 
 def arm_adapter(artifact: Artifact, file: str, *, on: "ArmAdapter | None" = None) -> "ArmAdapter":
     """A file of an artifact, on top of another where there is one."""
-    from director_diffusion.sampling.draw import ArmAdapter
+    from director_diffusion.sampling.wearing import ArmAdapter
 
     path = artifact.path(file)
     return ArmAdapter(path, hash_file(path), on)
@@ -40,7 +41,7 @@ def draw_arms(
     from director_diffusion.sampling.grids import comparison_grid
 
     models = run.resources.models
-    rows, paces = draw_samples(
+    rows, paces, processes = draw_samples(
         plan,
         base,
         director,
@@ -51,6 +52,8 @@ def draw_arms(
         store=run.store,
         fresh=run.fresh,
         device=run.place.device,
+        processes=run.place.processes,
+        devices=run.place.devices,
         out=run.out,
         progress=run.progress,
     )
@@ -60,6 +63,7 @@ def draw_arms(
             "images": len(rows),
             "prompts": len(plan.prompts),
             "seeds": len(seeds),
+            **({SHARED_BY: processes} if processes > 1 else {}),
             **{pace_label(arm): round(pace, 3) for arm, pace in paces.items()},
         },
         pictures={"comparison": comparison_grid(rows, run.store)},

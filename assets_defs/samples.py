@@ -17,6 +17,7 @@ from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
 from director_diffusion.stills.learned import learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
+from resources.machine import Shares
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -43,12 +44,13 @@ def samples_asset(
         further=fold_inputs(recipe, plan) | (_draft_of(recipe) if tier == "release" else {}),
         after=models_of(drawn_with.source),
         pool=GPU,
+        shares=Shares("drawing"),
         kinds={"pytorch", "diffusers"},
         fresh=True,
     )
     def samples(run: StageRun, adapter: Artifact, director: Artifact, **further: Artifact) -> StageResult:
         """Images of all arms from the same noise: base, base "in the style of", adapter, and the folds' where asked."""
-        from director_diffusion.sampling.draw import drawn_by
+        from director_diffusion.sampling.wearing import drawn_by
 
         models = run.resources.models
         same_folds(recipe, adapter, further)

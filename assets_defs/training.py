@@ -18,10 +18,12 @@ from director_diffusion.specs import Base, EvaluationPlan, Recipe
 from director_diffusion.stills.learned import directors_learned, learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.checks import CHECKS, RELOADS
+from director_diffusion.training.division import even_counts
 from director_diffusion.training.identity import JOINT_VERSION, TRAINING_VERSION
 from director_diffusion.training.picks import FILE as PICK_FILE
-from director_diffusion.training.rows import RESUMED_FROM, TRAINING_SECONDS, WEIGHTS
+from director_diffusion.training.rows import RESUMED_FROM, SHARED_BY, TRAINING_SECONDS, WEIGHTS
 from resources.interrupts import interruptible
+from resources.machine import Shares
 from resources.stage import Body, stage
 from resources.stage_run import StageResult, StageRun
 
@@ -76,7 +78,7 @@ def training_stage(
         checks=CHECKS if name == ADAPTER else (RELOADS,),
         after=models_of(base.source),
         pool=GPU,
-        shared=True,
+        shares=Shares("training", even_counts(recipe)),
         kinds={"pytorch", "peft", "safetensors"},
     )
 
@@ -152,7 +154,7 @@ def _job(
         init_learned=learned_of(init) if init is not None else {},
         previews=plan.previews if name in SHOWN else None,
         preview_aspect=plan.sampling.aspect,
-        processes=run.resources.machine.training_processes,
+        processes=run.place.processes,
         devices=run.place.devices,
         pickable=name == ADAPTER,
         directors=directors or {},
@@ -182,7 +184,7 @@ def train(
         )
     result, watched = trained.result, bool(job.watched)
     return run.result(
-        facts=_facts(result, watched),
+        facts=_facts(result, watched, job.processes),
         pictures={
             "training curve": curve_plot(result.curve, result.chosen_step, result.chosen_by, watched=watched),
             **trained.pictures,
@@ -192,7 +194,7 @@ def train(
     )
 
 
-def _facts(result: "TrainingResult", watched: bool) -> dict[str, int | float | str]:
+def _facts(result: "TrainingResult", watched: bool, processes: int) -> dict[str, int | float | str]:
     loss = "loss of watched stills, learned too" if watched else "held-out loss"
     facts: dict[str, int | float | str] = {
         "training": result.training,
@@ -214,4 +216,6 @@ def _facts(result: "TrainingResult", watched: bool) -> dict[str, int | float | s
             "seconds of previews": round(result.preview_seconds, 1),
             "previews' share of the time": round(result.preview_seconds / result.training_seconds, 4),
         }
+        if processes > 1:
+            facts[SHARED_BY] = processes
     return facts

@@ -63,7 +63,7 @@ def turbo_adapter_asset(
         from director_diffusion.distillation.header import header_of_student
         from director_diffusion.distillation.job import StudentJob
         from director_diffusion.distillation.student import distil
-        from director_diffusion.sampling.draw import drawn_by
+        from director_diffusion.sampling.wearing import drawn_by
         from director_diffusion.training.header import HELD_OUT_LOSS, check_trigger
         from director_diffusion.training.plots import curve_plot
 

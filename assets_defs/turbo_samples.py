@@ -16,11 +16,12 @@ from director_diffusion.specs import Base, EvaluationPlan, Recipe, StockWeights,
 from director_diffusion.stills.learned import learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
+from resources.machine import Shares
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
-    from director_diffusion.sampling.draw import ArmAdapter
+    from director_diffusion.sampling.wearing import ArmAdapter
     from resources.models import ModelsResource
 
 TURBO_SAMPLES = "turbo_samples"
@@ -51,6 +52,7 @@ def turbo_samples_asset(
         reads={"adapter": of_recipe(recipe, "adapter"), "turbo_adapter": of_recipe(recipe, TURBO_ADAPTER)},
         after=models_of(drawn_with.source),
         pool=GPU,
+        shares=Shares("drawing"),
         kinds={"pytorch", "diffusers"},
         fresh=True,
     )
@@ -81,7 +83,7 @@ def turbo_samples_asset(
 def _stock(models: "ModelsResource", stock: StockWeights, *, on: "ArmAdapter") -> "ArmAdapter":
     from director_diffusion.errors import ModelError
     from director_diffusion.hashing import hash_file
-    from director_diffusion.sampling.draw import ArmAdapter
+    from director_diffusion.sampling.wearing import ArmAdapter
 
     path = models.folder(stock.only_weights) / stock.weights
     if not path.is_file():

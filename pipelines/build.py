@@ -97,6 +97,7 @@ def build_machine(surroundings: Surroundings) -> MachineResource:
     return MachineResource(
         kind=deployment.device,
         captioning_batch=deployment.captioning_batch,
+        gpus=deployment.gpus,
         training_processes=deployment.training_processes,
         leases=str(surroundings.leases),
         gpu_memory_gib=deployment.gpu_memory_gib,

@@ -1,16 +1,17 @@
-"""The machine: what a step may know of where it runs, the devices it is lent, and how it tells how far it is."""
+"""The machine: where a step runs, which devices it wants and is lent, and how it tells how far it is."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import dagster as dg
 
 from director_diffusion.devices import DeviceLeases, Devices
 from director_diffusion.devices.device import GIB
 from director_diffusion.devices.leases import FOR_EVER
+from director_diffusion.errors import SpecError
 from director_diffusion.progress import Progress, Task
 from director_diffusion.storage.artifact import partition_folder
 from resources.pictures import Pictures, image_markdown
@@ -21,12 +22,71 @@ if TYPE_CHECKING:
 OBSERVED = "observed"  # beside an asset's artifacts: pictures of what is still being made
 
 
+GPUS_TAG: Final = "director/gpus"
+"""Of a run: how many GPUs its steps may share, those that can; without GPUs, processes of the CPU."""
+SHARES_TAG: Final = "director/shares"
+"""Of an op: which of its work processes can share (`Shares.tag`); one without it wants one device at most."""
+MOST: Final = 1024
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Which work of a step several processes can share, and by how many it can be divided."""
+
+    work: Literal["training", "drawing"]
+    counts: tuple[int, ...] = ()  # 1 among them; (): any number
+
+    def of(self, asked: int) -> int:
+        """As many of those that are asked for as can share it."""
+        return max(count for count in self.counts if count <= asked) if self.counts else asked
+
+    @property
+    def tag(self) -> str:
+        return " ".join([self.work, *map(str, self.counts)])
+
+    @classmethod
+    def from_tags(cls, op_tags: Mapping[str, str]) -> "Shares | None":
+        """What an op's tags say, for whoever has no more of it than these."""
+        work, *counts = op_tags.get(SHARES_TAG, "").split() or [""]
+        known = {"training": cls("training"), "drawing": cls("drawing")}.get(work)
+        return None if known is None else replace(known, counts=tuple(map(int, counts)))
+
+
+def devices_wanted(
+    shares: Shares | None, run_tags: Mapping[str, str], *, gpus: int, training_processes: int = 1
+) -> int:
+    """How many devices a step of the GPUs' pool wants, a process for each, all on one machine.
+
+    What it can share, it shares by as many as the run's tag allows; without one a training by as many as the deployment
+    says, drawing by one.  Raises SpecError for a tag that is no number, or more than the deployment's `gpus` where it
+    has some.
+    """
+    return 1 if shares is None else shares.of(_asked(shares, run_tags, gpus, training_processes))
+
+
+def _asked(shares: Shares, run_tags: Mapping[str, str], gpus: int, training_processes: int) -> int:
+    if (asked := run_tags.get(GPUS_TAG)) is None:
+        return training_processes if shares.work == "training" else 1
+    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= MOST):
+        raise SpecError(f"{GPUS_TAG} {asked!r}", f"is no whole number from 1 to {MOST}", "Launch it with another tag.")
+    if gpus and int(asked) > gpus:
+        raise SpecError(
+            f"{GPUS_TAG} {asked}", f"is more than the GPUs of this deployment: {gpus}", f"Ask for {gpus} or fewer."
+        )
+    return int(asked)
+
+
+def _words(counts: Sequence[int]) -> str:
+    return " or ".join(map(str, counts))
+
+
 @dataclass(frozen=True)
 class Place:
     """Where one piece of work runs, for as long as it runs."""
 
     device: str  # as torch calls it: of several, the first
     devices: tuple[str, ...] = ()  # UUIDs of those that were lent
+    processes: int = 1  # that may share the work, with a device each where some were lent
 
 
 class MachineResource(dg.ConfigurableResource):
@@ -34,6 +94,7 @@ class MachineResource(dg.ConfigurableResource):
 
     kind: str  # cpu or cuda
     captioning_batch: int
+    gpus: int = 0
     training_processes: int = 1
     leases: str = ""  # the folder of leases, on this machine
     gpu_memory_gib: float | None = None
@@ -48,16 +109,26 @@ class MachineResource(dg.ConfigurableResource):
         """Leases of this machine's devices, shared with all of its deployments and commands."""
         return DeviceLeases(Path(self.leases), self.devices())
 
+    def wanted(self, shares: Shares | None, run_tags: Mapping[str, str], told: Callable[[str], None]) -> int:
+        """`devices_wanted` here; that they are fewer than asked for is `told`."""
+        wanted = devices_wanted(shares, run_tags, gpus=self.gpus, training_processes=self.training_processes)
+        if shares is not None and wanted < (asked := _asked(shares, run_tags, self.gpus, self.training_processes)):
+            told(
+                f"Shared by {wanted} of the {asked} that may: {shares.work} divides evenly by {_words(shares.counts)}."
+            )
+        return wanted
+
     @contextmanager
     def lent(
         self, count: int = 1, *, holder: str, told: Callable[[str], None], wait_s: float = FOR_EVER
     ) -> Iterator[Place]:
-        """Somewhere to work: the CPU, which all share, or `count` devices that nobody else has meanwhile.
+        """Somewhere for `count` processes to work: the CPU, which all share, or as many devices that nobody else has
+        meanwhile, all at once or none.
 
         Raises DeviceError where there can never be so many, DevicesBusyError after `wait_s`.
         """
         if self.kind == "cpu":
-            yield Place("cpu")
+            yield Place("cpu", processes=count)
             return
         needed = None if self.gpu_memory_gib is None else int(self.gpu_memory_gib * GIB)
         leases = self.device_leases()
@@ -65,7 +136,7 @@ class MachineResource(dg.ConfigurableResource):
             leases.taken(count, holder=holder, needed_bytes=needed, wait_s=wait_s, told=told) as had,
             self.devices().in_use(had) as names,
         ):
-            yield Place(names[0], tuple(device.uuid for device in had))
+            yield Place(names[0], tuple(device.uuid for device in had), len(had))
 
 
 def partition_of(context: dg.AssetExecutionContext) -> str | None:

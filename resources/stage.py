@@ -36,7 +36,7 @@ from director_diffusion.storage.artifact import (
 )
 from director_diffusion.storage.disk import refused_by_disk
 from director_diffusion.storage.lock import pass_gate, writer_lock
-from resources.machine import Place, partition_of
+from resources.machine import SHARES_TAG, Place, Shares, partition_of
 from resources.pictures import Pictures
 from resources.process_tags import tag_run_with_process
 from resources.secrets import clean, hidden_in, without_secrets
@@ -68,7 +68,7 @@ def stage(
     fingerprints: Fingerprints | None = None,
     checks: Sequence[Check] = (),
     pool: str | None = None,
-    shared: bool = False,
+    shares: Shares | None = None,
     kinds: frozenset[str] | set[str] = frozenset(),
     outside: bool = False,
     fresh: bool = False,
@@ -80,10 +80,10 @@ def stage(
     `further` are inputs that a body with `**further` takes beside the named ones; `gathers` are inputs of which a body
     takes a dict, of all partitions that there are by now; `after` are assets that reach the body by another way, such
     as a model's source, and the key through its fingerprint.  A stage of a `pool` is lent a device while its body
-    runs, one that is `shared` as many as the deployment has processes for a training.  `fingerprints` are further
-    parts of the key, known at run time only (a local model folder's content).  A stage that looks `outside` (at
-    people's files, at the hub, into manifests) does so every time; its key is its content, and what it read.  With
-    `fresh`, the run tag `director/fresh` enters the key.
+    runs; one of which several processes can share the work says what it `shares`, and is lent as many as
+    `machine.devices_wanted` says.  `fingerprints` are further parts of the key, known at run time only (a local model
+    folder's content).  A stage that looks `outside` (at people's files, at the hub, into manifests) does so every time;
+    its key is its content, and what it read.  With `fresh`, the run tag `director/fresh` enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
 
@@ -106,7 +106,8 @@ def stage(
                     outside=outside,
                     fresh=fresh,
                     fingerprints=fingerprints,
-                    devices=context.resources.machine.training_processes if shared else 1 if pool else 0,
+                    pool=pool,
+                    shares=shares,
                 )
                 return _as_failures(lambda: maker.make(body, artifacts), last_try=context.retry_number >= RETRIES)
 
@@ -121,6 +122,7 @@ def stage(
             code_version=code_version,
             description=inspect.getdoc(body),
             pool=pool,
+            op_tags={SHARES_TAG: shares.tag} if shares else {},
             kinds=set(kinds),
             owners=["team:director-diffusion"],
             check_specs=[_check_spec(check, key, partitions) for check in checks],
@@ -156,7 +158,8 @@ class _Maker:
         outside: bool,
         fresh: bool,
         fingerprints: Fingerprints | None,
-        devices: int,
+        pool: str | None,
+        shares: Shares | None,
     ):
         self.context, self.asset, self.code_version, self.outside = context, tuple(key.path), code_version, outside
         self.partition = partition_of(context)
@@ -169,7 +172,7 @@ class _Maker:
             configs=context.resources.configs,
             votes=context.resources.votes,
         )
-        self.fingerprints, self.devices = fingerprints, devices
+        self.fingerprints, self.pool, self.shares = fingerprints, pool, shares
         self.progress: Progress = context.resources.progress.of(context)
 
     def make(self, body: Body, artifacts: Mapping[str, Input]) -> dg.MaterializeResult[Artifact]:
@@ -276,11 +279,12 @@ class _Maker:
             return artifact, False
 
     def _lent(self, name: str) -> AbstractContextManager[Place]:
-        """A device for as long as the body runs: what is found again, or only copied, waits for none."""
-        if not self.devices:
+        """What it wants for as long as the body runs: what is found again, or only copied, waits for no device."""
+        if self.pool is None:
             return nullcontext(Place("cpu"))
+        wanted = self.resources.machine.wanted(self.shares, self.context.run.tags, self.progress.note)
         holder = f"{name.removesuffix(f'/{UNPARTITIONED}')} of run {self.context.run.run_id[:8]}"
-        return self.resources.machine.lent(self.devices, holder=holder, told=self.progress.note)
+        return self.resources.machine.lent(wanted, holder=holder, told=self.progress.note)
 
     def _report(self, artifact: Artifact, *, reused: bool, started: float) -> dg.MaterializeResult[Artifact]:
         manifest = artifact.manifest

@@ -21,8 +21,9 @@ from director_diffusion.evaluation.material import Material
 from director_diffusion.evaluation.types import Evaluation
 from director_diffusion.hashing import hash_file
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.draw import ArmAdapter, draw_samples
+from director_diffusion.sampling.draw import draw_samples
 from director_diffusion.sampling.rows import Sample
+from director_diffusion.sampling.wearing import ArmAdapter
 from director_diffusion.storage import Store
 
 DRAWING = "the same for all"

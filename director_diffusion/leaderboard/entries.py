@@ -16,7 +16,7 @@ from director_diffusion.leaderboard.rows import Entry, spanned
 from director_diffusion.sampling.rows import TURBO_ARMS, Arm, pace_label
 from director_diffusion.specs import StepCount
 from director_diffusion.storage import Artifact
-from director_diffusion.training.rows import RESULT_FILE, RESUMED_FROM, TRAINING_SECONDS, WEIGHTS
+from director_diffusion.training.rows import RESULT_FILE, RESUMED_FROM, SHARED_BY, TRAINING_SECONDS, WEIGHTS
 from director_diffusion.voting.counted import contests_from
 from director_diffusion.voting.pairs import Side
 from director_diffusion.voting.standings import STANDINGS_FILE
@@ -58,6 +58,8 @@ def _trained(entry: Entry, adapter: Artifact) -> Entry:
         return _noted(entry, f"training time unknown: it went on from step {facts[RESUMED_FROM]}")
     if TRAINING_SECONDS not in facts:
         return _noted(entry, "training time unknown: its steps were found, not trained again")
+    if SHARED_BY in facts:
+        entry = _noted(entry, f"training shared by {facts[SHARED_BY]} processes")
     return replace(entry, training_seconds=float(facts[TRAINING_SECONDS]))
 
 

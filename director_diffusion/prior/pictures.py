@@ -14,7 +14,8 @@ from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.buckets import Bucket, choose
 from director_diffusion.progress import Progress
-from director_diffusion.sampling.draw import draw_missing, image_cache, image_item
+from director_diffusion.sampling.draw import image_cache, image_item
+from director_diffusion.sampling.lots import draw_missing
 from director_diffusion.sampling.samplers import Sampler
 from director_diffusion.specs import Base, Prior, Resolution
 from director_diffusion.stills.rows import Still

@@ -21,9 +21,11 @@ from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_bytes, hash_data, short
 from director_diffusion.latents.pixels import psnr, to_tensor
 from director_diffusion.progress import Progress
-from director_diffusion.sampling.draw import draw_missing, drawn_by, image_cache, image_item
+from director_diffusion.sampling.draw import image_cache, image_item
+from director_diffusion.sampling.lots import draw_missing
 from director_diffusion.sampling.prompts import sung
 from director_diffusion.sampling.samplers import plan_sampler
+from director_diffusion.sampling.wearing import drawn_by
 from director_diffusion.specs import Base, EvaluationPlan, LoraAdapter
 from director_diffusion.storage import ItemCache, Store
 

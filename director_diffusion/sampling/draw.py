@@ -1,72 +1,38 @@
 """Drawing: all images of an evaluation plan for one adapter, each drawn once and kept.
 
-Belongs here: which images are asked for, how they are named in the cache, and drawing those that are missing.  How a
-model draws is its family's matter (`families.base.Painter`).
+Belongs here: which images are asked for, and how they are named in the cache.  Drawing those that are missing is
+`lots`', how a model draws its family's matter (`families.base.Painter`).
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple, Protocol, get_args
-
-import torch
+from typing import NamedTuple, get_args
 
 from director_diffusion.errors import EvaluationError
-from director_diffusion.families import longest_count, painter_of
-from director_diffusion.families.base import Painter
+from director_diffusion.families import longest_count
 from director_diffusion.hashing import hash_bytes, hash_data, short
-from director_diffusion.packages import DRAWING, package_versions
-from director_diffusion.progress import Progress, Task
-from director_diffusion.sampling.images import png_bytes
+from director_diffusion.progress import Progress
+from director_diffusion.sampling.lots import DrawingJob, Lot, Sheet, batches_of, draw_lots
 from director_diffusion.sampling.prompts import arm_prompt, arms_asked, noise_seed
 from director_diffusion.sampling.rows import BASES, DRAWING_VERSION, FEW_STEP_ARMS, FILE, Arm, Sample
 from director_diffusion.sampling.samplers import Sampler, arm_sampler
 from director_diffusion.sampling.ways import check_length
-from director_diffusion.specs import Base, Director, EvaluationPlan, FewStepScheduler
+from director_diffusion.sampling.wearing import ArmAdapter, drawn_by
+from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import write_table
 from director_diffusion.training.header import check_trigger
-
-
-@dataclass(frozen=True)
-class ArmAdapter:
-    """The adapter that an arm is drawn with: its file, and what says that file's content."""
-
-    path: Path
-    version: str
-    on: "ArmAdapter | None" = None  # it lies on top of this one
-    stock: FewStepScheduler | None = None  # of others' few-step weights: what they are drawn by
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (*(self.on.paths if self.on is not None else ()), self.path)
-
-    @property
-    def versions(self) -> str:
-        """Says the content of all files."""
-        return self.version if self.on is None else f"{self.version} on {self.on.versions}"
 
 
 class Drawing(NamedTuple):
     """What was asked for, and how fast those of it came that were drawn now."""
 
     samples: list[Sample]
-    images_per_second: dict[Arm, float]  # median over batches, decoding among it; no arm of which all was in the cache
-
-
-class Wanted(Protocol):
-    """An image that is asked for, and what it is called in the cache."""
-
-    @property
-    def full_prompt(self) -> str: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @property
-    def item(self) -> str: ...
+    # Of one process: median over batches, decoding among it; no arm of which all was in the cache.
+    images_per_second: dict[Arm, float]
+    processes: int  # that drew; 0 where nothing was missing
 
 
 @dataclass(frozen=True)
@@ -98,6 +64,8 @@ def draw_samples(
     store: Store,
     fresh: str = "",
     device: str,
+    processes: int = 1,
+    devices: Sequence[str] = (),
     out: Path,
     progress: Progress,
 ) -> Drawing:
@@ -113,7 +81,8 @@ def draw_samples(
 
     `base` is what pictures are drawn with (`Base.drawn_with`), `folder` holds it in its family's layout and
     `base_fingerprint` says its content; `adapters` are those of the arms that have one.  Nothing is loaded where
-    nothing is missing.
+    nothing is missing.  What is missing is shared by `processes`, with one of `devices` each where some are lent
+    (`draw_lots`).
 
     Raises EvaluationError for an arm without its adapter, and, before anything is drawn, for a prompt that the base
     would cut off and for an adapter whose file names another trigger than the director's.
@@ -123,44 +92,38 @@ def draw_samples(
     arms = [arm for arm in get_args(Arm) if arm in adapters or arm in BASES]
     asked = {arm: _wanted(plan, seeds, arm, director) for arm in arms}
 
-    def check() -> None:
+    def sheet_of(arm: Arm, label: str) -> Sheet:
+        worn, sampler = adapters.get(arm), arm_sampler(arm, plan, base)
+        if worn is not None and worn.stock is not None:
+            sampler = replace(sampler, scheduler=worn.stock)
+        version = worn.versions if worn is not None else ""
+        images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by, fresh=label)
+        return Sheet(arm, worn, sampler, images)
+
+    sheets = {arm: sheet_of(arm, fresh) for arm in arms}
+    lots: list[Lot] = []
+    for arm, sheet in sheets.items():
+        absent = set(sheet.images.missing(one.item for one in asked[arm]))
+        for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
+            batches = batches_of(asked[arm][place :: len(seeds)], plan.sampling.batch_size, director.slug)
+            lots += [Lot(sheet, batch) for batch in batches if not absent.isdisjoint(one.item for one in batch)]
+    if lots:
         _check_lengths([one for wanted in asked.values() for one in wanted], base, folder)
         for worn in adapters.values():
             check_trigger(worn.paths[0], director)
-
-    painter = _LazyPainter(base, folder, device, check)
-    samples: list[Sample] = []
-    paces: dict[Arm, list[float]] = {arm: [] for arm in arms}
-    with progress.task("Drawing samples", len(asked) * len(plan.prompts) * len(seeds)) as task:
-        for arm in asked:
-            worn, sampler = adapters.get(arm), arm_sampler(arm, plan, base)
-            if worn is not None and worn.stock is not None:
-                sampler = replace(sampler, scheduler=worn.stock)
-            version = worn.versions if worn is not None else ""
-            images = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by, fresh=fresh)
-            painter.use(worn)
-            for place in range(len(seeds)):  # a release's further seeds make batches without the draft's pictures
-                some = asked[arm][place :: len(seeds)]
-                paces[arm] += draw_missing(
-                    some, images, sampler, plan.sampling.batch_size, painter.get, task, whose=director.slug
-                )
-            plain = images
-            if fresh:
-                plain = image_cache(store, base, sampler, base_fingerprint, adapter_version=version, by=by)
-            samples += [_sample(one, images, plain) for one in asked[arm]]
+    with progress.task("Drawing samples", sum(map(len, asked.values()))) as task:
+        task.advance(sum(map(len, asked.values())) - sum(len(lot.wanted) for lot in lots))
+        job = DrawingJob(base, folder, device, by, tuple(lots))
+        paces = draw_lots(job, task, processes=processes, devices=devices)
+    samples = [
+        _sample(one, sheet.images, sheet_of(arm, "").images if fresh else sheet.images)
+        for arm, sheet in sheets.items()
+        for one in asked[arm]
+    ]
     write_table(out / FILE, Sample, samples)
-    return Drawing(samples, {arm: median(found) for arm, found in paces.items() if found})
-
-
-def drawn_by(device: str) -> str:
-    """What draws on this machine: the versions of the libraries, and the device.
-
-    Pictures of one prompt and noise that are compared must not differ by it.  What it leaves out, such as a driver, is
-    the canary's to notice.
-    """
-    family = torch.device(device).type  # which of several alike draws makes no difference
-    kind = torch.cuda.get_device_name(device) if family == "cuda" else torch.backends.cpu.get_cpu_capability()
-    return " ".join([family, kind, *(f"{name} {version}" for name, version in package_versions(DRAWING).items())])
+    drawn = {arm for arm, _ in paces}
+    rates = {arm: median(pace for of, pace in paces if of == arm) for arm in arms if arm in drawn}
+    return Drawing(samples, rates, min(processes, len(lots)))
 
 
 def image_cache(
@@ -196,41 +159,6 @@ def image_cache(
 def image_item(full_prompt: str, seed: int) -> str:
     """The item's name of an image."""
     return short(hash_data({"prompt": full_prompt, "seed": seed}))
-
-
-class _LazyPainter:
-    """A painter that is loaded by the first image that needs it, with the adapter that was asked for last.
-
-    It is not loaded unless `check` finds nothing wrong with what is asked.
-    """
-
-    def __init__(self, base: Base, folder: Path, device: str, check: Callable[[], None]):
-        self._base, self._folder, self._device, self._check = base, folder, device, check
-        self._painter: Painter | None = None
-        self._wanted: ArmAdapter | None = None
-        self._attached: ArmAdapter | None = None
-
-    def use(self, worn: ArmAdapter | None) -> None:
-        self._wanted = worn
-
-    def get(self) -> Painter:
-        if self._painter is None:
-            self._check()
-            self._painter = painter_of(self._base, self._folder, device=self._device)
-        if self._attached != self._wanted:
-            _attach(self._painter, self._wanted)
-            self._attached = self._wanted
-        return self._painter
-
-
-def _attach(painter: Painter, worn: ArmAdapter | None) -> None:
-    """Put on what is worn, or nothing."""
-    if worn is None:
-        painter.detach()
-    elif worn.stock is None:
-        painter.attach(*worn.paths)
-    else:
-        painter.attach(*worn.paths[:-1], stock=worn.path)
 
 
 def _wanted(plan: EvaluationPlan, seeds: Sequence[int], arm: Arm, director: Director) -> list[_Wanted]:
@@ -275,41 +203,6 @@ def _check_lengths(asked: Sequence[_Wanted], base: Base, folder: Path) -> None:
 def _added(arm: Arm) -> str:
     """What else of an arm's prompt can be shortened."""
     return {"base": "", "base_in_style": "or the director's name, "}.get(arm, "or the trigger, ")
-
-
-def draw_missing(
-    wanted: Sequence[Wanted],
-    images: ItemCache,
-    sampler: Sampler,
-    batch_size: int,
-    painter: Callable[[], Painter],
-    task: Task,
-    *,
-    whose: str = "",
-) -> list[float]:
-    """Draw the batches in which something is missing.  Returns how many images a second each of them came to.
-
-    Batches are cut from all that is wanted, not from what is missing: low-order bits may depend on a batch's size, so a
-    run that goes on after a kill draws each image in the company it would have had.  `whose` gives them an order of
-    their own: of several runs that want the same, each finds some drawn by the others when it comes to them.
-    """
-    absent, paces = set(images.missing(one.item for one in wanted)), []
-    for start in sorted(range(0, len(wanted), batch_size), key=lambda start: hash_data([whose, start])):
-        batch = wanted[start : start + batch_size]
-        missing = set() if absent.isdisjoint(one.item for one in batch) else set(images.missing(_items(batch)))
-        if missing:
-            ready, started = painter(), time.perf_counter()
-            drawn = ready.draw([one.full_prompt for one in batch], [one.seed for one in batch], **vars(sampler))
-            paces.append(len(batch) / (time.perf_counter() - started))
-            for one, image in zip(batch, drawn, strict=True):
-                if one.item in missing:
-                    images.write(one.item, png_bytes(image))
-        task.advance(len(batch))
-    return paces
-
-
-def _items(wanted: Sequence[Wanted]) -> list[str]:
-    return [one.item for one in wanted]
 
 
 def _sample(wanted: _Wanted, images: ItemCache, plain: ItemCache) -> Sample:

@@ -111,7 +111,9 @@ class Deployment(Spec):
         0, description="Of this machine, that steps have at once: each is lent a free one of its own."
     )
     training_processes: PositiveInt = Field(
-        1, description="Processes that share one training, on `cuda` each with a GPU that is lent to the step."
+        1,
+        description="Processes that share one training, as many of them as divide its step; on `cuda` each with a GPU "
+        "that is lent to the step.  A run's tag director/gpus says otherwise for that run.",
     )
     gpu_memory_gib: Annotated[float, Field(gt=0, le=4096)] | None = Field(
         None, description="Free memory that a GPU must have to be lent; None: three quarters of what it has in all."

@@ -14,7 +14,6 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 
-from director_diffusion.errors import TrainingError
 from director_diffusion.hashing import hash_data
 from director_diffusion.processes import Process
 from director_diffusion.specs import Recipe
@@ -28,6 +27,7 @@ from director_diffusion.training.data import (
     draw_posterior,
     generator,
 )
+from director_diffusion.training.division import check_divisible, takes_whole
 
 Kind = TypeVar("Kind")
 
@@ -55,8 +55,8 @@ class TrainingBatches:
     def __init__(self, data: Dataset, recipe: Recipe, process: Process, *, rank: int = 0, processes: int = 1):
         self._data, self._recipe, self._process = data, recipe, process
         self._rank, self._processes = rank, processes
-        _check_divisible(recipe, processes)
-        self._whole = recipe.gradient_accumulation % processes == 0
+        check_divisible(recipe, processes)
+        self._whole = takes_whole(recipe, processes)
         self._stills = self._plan(data.train, "")
         self._prior = self._plan(data.prior, "prior ") if recipe.prior is not None else None
 
@@ -200,15 +200,6 @@ def _dealt(shares: Sequence[float], rng: np.random.Generator) -> Iterator[int]:
         yield index
         turns[index] += 1
         due[index] = (turns[index] + rng.random()) / shares[index]
-
-
-def _check_divisible(recipe: Recipe, processes: int) -> None:
-    if recipe.gradient_accumulation % processes and recipe.batch_size % processes:
-        raise TrainingError(
-            f"{processes} processes",
-            f"cannot share a step of {recipe.gradient_accumulation} batches of {recipe.batch_size} evenly",
-            "Make gradient_accumulation or batch_size a multiple of the deployment's processes.",
-        )
 
 
 def _deck(samples: Sequence[Kind], rng: np.random.Generator) -> Iterator[Kind]:

@@ -8,6 +8,7 @@ from director_diffusion.storage import Manifest
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 RESULT_FILE, CURVE_FILE = "training.json", "curve.parquet"
 TRAINING_SECONDS, RESUMED_FROM = "seconds of training", "went on from step"
+SHARED_BY = "processes that shared it"  # a fact that is told where they were several
 """Facts of a training: the seconds are those of the steps after the one that it went on from."""
 
 ADAPTERS = ("adapter", "first_fold_adapter", "second_fold_adapter", "joint_adapter")

@@ -40,6 +40,22 @@ def choose_recipe(surroundings: Surroundings, director: str, recipe: str | None)
     return recipes[0]
 
 
+def choose_gpus(surroundings: Surroundings, wanted: int | None) -> dict[str, str]:
+    """Tags of runs whose steps may share so many GPUs.  Raises SpecError where the deployment has fewer."""
+    from resources.machine import GPUS_TAG
+
+    if wanted is None:
+        return {}
+    gpus = surroundings.deployment.gpus
+    if gpus and wanted > gpus:
+        raise SpecError(
+            f"--gpus {wanted}",
+            f"is more than the GPUs of deployment {surroundings.deployment.slug}: {gpus}",
+            f"Give {gpus} or fewer.",
+        )
+    return {GPUS_TAG: str(wanted)}
+
+
 def signature(who: str | None, why: str | None) -> tuple[str, str]:
     """A name and a reason, given on purpose: no default is one.  Raises SpecError where either is missing or blank."""
     name, reason = (who or "").strip(), (why or "").strip()

@@ -2,8 +2,9 @@
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
@@ -48,8 +49,9 @@ def run_job(
     selection: Sequence[dg.AssetKey],
     *,
     partition: str | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> dg.ExecuteInProcessResult:
-    """Run some assets of a job here, as a run that names this process.
+    """Run some assets of a job here, as a run that names this process, with further `tags`.
 
     Raises KeyboardInterrupt, saying what was saved, where it was ended from outside: what follows must not begin; and
     StoreError where Dagster's records cannot be written.
@@ -62,7 +64,7 @@ def run_job(
             asset_selection=list(selection),
             run_config=QUIET,
             run_id=run_id,
-            tags={**process_tags(run_id, os.getpid()), **NOT_AGAIN},
+            tags={**process_tags(run_id, os.getpid()), **NOT_AGAIN, **tags},
             raise_on_error=False,
         )
     _raise_interrupt(result)

@@ -5,8 +5,9 @@ Belongs here: the order of its runs, and what they come to.  What each director 
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import dagster as dg
 from rich.console import Console
@@ -17,7 +18,7 @@ from assets_defs.training import JOINT_ADAPTER
 from director_diffusion.errors import SpecError
 from director_diffusion.storage.artifact import latest_artifact
 from pipelines.build import build_definitions
-from pipelines.cli.choices import choose_directors, choose_recipes
+from pipelines.cli.choices import choose_directors, choose_gpus, choose_recipes
 from pipelines.cli.in_process import errors_of, quiet_libraries, rank, run_job, sweep_and_tell
 from pipelines.cli.screen import Screen, ScreenProgress, Terminal
 from pipelines.cli.signals import take_sigterm_as_ctrl_c
@@ -31,8 +32,10 @@ Asked = tuple[str, str]  # recipe and director
 JUDGED = (f"{JOINT}samples", f"{JOINT}evaluation")
 
 
-def joint_command(recipe: str | None, *, as_json: bool) -> int:
-    """Train, judge and print.  0 where every stage ran and every blocking check passed, whatever the verdicts say.
+def joint_command(recipe: str | None, *, gpus: int | None, as_json: bool) -> int:
+    """Train, judge and print; steps that can share their work do so on up to `gpus`.
+
+    0 where every stage ran and every blocking check passed, whatever the verdicts say.
 
     Raises SpecError where no recipe asks for it, KeyboardInterrupt where a run was ended from outside.
     """
@@ -43,6 +46,8 @@ def joint_command(recipe: str | None, *, as_json: bool) -> int:
     recipes = _recipes(surroundings, recipe)
     slugs = choose_directors(surroundings, [])
     count = min(len(slugs), surroundings.deployment.directors_at_once)
+    tags = choose_gpus(surroundings, gpus)
+    judging = partial(_judging, tags)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     terminal = Terminal(console)
     errors: list[str] = []
@@ -51,12 +56,12 @@ def joint_command(recipe: str | None, *, as_json: bool) -> int:
         definitions = build_definitions(surroundings, {"progress": ScreenProgress(terminal)})
 
         def of_all(name: str, slug: str) -> bool:
-            result = run_job(definitions, instance, joint_name(slug), [dg.AssetKey([slug, name])])
+            result = run_job(definitions, instance, joint_name(slug), [dg.AssetKey([slug, name])], tags=tags)
             errors.extend(errors_of(result))
             return result.success
 
         trained = [slug for slug in recipes if of_all(JOINT_ADAPTER, slug)]
-        with in_workers(_judging, count, terminal) if count > 1 else in_turn(_judging, terminal) as run_all:
+        with in_workers(judging, count, terminal) if count > 1 else in_turn(judging, terminal) as run_all:
             asked = [(one, slug) for one in trained for slug in slugs]
             for (_, slug), answer in zip(asked, run_all(asked), strict=True):
                 told = (answer.words,) if isinstance(answer, Died) else answer
@@ -71,7 +76,7 @@ def joint_command(recipe: str | None, *, as_json: bool) -> int:
 
 
 @contextmanager
-def _judging(screen: Screen) -> Iterator[Callable[[Asked], tuple[str, ...]]]:
+def _judging(tags: Mapping[str, str], screen: Screen) -> Iterator[Callable[[Asked], tuple[str, ...]]]:
     """What judges the adapter for one director in this process, and tells what went wrong."""
     surroundings = read_surroundings()
     definitions = build_definitions(surroundings, {"progress": ScreenProgress(screen)})
@@ -81,7 +86,7 @@ def _judging(screen: Screen) -> Iterator[Callable[[Asked], tuple[str, ...]]]:
         if surroundings.deployment.gpus:
             sweep_dead_runs(instance)  # as `run` does
         keys = [dg.AssetKey([recipe, name]) for name in JUDGED]
-        return errors_of(run_job(definitions, instance, joint_name(recipe), keys, partition=director))
+        return errors_of(run_job(definitions, instance, joint_name(recipe), keys, partition=director, tags=tags))
 
     with prepare_home(surroundings) as instance:
         yield judge

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--at-once", type=whole(1, 64), metavar="N", help="directors side by side (default: as the deployment says)"
     )
+    _of_gpus(run)
     run.add_argument("--json", action="store_true", help="print the table as JSON on stdout")
     run.set_defaults(command=_run)
 
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
     joint = commands.add_parser("joint", help="one adapter of all directors, beside the one of each; after `run`")
     joint.add_argument("--recipe", metavar="R", help="one recipe (default: all of the project that ask for it)")
+    _of_gpus(joint)
     joint.add_argument("--json", action="store_true", help="print the overview as JSON on stdout")
     joint.set_defaults(command=_joint)
 
@@ -141,6 +143,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _of_gpus(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--gpus",
+        type=whole(1, 1024),
+        metavar="N",
+        help="GPUs that one director's training, and the drawing of its samples, may share; on a deployment without "
+        "GPUs, processes of the CPU (default: training as the deployment says, drawing 1)",
+    )
+
+
 def _strength(text: str) -> float:
     try:
         strength = float(text)
@@ -162,6 +174,7 @@ def _run(options: argparse.Namespace) -> int:
         recipe=options.recipe,
         until=options.until,
         at_once=options.at_once,
+        gpus=options.gpus,
         as_json=options.json,
     )
 
@@ -175,7 +188,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _joint(options: argparse.Namespace) -> int:
     from pipelines.cli.joint import joint_command
 
-    return joint_command(options.recipe, as_json=options.json)
+    return joint_command(options.recipe, gpus=options.gpus, as_json=options.json)
 
 
 def _add(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ Belongs here: choosing what to run and running it.  The table is `report`'s, pro
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from rich.console import Console
 from assets_defs.reference_set import REFERENCE_SET
 from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
-from pipelines.cli.choices import choose_directors, choose_recipes
+from pipelines.cli.choices import choose_directors, choose_gpus, choose_recipes
 from pipelines.cli.in_process import (
     count_reused,
     errors_of,
@@ -36,11 +36,18 @@ from pipelines.sweep import sweep_dead_runs
 
 
 def run_command(
-    directors: Sequence[str], *, recipe: str | None, until: str | None, at_once: int | None, as_json: bool
+    directors: Sequence[str],
+    *,
+    recipe: str | None,
+    until: str | None,
+    at_once: int | None,
+    gpus: int | None,
+    as_json: bool,
 ) -> int:
     """Run and print.  0 where every stage ran and every blocking check passed, whatever the verdicts say.
 
-    `at_once` directors are run side by side; None: as the deployment says.  Raises KeyboardInterrupt where a run was
+    `at_once` directors are run side by side; None: as the deployment says.  Steps that can share their work do so on
+    up to `gpus`.  Raises KeyboardInterrupt where a run was
     ended from outside: no other is begun.
     """
     quiet_libraries()
@@ -51,13 +58,14 @@ def run_command(
     slugs = choose_directors(surroundings, directors)
     recipes = choose_recipes(surroundings, recipe)
     count = _at_once(surroundings, at_once, len(slugs))
+    tags = choose_gpus(surroundings, gpus)
     terminal = Terminal(console)
     ways = _ways(build_definitions(surroundings), recipes, until)
 
     with prepare_home(surroundings) as instance, terminal.bars:
         prepare_store(surroundings, lambda: ScreenProgress(terminal).plain("placeholder stills"))
         sweep_and_tell(instance, console)
-        begin = partial(_runs, recipes, until)
+        begin = partial(_runs, recipes, until, tags)
         with in_workers(begin, count, terminal) if count > 1 else in_turn(begin, terminal) as run_all:
             if len(slugs) > 1 and any(dg.AssetKey([REFERENCE_SET]) in way for way in ways.values()):
                 run_all([_Asked(slug, references=True) for slug in slugs])
@@ -86,7 +94,9 @@ class _Asked:
 
 
 @contextmanager
-def _runs(recipes: Sequence[str], until: str | None, screen: Screen) -> Iterator[Callable[[_Asked], list[Row]]]:
+def _runs(
+    recipes: Sequence[str], until: str | None, tags: Mapping[str, str], screen: Screen
+) -> Iterator[Callable[[_Asked], list[Row]]]:
     """What runs a director in this process."""
     surroundings = read_surroundings()
     definitions = build_definitions(surroundings, {"progress": ScreenProgress(screen)})
@@ -102,7 +112,7 @@ def _runs(recipes: Sequence[str], until: str | None, screen: Screen) -> Iterator
         rows = []
         for recipe in recipes:
             started = time.monotonic()
-            result = run_job(definitions, instance, job_name(recipe), ways[recipe], partition=asked.director)
+            result = run_job(definitions, instance, job_name(recipe), ways[recipe], partition=asked.director, tags=tags)
             rows.append(
                 summarize(
                     surroundings,

@@ -141,6 +141,13 @@ def test_what_is_of_another_adapter_or_not_there_is_told(nolan: Director) -> Non
     )
 
 
+def test_seconds_of_a_training_that_several_shared_are_told_so(nolan: Director) -> None:
+    nolan.adapter(**{"processes that shared it": 4})
+    (entry,) = nolan.entries()
+    assert entry.training_seconds == 14.2
+    assert "training shared by 4 processes" in entry.notes
+
+
 def test_students_and_the_adapter_of_all_have_rows_of_their_own(nolan: Director) -> None:
     nolan.adapter()
     nolan.taught(**{"4 steps: seconds of training": 9.0})

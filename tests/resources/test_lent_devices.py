@@ -11,7 +11,7 @@ from director_diffusion.devices import DeviceLeases
 from director_diffusion.storage import Artifact
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
-from resources.machine import MachineResource, Place, ProgressResource
+from resources.machine import GPUS_TAG, SHARES_TAG, MachineResource, Place, ProgressResource, Shares, devices_wanted
 from resources.models import ModelsResource
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
@@ -22,7 +22,7 @@ from tests.devices.pretended_machine import PretendedMachine
 
 
 class Rooms:
-    """Three toy stages, of which two want devices, and what they were lent."""
+    """Four toy stages, of which three want devices, and what they were lent."""
 
     def __init__(self, folder: Path):
         self.folder, self.devices = folder, Pretended.make(folder)
@@ -33,17 +33,19 @@ class Rooms:
         self.machine = PretendedMachine(
             kind="cuda",
             captioning_batch=1,
+            gpus=4,
             training_processes=2,
             leases=str(folder / "leases"),
             devices_file=str(self.devices.path),
         )
 
-    def run(self) -> dg.ExecuteInProcessResult:
+    def run(self, **tags: str) -> dg.ExecuteInProcessResult:
         store = StoreResource(url=str(self.folder / "store"))
         return dg.materialize(
             self._assets(),
             instance=self.instance,
             raise_on_error=False,
+            tags={f"director/{name}": value for name, value in tags.items()},
             resources={
                 "store": store,
                 "artifacts": ArtifactIOManager(store=store),
@@ -76,11 +78,15 @@ class Rooms:
         def drawn(run: StageRun, plain: Artifact) -> StageResult:
             return look(run, "drawn")
 
-        @stage(partitions=None, group="toy", version="1", pool="gpu", shared=True)
+        @stage(partitions=None, group="toy", version="1", pool="gpu", shares=Shares("training", (1, 2)))
         def trained(run: StageRun, drawn: Artifact) -> StageResult:
             return look(run, "trained")
 
-        return [plain, drawn, trained]
+        @stage(partitions=None, group="toy", version="1", pool="gpu", shares=Shares("drawing"))
+        def sampled(run: StageRun, trained: Artifact) -> StageResult:
+            return look(run, "sampled")
+
+        return [plain, drawn, trained, sampled]
 
 
 @pytest.fixture
@@ -94,11 +100,74 @@ def test_a_stage_of_the_pool_has_a_device_of_its_own_while_it_runs(rooms: Rooms)
     assert rooms.lent == {
         "plain": Place("cpu"),
         "drawn": Place("cpu", ("GPU-1",)),
-        "trained": Place("cpu", ("GPU-1", "GPU-2")),
+        "trained": Place("cpu", ("GPU-1", "GPU-2"), processes=2),
+        "sampled": Place("cpu", ("GPU-1",)),
     }
-    assert [len(held) for held in rooms.held] == [0, 1, 2]
+    assert [len(held) for held in rooms.held] == [0, 1, 2, 1]
     assert rooms.held[1][0].startswith("drawn of run ")
     assert all(not one.holder for one in rooms.leases().survey())
+
+
+def test_a_run_may_ask_for_more_where_work_can_be_shared_and_comes_to_the_same(
+    rooms: Rooms, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert rooms.run(gpus="3").success
+    assert {name: len(place.devices) for name, place in rooms.lent.items()} == {
+        "plain": 0,
+        "drawn": 1,
+        "trained": 2,
+        "sampled": 3,
+    }
+    assert "Shared by 2 of the 3 that may: training divides evenly by 1 or 2." in capfd.readouterr().err
+    rooms.lent.clear()
+    assert rooms.run().success
+    assert rooms.lent == {}, "its key says nothing of GPUs"
+
+
+def test_a_run_may_ask_for_fewer_than_the_deployment_gives(rooms: Rooms) -> None:
+    assert rooms.run(gpus="1").success
+    assert [len(place.devices) for place in rooms.lent.values()] == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("many", "director/gpus 'many': is no whole number from 1 to 1024"),
+        ("0", "director/gpus '0': is no whole number from 1 to 1024"),
+        ("5", "director/gpus 5: is more than the GPUs of this deployment: 4. Ask for 4 or fewer."),
+    ],
+)
+def test_a_tag_that_cannot_be_had_is_refused_in_words(rooms: Rooms, asked: str, said: str) -> None:
+    (failed,) = rooms.run(gpus=asked).get_step_failure_events()
+    data = failed.step_failure_data.user_failure_data
+    assert failed.step_key == "trained"
+    assert data is not None
+    assert said in (data.description or "")
+
+
+def test_what_a_step_can_share_is_told_by_its_ops_tags() -> None:
+    """For whoever starts steps elsewhere and knows no more of them."""
+    for shares in (Shares("training", (1, 2, 4)), Shares("drawing")):
+        assert Shares.from_tags({SHARES_TAG: shares.tag}) == shares
+    assert Shares.from_tags({}) is None
+    assert devices_wanted(Shares("training", (1, 2, 4)), {GPUS_TAG: "7"}, gpus=8) == 4
+
+
+def test_steps_that_each_want_most_of_the_devices_take_turns(rooms: Rooms) -> None:
+    """None of them ever holds a part of what it wants, so that they never wait for each other."""
+    turns: list[int] = []
+
+    def take() -> None:
+        for _ in range(3):
+            with rooms.machine.lent(3, holder="step", told=lambda words: None, wait_s=60) as place:
+                turns.append(len(place.devices))
+
+    threads = [threading.Thread(target=take) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert turns == [3] * 9
 
 
 def test_what_is_found_again_waits_for_no_device(rooms: Rooms) -> None:
@@ -146,7 +215,7 @@ def test_a_machine_without_such_devices_fails_the_step_with_the_way_out(rooms: R
 def test_the_cpu_is_leased_to_nobody(tmp_path: Path) -> None:
     machine = MachineResource(kind="cpu", captioning_batch=1, leases=str(tmp_path / "leases"))
     with machine.lent(2, holder="step", told=print) as place:
-        assert place == Place("cpu")
+        assert place == Place("cpu", processes=2)
     assert not (tmp_path / "leases").exists()
 
 

@@ -14,18 +14,13 @@ from director_diffusion.families import longest_count
 from director_diffusion.families.flux.drawing import FluxPainter
 from director_diffusion.hashing import hash_bytes
 from director_diffusion.progress import Silent
-from director_diffusion.sampling.draw import (
-    ArmAdapter,
-    Sampler,
-    draw_missing,
-    draw_samples,
-    drawn_by,
-    image_cache,
-)
+from director_diffusion.sampling.draw import draw_samples, image_cache
 from director_diffusion.sampling.grids import comparison_grid
+from director_diffusion.sampling.lots import draw_missing
 from director_diffusion.sampling.prompts import arm_prompt, noise_seed, seeds_drawn
 from director_diffusion.sampling.rows import ARMS, FOLD_ARMS, Sample
-from director_diffusion.sampling.samplers import plan_sampler
+from director_diffusion.sampling.samplers import Sampler, plan_sampler
+from director_diffusion.sampling.wearing import ArmAdapter, drawn_by
 from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.storage import ItemCache, Store
 from director_diffusion.tables import read_table

@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
+from director_diffusion.crew import VISIBLE, seeing
 from director_diffusion.training.acceleration import DEVICE_VARIABLE, accelerated
-from director_diffusion.training.workers import VISIBLE, seeing
 from tests.training.trainings import RECIPE
 
 TELL = f"import os; print(os.environ.get({VISIBLE!r}))"

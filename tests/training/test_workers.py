@@ -14,10 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from director_diffusion import crew
 from director_diffusion.errors import TrainingError
 from director_diffusion.hashing import hash_folder
 from director_diffusion.progress import Silent
-from director_diffusion.training import workers
 from director_diffusion.training.rows import WEIGHTS, CurvePoint, TrainingResult
 from director_diffusion.training.stopping import TrainingStopped
 from tests.tiny_project import CHILDREN
@@ -34,7 +34,7 @@ ROWS = varied(RECIPE, gradient_accumulation=1, batch_size=2, steps=5)
 
 @pytest.fixture(autouse=True)
 def quick_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "CONTEXT", CHILDREN)
+    monkeypatch.setattr(crew, "CONTEXT", CHILDREN)
 
 
 class Seen(Silent):
@@ -110,14 +110,14 @@ class KillOne(Silent):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int):
         self._left, self._pids = after, list[int]()
-        start = workers._start
+        start = crew._start
 
-        def noting(*arguments: object) -> workers._Worker:
+        def noting(*arguments: object) -> crew._Worker:
             worker = start(*arguments)  # type: ignore[arg-type]
             self._pids.append(worker.process.pid or 0)
             return worker
 
-        monkeypatch.setattr(workers, "_start", noting)
+        monkeypatch.setattr(crew, "_start", noting)
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         self._left -= steps
@@ -138,7 +138,7 @@ def test_one_that_is_killed_ends_all_and_the_next_run_goes_on(
         train(SHARED, name="two", processes=2, progress=killing)
     assert time.monotonic() - started < 60
     assert killing.living == []
-    two = train(SHARED, name="two", processes=2)
+    two = train(SHARED, name="two")  # by one alone: what is unfinished is nobody's in particular
     assert two.resumed_from == 4
     assert_alike(train(SHARED, name="one"), two, tmp_path)
 
