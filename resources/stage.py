@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from director_diffusion.checks import Check
 from director_diffusion.errors import DirectorError, StoreError, TransientError
@@ -36,6 +37,7 @@ from director_diffusion.storage.artifact import (
 )
 from director_diffusion.storage.lock import pass_gate, writer_lock
 from resources.machine import Place, partition_of
+from resources.needs import NOTHING, Needs
 from resources.process_tags import tag_run_with_process
 from resources.stage_run import Resources, StageResult, StageRun, dagster_metadata
 from resources.store import gathered_in
@@ -64,8 +66,7 @@ def stage(
     spec: Any = None,
     fingerprints: Fingerprints | None = None,
     checks: Sequence[Check] = (),
-    pool: str | None = None,
-    shared: bool = False,
+    needs: Needs = NOTHING,
     kinds: frozenset[str] | set[str] = frozenset(),
     outside: bool = False,
     fresh: bool = False,
@@ -76,11 +77,11 @@ def stage(
     the asset's where it is not the body's.  `reads` gives the asset key of an input whose name is not its key;
     `further` are inputs that a body with `**further` takes beside the named ones; `gathers` are inputs of which a body
     takes a dict, of all partitions that there are by now; `after` are assets that reach the body by another way, such
-    as a model's source, and the key through its fingerprint.  A stage of a `pool` is lent a device while its body
-    runs, one that is `shared` as many as the deployment has processes for a training.  `fingerprints` are further
-    parts of the key, known at run time only (a local model folder's content).  A stage that looks `outside` (at
-    people's files, at the hub, into manifests) does so every time; its key is its content, and what it read.  With
-    `fresh`, the run tag `director/fresh` enters the key.
+    as a model's source, and the key through its fingerprint.  A stage that `needs=one_gpu()` is lent one while its body
+    runs, and its steps ask for one wherever they are sent.  `fingerprints` are further parts of the key, known at run
+    time only (a local model folder's content).  A stage that looks `outside` (at people's files, at the hub, into
+    manifests) does so every time; its key is its content, and what it read.  With `fresh`, the run tag `director/fresh`
+    enters the key.
     """
     code_version = short(hash_data({"version": version, "spec": spec}))
 
@@ -102,7 +103,7 @@ def stage(
                 outside=outside,
                 fresh=fresh,
                 fingerprints=fingerprints,
-                devices=context.resources.machine.training_processes if shared else 1 if pool else 0,
+                devices=needs.gpus(context.resources.machine.training_processes),
             )
             return _as_failures(lambda: maker.make(body, artifacts), last_try=context.retry_number >= RETRIES)
 
@@ -116,7 +117,8 @@ def stage(
             group_name=group,
             code_version=code_version,
             description=inspect.getdoc(body),
-            pool=pool,
+            pool=needs.pool,
+            op_tags=needs.tags,
             kinds=set(kinds),
             owners=["team:director-diffusion"],
             check_specs=[_check_spec(check, key, partitions) for check in checks],
@@ -210,7 +212,14 @@ class _Maker:
     @property
     def _wait_s(self) -> float:
         """Of what is nobody's partition, several directors' runs may want to make the same at once."""
-        return WHILE_IT_LIVES if self.partition is None else GLANCE_S if self.outside else 0.0
+        return WHILE_IT_LIVES if self._may_be_made else GLANCE_S if self.outside else 0.0
+
+    @property
+    def _may_be_made(self) -> bool:
+        """Whether another may be making the same.  A step that is tried again takes the place of one that was lost with
+        its machine: that may live on, or its lock may outlive it for as long as a file server believes in it."""
+        tried_again = self.context.retry_number > 0 or PARENT_RUN_ID_TAG in self.context.run.tags
+        return self.partition is None or tried_again
 
     def _write(
         self, body: Body, artifacts: Mapping[str, Input], versions: dict[str, str], *, plain_key: str, started: float
@@ -227,8 +236,8 @@ class _Maker:
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
             pass_gate(self.store, f"run {self.context.run.run_id}", told=self.context.log.info)
-            if self.partition is None and not self.outside and (found := self._find(plain_key)) is not None:
-                set_latest(found)  # another director's run has made it, while this one waited
+            if self._may_be_made and not self.outside and (found := self._find(plain_key)) is not None:
+                set_latest(found)  # another has made it, while this one waited
                 return found, True
             with self._lent(name) as place:
                 run = StageRun(

@@ -13,6 +13,7 @@ from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource, Place, ProgressResource
 from resources.models import ModelsResource
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 from resources.store import ArtifactIOManager, StoreResource
@@ -72,11 +73,11 @@ class Rooms:
         def plain(run: StageRun) -> StageResult:
             return look(run, "plain")
 
-        @stage(partitions=None, group="toy", version="1", pool="gpu")
+        @stage(partitions=None, group="toy", version="1", needs=one_gpu())
         def drawn(run: StageRun, plain: Artifact) -> StageResult:
             return look(run, "drawn")
 
-        @stage(partitions=None, group="toy", version="1", pool="gpu", shared=True)
+        @stage(partitions=None, group="toy", version="1", needs=one_gpu(each_process=True))
         def trained(run: StageRun, drawn: Artifact) -> StageResult:
             return look(run, "trained")
 
