@@ -12,11 +12,14 @@ import yaml
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.reconstruct import reconstructable
 from dagster._core.executor.init import InitExecutorContext
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
-from pipelines.surroundings import Surroundings, read_surroundings
-from resources.process_tags import PID
+from pipelines.surroundings import CHECKOUT, Surroundings, read_surroundings
+from pipelines.sweep import sweep_dead_runs
+from resources.needs import GPU
+from resources.process_tags import PID, process_tags
 from tests.pipelines.lost_steps import FOLDER, steps
 from tests.small_configs import CONFIGS, change, surroundings_of
 
@@ -178,6 +181,40 @@ def test_a_lost_step_is_tried_again_one_that_failed_is_not_and_the_run_lives_her
         assert not instance.event_log_storage.get_concurrency_info("gpu").active_slot_count
     marks = {name: (tmp_path / name).read_text() for name in ("lost", "broken")}
     assert marks == {"lost": "xx", "broken": "x"}
+
+
+def test_a_run_that_a_cluster_launched_is_left_to_those_who_watch_it_there() -> None:
+    """Its process may be gone from this machine while its steps go on: Dagster's run monitoring has it taken up."""
+    settings = yaml.safe_load((CONFIGS / "dagster" / "ray.yaml").read_text())
+    overrides = {"run_launcher": settings["run_launcher"], "run_monitoring": settings["run_monitoring"]}
+    origin = RemoteJobOrigin(
+        RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("director-diffusion"), "__repository__"), "make"
+    )
+    with dg.instance_for_test(overrides=overrides) as instance:
+        assert instance.run_monitoring_max_resume_run_attempts == 3
+        ids = {}
+        for name, by in (("launched", origin), ("of a command", None)):
+            run = dg.DagsterRun(job_name="make", status=dg.DagsterRunStatus.STARTED, remote_job_origin=by)
+            instance.add_run(run)
+            instance.add_run_tags(run.run_id, {**process_tags(run.run_id, os.getpid()), PID: str(2**22 + 1)})
+            ids[name] = run.run_id
+        assert sweep_dead_runs(instance) == [ids["of a command"]]
+
+
+def test_what_is_deployed_to_kubernetes_goes_with_the_deployment(configs: Path) -> None:
+    folder = CHECKOUT / "deploy" / "kubernetes"
+    values = yaml.safe_load((folder / "values.yaml").read_text())
+    pool = yaml.safe_load((folder / "pool.yaml").read_text())["spec"]["template"]["spec"]["containers"][0]
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    surroundings = read_surroundings({one["name"]: one["value"] for one in code["env"]})
+    deployment = surroundings.deployment
+    assert deployment.executor == "kubernetes"
+    assert deployment.device == "cuda"
+    assert pool["command"][-2:] == [GPU, str(deployment.gpus)]
+    assert pool["image"] == f"{code['image']['repository']}:{code['image']['tag']}"
+    assert code["includeConfigInLaunchedRuns"] == {"enabled": True}
+    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queue["maxConcurrentRuns"] == 2 * deployment.gpus + 1
 
 
 def _context(instance: dg.DagsterInstance) -> InitExecutorContext:
