@@ -33,8 +33,9 @@ def ray_executor(surroundings: Surroundings) -> dg.ExecutorDefinition:
     @dg.executor(name="ray", requirements=multiple_process_executor_requirements())
     def ray(context: InitExecutorContext) -> Delegating:
         launcher = context.instance.run_launcher
-        ours = isinstance(launcher, RayRunLauncher)  # and this process is a job of that cluster already
-        return Delegating(_steps(launcher.client if ours else JobSubmissionClient(cluster.address), told))
+        if isinstance(launcher, RayRunLauncher):  # and this process is a job of that cluster already
+            return Delegating(_steps(launcher.client, told))
+        return Delegating(_steps(JobSubmissionClient(cluster.address), told))
 
     return ray
 
