@@ -43,7 +43,7 @@ SETTINGS = {
     "run_launcher": {
         "module": "dagster_ray",
         "class": "RayRunLauncher",
-        "config": {"ray": {"address": "http://127.0.0.1:8265", "num_cpus": 0.1}},
+        "config": {"ray": {"address": "http://127.0.0.1:8265"}},
     },
 }
 ENDED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
