@@ -6,8 +6,8 @@ in `director_diffusion.pretraining`.
 
 import dagster as dg
 
-from assets_defs.common import GPU
 from director_diffusion.specs import Base
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -22,7 +22,7 @@ def base_model_asset(base: Base) -> dg.AssetsDefinition:
         version="1",
         spec=base.model_dump(mode="json", include={"name", "model_id", "licence", "trained_here", "resolution"}),
         fingerprints=lambda resources: {str(name): key for name, key in resources.models.part_keys(base).items()},
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "safetensors"},
     )
     def base_model(run: StageRun) -> StageResult:

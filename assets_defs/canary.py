@@ -6,11 +6,12 @@ adapter.  The fixed adapter and its pictures are `director_diffusion.sampling`'s
 
 import dagster as dg
 
-from assets_defs.common import GPU, how_drawn, models_of
+from assets_defs.common import how_drawn, models_of
 from director_diffusion.checks import Check
 from director_diffusion.packages import DRAWING, package_versions
 from director_diffusion.sampling.prompts import sung
 from director_diffusion.specs import Base, EvaluationPlan
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -38,7 +39,7 @@ def canary_asset(base: Base, plan: EvaluationPlan) -> dg.AssetsDefinition:
         },
         checks=[NO_DRIFT],
         after=models_of(drawn_with.source),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "diffusers"},
         fresh=True,
     )

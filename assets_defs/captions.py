@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets_defs.common import DATASET, GPU, director_of, models_of
+from assets_defs.common import DATASET, director_of, models_of
 from director_diffusion.captions.checks import CHECKS
 from director_diffusion.captions.prompt import ASKING_VERSION
 from director_diffusion.specs import Base, Captioner, Project
 from director_diffusion.stills.rows import STILLS_FILE, WRITTEN_FILE, Still, WrittenCaption
 from director_diffusion.storage import Artifact, ItemCache
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import Resources, StageResult, StageRun
 
@@ -37,7 +38,7 @@ def captions_asset(partitions: dg.PartitionsDefinition, project: Project, bases:
         fingerprints=fingerprints,
         checks=CHECKS,
         after=models_of(spec.source, *(base.source for base in bases)),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"qwen", "parquet"},
     )
     def captions(run: StageRun, stills: Artifact, written_captions: Artifact, director: Artifact) -> StageResult:

@@ -26,7 +26,6 @@ from resources.stage_run import StageRun
 if TYPE_CHECKING:
     from director_diffusion.evaluation.encoders.opened import Encoders
 
-GPU = "gpu"  # the pool of steps that want an accelerator; it has a limit only where there are some
 DATASET = "dataset"  # the group of what belongs to a director whatever the base
 
 DIRECTOR_FILE = "director.json"

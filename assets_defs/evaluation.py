@@ -12,7 +12,6 @@ import dagster as dg
 
 from assets_defs.canary import CANARY
 from assets_defs.common import (
-    GPU,
     director_of,
     encoders_of,
     fingerprints_of,
@@ -29,6 +28,7 @@ from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, Tier
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned
 from director_diffusion.storage import Artifact
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -67,7 +67,7 @@ def evaluation_asset(
         gathers={"references": dg.AssetKey([REFERENCE_SET])},
         checks=CHECKS,
         after=models_of(*sources.values()),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "parquet"},
         fresh=True,
     )

@@ -5,11 +5,12 @@ Belongs here: the latents stage of a base and its checks.  Buckets and encoding 
 
 import dagster as dg
 
-from assets_defs.common import GPU, models_of
+from assets_defs.common import models_of
 from director_diffusion.latents.checks import CHECKS
 from director_diffusion.latents.rows import ENCODING_VERSION
 from director_diffusion.specs import Base
 from director_diffusion.storage import Artifact, ItemCache
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -27,7 +28,7 @@ def latents_asset(partitions: dg.PartitionsDefinition, base: Base) -> dg.AssetsD
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         checks=CHECKS,
         after=models_of(base.source),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "safetensors"},
     )
     def latents(run: StageRun, stills: Artifact) -> StageResult:

@@ -6,7 +6,7 @@ Belongs here: the stage of a recipe that asks for prior preservation.  Drawing a
 
 import dagster as dg
 
-from assets_defs.common import GPU, drawing_spec, models_of
+from assets_defs.common import drawing_spec, models_of
 from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.latents.rows import ENCODING_VERSION as LATENTS_VERSION
 from director_diffusion.prompts.rows import ENCODING_VERSION as PROMPTS_VERSION
@@ -14,6 +14,7 @@ from director_diffusion.sampling.rows import DRAWING_VERSION
 from director_diffusion.specs import Base, Prior, Recipe
 from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage import Artifact
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -32,7 +33,7 @@ def prior_asset(partitions: dg.PartitionsDefinition, base: Base, recipe: Recipe,
         },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         after=models_of(base.source),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "diffusers"},
     )
     def prior(run: StageRun, stills: Artifact, captions: Artifact) -> StageResult:

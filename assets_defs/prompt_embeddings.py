@@ -5,11 +5,12 @@ Belongs here: the stage of a base.  Joining trigger and caption, and encoding, l
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, models_of
+from assets_defs.common import director_of, models_of
 from director_diffusion.captions.rows import FILE, Caption
 from director_diffusion.prompts.rows import ENCODING_VERSION
 from director_diffusion.specs import Base, EvaluationPlan
 from director_diffusion.storage import Artifact, ItemCache
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -34,7 +35,7 @@ def prompt_embeddings_asset(
         },
         fingerprints=lambda resources: {"base": resources.models.fingerprint(base.source)},
         after=models_of(base.source),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "safetensors"},
     )
     def prompt_embeddings(run: StageRun, captions: Artifact, director: Artifact) -> StageResult:

@@ -5,10 +5,11 @@ Belongs here: the stage that other directors' evaluations read.  What it holds i
 
 import dagster as dg
 
-from assets_defs.common import GPU, encoders_of, models_of
+from assets_defs.common import encoders_of, models_of
 from director_diffusion.evaluation.encoders.versions import VERSIONS
 from director_diffusion.specs import EvaluationPlan, Project
 from director_diffusion.storage import Artifact
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -28,7 +29,7 @@ def reference_set_asset(
         spec={"versions": VERSIONS, "style_by": plan.style_by, "encoder": spec},
         fingerprints=lambda resources: {"encoder": resources.models.fingerprint(spec.source)},
         after=models_of(spec.source),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "json"},
     )
     def reference_set(run: StageRun, stills: Artifact) -> StageResult:

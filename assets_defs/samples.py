@@ -7,7 +7,7 @@ import json
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, how_drawn, models_of, of_recipe, same_making
+from assets_defs.common import director_of, how_drawn, models_of, of_recipe, same_making
 from assets_defs.drawing import arm_adapter, draw_arms
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from director_diffusion.evaluation.types import VERDICT_FILE, verdict_from
@@ -17,7 +17,7 @@ from director_diffusion.specs import Base, EvaluationPlan, Recipe, Tier
 from director_diffusion.stills.learned import learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
-from resources.machine import Shares
+from resources.needs import Shares, one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -43,8 +43,7 @@ def samples_asset(
         reads={"adapter": of_recipe(recipe, f"{of}adapter")},
         further=fold_inputs(recipe, plan) | (_draft_of(recipe) if tier == "release" else {}),
         after=models_of(drawn_with.source),
-        pool=GPU,
-        shares=Shares("drawing"),
+        needs=one_gpu(Shares("drawing")),
         kinds={"pytorch", "diffusers"},
         fresh=True,
     )

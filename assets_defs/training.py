@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_base, of_recipe
+from assets_defs.common import director_of, drawing_spec, models_of, of_base, of_recipe
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
@@ -23,7 +23,7 @@ from director_diffusion.training.identity import JOINT_VERSION, TRAINING_VERSION
 from director_diffusion.training.picks import FILE as PICK_FILE
 from director_diffusion.training.rows import RESUMED_FROM, SHARED_BY, TRAINING_SECONDS, WEIGHTS
 from resources.interrupts import interruptible
-from resources.machine import Shares
+from resources.needs import Shares, one_gpu
 from resources.stage import Body, stage
 from resources.stage_run import StageResult, StageRun
 
@@ -77,8 +77,7 @@ def training_stage(
         further=optional,
         checks=CHECKS if name == ADAPTER else (RELOADS,),
         after=models_of(base.source),
-        pool=GPU,
-        shares=Shares("training", even_counts(recipe)),
+        needs=one_gpu(Shares("training", even_counts(recipe))),
         kinds={"pytorch", "peft", "safetensors"},
     )
 

@@ -5,7 +5,7 @@ Belongs here: their training.  How they learn is `director_diffusion.distillatio
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, drawing_spec, models_of, of_base, of_recipe, same_making
+from assets_defs.common import director_of, drawing_spec, models_of, of_base, of_recipe, same_making
 from director_diffusion.distillation.checks import CHECKS
 from director_diffusion.distillation.rows import TURBO_VERSION, steps_of
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
@@ -18,6 +18,7 @@ from director_diffusion.stills.learned import learned_of, write_learned
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import TRAINING_SECONDS, WEIGHTS
 from resources.interrupts import interruptible
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -52,7 +53,7 @@ def turbo_adapter_asset(
         further={name: of_base(base, name) for name in of_stills},
         checks=CHECKS,
         after=models_of(taught_on.source),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "peft", "safetensors"},
     )
     def turbo_adapter(

@@ -5,7 +5,7 @@ Belongs here: the stage.  What is asked of students is `director_diffusion.evalu
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, encoders_of, fingerprints_of, judging_spec, models_of, of_recipe
+from assets_defs.common import director_of, encoders_of, fingerprints_of, judging_spec, models_of, of_recipe
 from assets_defs.turbo_samples import TURBO_SAMPLES
 from director_diffusion.evaluation.few_steps_checks import CHECKS
 from director_diffusion.sampling.rows import FILE, Sample
@@ -13,6 +13,7 @@ from director_diffusion.specs import EvaluationPlan, Project, Recipe
 from director_diffusion.stills.learned import FILE as LEARNED_FILE
 from director_diffusion.stills.learned import decode_learned
 from director_diffusion.storage import Artifact
+from resources.needs import one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -39,7 +40,7 @@ def turbo_evaluation_asset(
         reads={"samples": of_recipe(recipe, TURBO_SAMPLES)},
         checks=CHECKS,
         after=models_of(*sources.values()),
-        pool=GPU,
+        needs=one_gpu(),
         kinds={"pytorch", "json"},
         fresh=True,
     )

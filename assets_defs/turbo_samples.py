@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets_defs.common import GPU, director_of, how_drawn, models_of, of_recipe, same_making
+from assets_defs.common import director_of, how_drawn, models_of, of_recipe, same_making
 from assets_defs.drawing import arm_adapter, draw_arms
 from assets_defs.turbo_adapter import TURBO_ADAPTER
 from director_diffusion.distillation.rows import weights_file
@@ -16,7 +16,7 @@ from director_diffusion.specs import Base, EvaluationPlan, Recipe, StockWeights,
 from director_diffusion.stills.learned import learned_of
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import WEIGHTS
-from resources.machine import Shares
+from resources.needs import Shares, one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -51,8 +51,7 @@ def turbo_samples_asset(
         },
         reads={"adapter": of_recipe(recipe, "adapter"), "turbo_adapter": of_recipe(recipe, TURBO_ADAPTER)},
         after=models_of(drawn_with.source),
-        pool=GPU,
-        shares=Shares("drawing"),
+        needs=one_gpu(Shares("drawing")),
         kinds={"pytorch", "diffusers"},
         fresh=True,
     )

@@ -18,6 +18,7 @@ from director_diffusion.errors import LedgerError
 from pipelines.alerts import failed_runs_sensor, freshness_sensor
 from pipelines.automation import inputs_to_compare, with_automation
 from pipelines.changed_inputs import changed_inputs_sensor
+from pipelines.executors import build_executor, with_needs
 from pipelines.jobs import project_jobs
 from pipelines.priorities import BY_ITSELF
 from pipelines.schedules import weekly_reevaluations
@@ -50,7 +51,8 @@ def build_definitions(
     hide_in_logs()
     catalog, project = surroundings.catalog, surroundings.project
     partitions = directors_partitions(catalog, project)
-    assets = with_automation(lineage(catalog, project))
+    executor = build_executor(surroundings)  # first of all: it says what is not installed
+    assets = with_automation(with_needs(lineage(catalog, project), surroundings.deployment))
     days, alerted = surroundings.deployment.evaluated_within_days, surroundings.alerted
     jobs = project_jobs(project, catalog.project_recipes(project), catalog.project_bases_trained_here(project))
     return dg.Definitions(
@@ -70,7 +72,7 @@ def build_definitions(
             freshness_sensor(project, partitions, days, on=alerted),
             dg.AutomationConditionSensorDefinition("automation", target=dg.AssetSelection.all(), run_tags=BY_ITSELF),
         ],
-        executor=_executor(surroundings),
+        executor=executor,
     )
 
 
@@ -223,8 +225,3 @@ def build_hub(surroundings: Surroundings) -> HubResource:
     if hub.kind == "folder":
         return HubResource(url=surroundings.hub_url)
     return HubResource(url=surroundings.hub_url, server=True, private=hub.private)
-
-
-def _executor(surroundings: Surroundings) -> dg.ExecutorDefinition:
-    executors = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
-    return executors[surroundings.deployment.executor]

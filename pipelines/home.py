@@ -10,12 +10,12 @@ from collections.abc import Callable
 import dagster as dg
 from filelock import FileLock
 
-from assets_defs.common import GPU
 from director_diffusion.errors import StoreError
 from director_diffusion.progress import Progress
 from director_diffusion.storage.disk import refused_by_disk
 from pipelines.dagster_settings import explained, settle
 from pipelines.surroundings import Surroundings
+from resources.needs import GPU
 
 
 def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:

@@ -53,6 +53,18 @@ class Surroundings:
         return Store(self.store_url, cache=kept)
 
     @property
+    def retold(self) -> dict[str, str]:
+        """What a step on another machine, with the same image or the same folders, is told; never a secret."""
+        threads = self.deployment.cpu_threads
+        return {
+            "DIRECTOR_PROJECT": self.project.slug,
+            "DIRECTOR_DEPLOYMENT": self.deployment.slug,
+            "DIRECTOR_CONFIGS": str(self.catalog.folder),
+            "DIRECTOR_STORE": self.store_url,
+            **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}),
+        }
+
+    @property
     def hub_url(self) -> str:
         """The hub's endpoint; or where the folder hub lies: as the deployment says, else inside the store."""
         hub = self.deployment.hub

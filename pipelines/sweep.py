@@ -23,7 +23,10 @@ UNFINISHED = [
 def sweep_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark dead runs failed and free their pool slots.  Returns their ids."""
     swept = []
+    watched = instance.run_launcher.supports_check_run_worker_health  # by Dagster's run monitoring, on any machine
     for record in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
+        if watched and record.remote_job_origin is not None:
+            continue  # it may be resumed elsewhere, while its steps go on
         if process_is_gone(record.run_id, record.tags):
             if record.remote_job_origin is None:  # of a command: the daemon cannot run it again, whatever it says
                 instance.add_run_tags(record.run_id, NOT_AGAIN)

@@ -2,78 +2,24 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from director_diffusion.devices import DeviceLeases, Devices
 from director_diffusion.devices.device import GIB
 from director_diffusion.devices.leases import FOR_EVER
-from director_diffusion.errors import SpecError
 from director_diffusion.progress import Progress, Task
 from director_diffusion.storage.artifact import partition_folder
+from resources.needs import Needs
 from resources.pictures import Pictures, image_markdown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 OBSERVED = "observed"  # beside an asset's artifacts: pictures of what is still being made
-
-
-GPUS_TAG: Final = "director/gpus"
-"""Of a run: how many GPUs its steps may share, those that can; without GPUs, processes of the CPU."""
-SHARES_TAG: Final = "director/shares"
-"""Of an op: which of its work processes can share (`Shares.tag`); one without it wants one device at most."""
-MOST: Final = 1024
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Which work of a step several processes can share, and by how many it can be divided."""
-
-    work: Literal["training", "drawing"]
-    counts: tuple[int, ...] = ()  # 1 among them; (): any number
-
-    def of(self, asked: int) -> int:
-        """As many of those that are asked for as can share it."""
-        return max(count for count in self.counts if count <= asked) if self.counts else asked
-
-    @property
-    def tag(self) -> str:
-        return " ".join([self.work, *map(str, self.counts)])
-
-    @classmethod
-    def from_tags(cls, op_tags: Mapping[str, str]) -> "Shares | None":
-        """What an op's tags say, for whoever has no more of it than these."""
-        work, *counts = op_tags.get(SHARES_TAG, "").split() or [""]
-        known = {"training": cls("training"), "drawing": cls("drawing")}.get(work)
-        return None if known is None else replace(known, counts=tuple(map(int, counts)))
-
-
-def devices_wanted(
-    shares: Shares | None, run_tags: Mapping[str, str], *, gpus: int, training_processes: int = 1
-) -> int:
-    """How many devices a step of the GPUs' pool wants, a process for each, all on one machine.
-
-    What it can share, it shares by as many as the run's tag allows; without one a training by as many as the deployment
-    says, drawing by one.  Raises SpecError for a tag that is no number, or more than the deployment's `gpus` where it
-    has some.
-    """
-    return 1 if shares is None else shares.of(_asked(shares, run_tags, gpus, training_processes))
-
-
-def _asked(shares: Shares, run_tags: Mapping[str, str], gpus: int, training_processes: int) -> int:
-    if (asked := run_tags.get(GPUS_TAG)) is None:
-        return training_processes if shares.work == "training" else 1
-    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked) <= MOST):
-        raise SpecError(f"{GPUS_TAG} {asked!r}", f"is no whole number from 1 to {MOST}", "Launch it with another tag.")
-    if gpus and int(asked) > gpus:
-        raise SpecError(
-            f"{GPUS_TAG} {asked}", f"is more than the GPUs of this deployment: {gpus}", f"Ask for {gpus} or fewer."
-        )
-    return int(asked)
 
 
 def _words(counts: Sequence[int]) -> str:
@@ -109,10 +55,11 @@ class MachineResource(dg.ConfigurableResource):
         """Leases of this machine's devices, shared with all of its deployments and commands."""
         return DeviceLeases(Path(self.leases), self.devices())
 
-    def wanted(self, shares: Shares | None, run_tags: Mapping[str, str], told: Callable[[str], None]) -> int:
-        """`devices_wanted` here; that they are fewer than asked for is `told`."""
-        wanted = devices_wanted(shares, run_tags, gpus=self.gpus, training_processes=self.training_processes)
-        if shares is not None and wanted < (asked := _asked(shares, run_tags, self.gpus, self.training_processes)):
+    def wanted(self, needs: Needs, run_tags: Mapping[str, str], told: Callable[[str], None]) -> int:
+        """How many devices a step wants here; that they are fewer than asked for is `told`."""
+        here = {"gpus": self.gpus, "training_processes": self.training_processes}
+        wanted, shares = needs.devices(run_tags, **here), needs.shares
+        if shares is not None and wanted < (asked := shares.asked(run_tags, **here)):
             told(
                 f"Shared by {wanted} of the {asked} that may: {shares.work} divides evenly by {_words(shares.counts)}."
             )

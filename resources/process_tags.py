@@ -24,12 +24,20 @@ def process_tags(run_id: str, pid: int) -> dict[str, str]:
 
 
 def tag_run_with_process(context: dg.AssetExecutionContext) -> None:
-    """Say in the run's tags which process runs it: this one, or its parent where every step has its own."""
+    """Say in the run's tags which process runs it: this one, or its parent where every step has its own.
+
+    Where steps are sent to other machines, the run has said it before its first step began.
+    """
     if context.run.tags.get(RUN) == context.run.run_id:
         return
     in_child = context.job_def.executor_def.name == "multiprocess" and multiprocessing.parent_process() is not None
     pid = os.getppid() if in_child else os.getpid()
     context.instance.add_run_tags(context.run.run_id, process_tags(context.run.run_id, pid))
+
+
+def tag_run_with_this_process(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Say that a run lives in this process from now on, whichever it lived in before."""
+    instance.add_run_tags(run_id, process_tags(run_id, os.getpid()))
 
 
 def process_is_gone(run_id: str, tags: Mapping[str, str]) -> bool | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG
 
 from director_diffusion.checks import Check
 from director_diffusion.errors import DirectorError, StoreError, TransientError
@@ -36,7 +37,8 @@ from director_diffusion.storage.artifact import (
 )
 from director_diffusion.storage.disk import refused_by_disk
 from director_diffusion.storage.lock import pass_gate, writer_lock
-from resources.machine import SHARES_TAG, Place, Shares, partition_of
+from resources.machine import Place, partition_of
+from resources.needs import NOTHING, Needs
 from resources.pictures import Pictures
 from resources.process_tags import tag_run_with_process
 from resources.secrets import clean, hidden_in, without_secrets
@@ -67,8 +69,7 @@ def stage(
     spec: Any = None,
     fingerprints: Fingerprints | None = None,
     checks: Sequence[Check] = (),
-    pool: str | None = None,
-    shares: Shares | None = None,
+    needs: Needs = NOTHING,
     kinds: frozenset[str] | set[str] = frozenset(),
     outside: bool = False,
     fresh: bool = False,
@@ -79,9 +80,9 @@ def stage(
     the asset's where it is not the body's.  `reads` gives the asset key of an input whose name is not its key;
     `further` are inputs that a body with `**further` takes beside the named ones; `gathers` are inputs of which a body
     takes a dict, of all partitions that there are by now; `after` are assets that reach the body by another way, such
-    as a model's source, and the key through its fingerprint.  A stage of a `pool` is lent a device while its body
-    runs; one of which several processes can share the work says what it `shares`, and is lent as many as
-    `machine.devices_wanted` says.  `fingerprints` are further parts of the key, known at run time only (a local model
+    as a model's source, and the key through its fingerprint.  A stage that `needs=one_gpu()` is lent one while its body
+    runs, and its steps ask for one wherever they are sent; of work that several processes can share, it is lent as many
+    as `Needs.devices` says.  `fingerprints` are further parts of the key, known at run time only (a local model
     folder's content).  A stage that looks `outside` (at people's files, at the hub, into manifests) does so every time;
     its key is its content, and what it read.  With `fresh`, the run tag `director/fresh` enters the key.
     """
@@ -106,8 +107,7 @@ def stage(
                     outside=outside,
                     fresh=fresh,
                     fingerprints=fingerprints,
-                    pool=pool,
-                    shares=shares,
+                    needs=needs,
                 )
                 return _as_failures(lambda: maker.make(body, artifacts), last_try=context.retry_number >= RETRIES)
 
@@ -121,8 +121,8 @@ def stage(
             group_name=group,
             code_version=code_version,
             description=inspect.getdoc(body),
-            pool=pool,
-            op_tags={SHARES_TAG: shares.tag} if shares else {},
+            pool=needs.pool,
+            op_tags=needs.tags,
             kinds=set(kinds),
             owners=["team:director-diffusion"],
             check_specs=[_check_spec(check, key, partitions) for check in checks],
@@ -158,8 +158,7 @@ class _Maker:
         outside: bool,
         fresh: bool,
         fingerprints: Fingerprints | None,
-        pool: str | None,
-        shares: Shares | None,
+        needs: Needs,
     ):
         self.context, self.asset, self.code_version, self.outside = context, tuple(key.path), code_version, outside
         self.partition = partition_of(context)
@@ -172,7 +171,7 @@ class _Maker:
             configs=context.resources.configs,
             votes=context.resources.votes,
         )
-        self.fingerprints, self.pool, self.shares = fingerprints, pool, shares
+        self.fingerprints, self.needs = fingerprints, needs
         self.progress: Progress = context.resources.progress.of(context)
 
     def make(self, body: Body, artifacts: Mapping[str, Input]) -> dg.MaterializeResult[Artifact]:
@@ -216,7 +215,14 @@ class _Maker:
     @property
     def _wait_s(self) -> float:
         """Of what is nobody's partition, several directors' runs may want to make the same at once."""
-        return WHILE_IT_LIVES if self.partition is None else GLANCE_S if self.outside else 0.0
+        return WHILE_IT_LIVES if self._may_be_made else GLANCE_S if self.outside else 0.0
+
+    @property
+    def _may_be_made(self) -> bool:
+        """Whether another may be making the same.  A step that is tried again takes the place of one that was lost with
+        its machine: that may live on, or its lock may outlive it for as long as a file server believes in it."""
+        tried_again = self.context.retry_number > 0 or PARENT_RUN_ID_TAG in self.context.run.tags
+        return self.partition is None or tried_again
 
     def _write(
         self, body: Body, artifacts: Mapping[str, Input], versions: dict[str, str], *, plain_key: str, started: float
@@ -233,8 +239,8 @@ class _Maker:
             tempfile.TemporaryDirectory(prefix="director-out-") as out,
         ):
             pass_gate(self.store, f"run {self.context.run.run_id}", told=self.context.log.info)
-            if self.partition is None and not self.outside and (found := self._find(plain_key)) is not None:
-                set_latest(found)  # another director's run has made it, while this one waited
+            if self._may_be_made and not self.outside and (found := self._find(plain_key)) is not None:
+                set_latest(found)  # another has made it, while this one waited
                 return found, True
             with self._lent(name) as place:
                 run = StageRun(
@@ -280,9 +286,9 @@ class _Maker:
 
     def _lent(self, name: str) -> AbstractContextManager[Place]:
         """What it wants for as long as the body runs: what is found again, or only copied, waits for no device."""
-        if self.pool is None:
+        if not self.needs.gpu:
             return nullcontext(Place("cpu"))
-        wanted = self.resources.machine.wanted(self.shares, self.context.run.tags, self.progress.note)
+        wanted = self.resources.machine.wanted(self.needs, self.context.run.tags, self.progress.note)
         holder = f"{name.removesuffix(f'/{UNPARTITIONED}')} of run {self.context.run.run_id[:8]}"
         return self.resources.machine.lent(wanted, holder=holder, told=self.progress.note)
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from director_diffusion.spec_base import PositiveInt, Seed, Share, Slug, Spec, Text
 from director_diffusion.specs.bases import ModelSource
+from director_diffusion.specs.executors import ExecutorName, KubernetesCluster, RayCluster
 
 
 class Captioner(Spec):
@@ -99,16 +100,19 @@ class Deployment(Spec):
         "environment; DIRECTOR_STORE overrides it."
     )
     store_cache: StoreCache = StoreCache()
-    executor: Literal["in_process", "multiprocess"] = Field(
+    executor: ExecutorName = Field(
         "in_process", description="Of runs that Dagster launches; `director run` launches none."
     )
+    ray: RayCluster | None = Field(None, description="Of `executor: ray`; None: this machine's, as it comes.")
+    kubernetes: KubernetesCluster | None = Field(None, description="Of `executor: kubernetes`.")
     directors_at_once: PositiveInt = Field(
         1,
         description="Directors that `director run` runs side by side, at most one a GPU; above 1, each in a process.",
     )
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: Annotated[int, Field(ge=0, le=1024)] = Field(
-        0, description="Of this machine, that steps have at once: each is lent a free one of its own."
+        0,
+        description="That steps have at once, of this machine or of the cluster: each is lent a free one of its own.",
     )
     training_processes: PositiveInt = Field(
         1,
@@ -147,6 +151,11 @@ class Deployment(Spec):
         "the store, or none.",
     )
 
+    @property
+    def gpus_here(self) -> int:
+        """Of this machine; a cluster's are on its nodes."""
+        return self.gpus if self.executor in ("in_process", "multiprocess") else 0
+
     @model_validator(mode="after")  # of the whole, so that an error does not repeat the value
     def _ledger_without_password(self) -> "Deployment":
         if self.votes is None:
@@ -159,8 +168,16 @@ class Deployment(Spec):
         return self
 
     @model_validator(mode="after")
+    def _cluster_is_its_executors(self) -> "Deployment":
+        for name in ("ray", "kubernetes"):
+            if getattr(self, name) is not None and self.executor != name:
+                raise ValueError(f"key {name} is only read with executor: {name}, and this one is {self.executor}")
+        return self
+
+    @model_validator(mode="after")
     def _gpus_match_device(self) -> "Deployment":
-        if (self.device == "cuda") != (self.gpus > 0):
+        logical = self.executor == "ray" and self.device == "cpu"  # Ray counts what it is told that a node has
+        if (self.device == "cuda") != (self.gpus > 0) and not logical:
             raise ValueError(
                 f"device {self.device!r} does not go with gpus {self.gpus}: cuda needs 1 or more, cpu needs 0"
             )

@@ -42,7 +42,7 @@ def choose_recipe(surroundings: Surroundings, director: str, recipe: str | None)
 
 def choose_gpus(surroundings: Surroundings, wanted: int | None) -> dict[str, str]:
     """Tags of runs whose steps may share so many GPUs.  Raises SpecError where the deployment has fewer."""
-    from resources.machine import GPUS_TAG
+    from resources.needs import GPUS_TAG
 
     if wanted is None:
         return {}

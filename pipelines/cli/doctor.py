@@ -32,7 +32,7 @@ def doctor_command() -> int:
             root=surroundings.root,
             token=os.environ.get(TOKEN_VARIABLE),
         ),
-        *examine_devices(build_machine(surroundings), gpus=surroundings.deployment.gpus),
+        *examine_devices(build_machine(surroundings), gpus=surroundings.deployment.gpus_here),
     ]
     console = Console(width=None if Console().is_terminal else 160)
     table = Table(title=f"project {surroundings.project.slug}, deployment {surroundings.deployment.slug}")
@@ -46,7 +46,7 @@ def doctor_command() -> int:
 
 def examine_devices(machine: MachineResource, *, gpus: int) -> list[Finding]:
     """Each GPU: what is free of it, who has it now, and why it is set aside; none where the deployment wants none."""
-    if machine.kind == "cpu":
+    if machine.kind == "cpu" or not gpus:
         return []
     try:
         seen = machine.device_leases().survey()

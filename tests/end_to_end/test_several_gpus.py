@@ -7,7 +7,7 @@ import pytest
 
 from director_diffusion import crew
 from director_diffusion.storage import Manifest
-from resources.machine import GPUS_TAG
+from resources.needs import GPUS_TAG
 from tests.tiny_project import CHILDREN, TinyProject
 
 pytestmark = pytest.mark.xdist_group("children")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assets_defs.common import GPU
 from pipelines.home import prepare_home
 from pipelines.surroundings import read_surroundings
+from resources.needs import GPU
 from tests.tiny_project import CHILDREN
 
 pytestmark = pytest.mark.xdist_group("children")

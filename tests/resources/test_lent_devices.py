@@ -11,8 +11,9 @@ from director_diffusion.devices import DeviceLeases
 from director_diffusion.storage import Artifact
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
-from resources.machine import GPUS_TAG, SHARES_TAG, MachineResource, Place, ProgressResource, Shares, devices_wanted
+from resources.machine import MachineResource, Place, ProgressResource
 from resources.models import ModelsResource
+from resources.needs import GPUS_TAG, NOTHING, Shares, needs_of, one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 from resources.store import ArtifactIOManager, StoreResource
@@ -74,15 +75,15 @@ class Rooms:
         def plain(run: StageRun) -> StageResult:
             return look(run, "plain")
 
-        @stage(partitions=None, group="toy", version="1", pool="gpu")
+        @stage(partitions=None, group="toy", version="1", needs=one_gpu())
         def drawn(run: StageRun, plain: Artifact) -> StageResult:
             return look(run, "drawn")
 
-        @stage(partitions=None, group="toy", version="1", pool="gpu", shares=Shares("training", (1, 2)))
+        @stage(partitions=None, group="toy", version="1", needs=one_gpu(Shares("training", (1, 2))))
         def trained(run: StageRun, drawn: Artifact) -> StageResult:
             return look(run, "trained")
 
-        @stage(partitions=None, group="toy", version="1", pool="gpu", shares=Shares("drawing"))
+        @stage(partitions=None, group="toy", version="1", needs=one_gpu(Shares("drawing")))
         def sampled(run: StageRun, trained: Artifact) -> StageResult:
             return look(run, "sampled")
 
@@ -147,10 +148,9 @@ def test_a_tag_that_cannot_be_had_is_refused_in_words(rooms: Rooms, asked: str, 
 
 def test_what_a_step_can_share_is_told_by_its_ops_tags() -> None:
     """For whoever starts steps elsewhere and knows no more of them."""
-    for shares in (Shares("training", (1, 2, 4)), Shares("drawing")):
-        assert Shares.from_tags({SHARES_TAG: shares.tag}) == shares
-    assert Shares.from_tags({}) is None
-    assert devices_wanted(Shares("training", (1, 2, 4)), {GPUS_TAG: "7"}, gpus=8) == 4
+    for needs in (NOTHING, one_gpu(), one_gpu(Shares("training", (1, 2, 4))), one_gpu(Shares("drawing"))):
+        assert needs_of(needs.tags) == needs
+    assert one_gpu(Shares("training", (1, 2, 4))).devices({GPUS_TAG: "7"}, gpus=8) == 4
 
 
 def test_steps_that_each_want_most_of_the_devices_take_turns(rooms: Rooms) -> None:

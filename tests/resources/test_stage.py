@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ import pytest
 from director_diffusion.checks import Check
 from director_diffusion.errors import StillsError, TransientError
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import latest_artifact
+from director_diffusion.storage.artifact import latest_artifact, write_artifact
 from director_diffusion.storage.latest import when_made
 from director_diffusion.storage.lock import held_gate, holders, writer_lock
 from resources.configs import ConfigsResource
@@ -289,6 +290,23 @@ def test_two_writers_are_kept_apart_and_the_holder_is_named(world: World) -> Non
     (failure,) = result.get_step_failure_events()
     assert "is being written by run 1234" in failure.step_failure_data.user_failure_data.description
     assert world.run().success
+
+
+def test_who_takes_a_lost_ones_place_waits_for_it_and_takes_what_it_made(world: World) -> None:
+    """A machine that only seemed lost goes on; a file server lets go of a dead one's lock after a minute."""
+    world.run()
+    made = world.latest("loud")
+    world.store.delete("assets/loud")
+    with ThreadPoolExecutor(1) as pool:
+        with writer_lock(world.store, "loud/nolan", "run 1234"):
+            again = pool.submit(world.run, tags={"dagster/parent_run_id": "1234"})
+            time.sleep(1)
+            assert not again.done()
+            with tempfile.TemporaryDirectory() as out:
+                (Path(out) / "loud.txt").write_text("HELLO PLEASE")
+                write_artifact(world.store, Path(out), made.manifest)
+        assert again.result().success
+    assert world.calls.count("loud") == 0
 
 
 def test_a_stage_waits_while_old_versions_are_taken_away(world: World) -> None:

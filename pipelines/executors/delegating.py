@@ -1,0 +1,49 @@
+"""Steps in other places, of which one may be lost: what is the same whatever the cluster.
+
+Belongs here: saying in which process a run lives, and trying a lost step again.  A step that failed by itself would
+fail again, and its stage says which errors are worth another try; one whose machine died is begun anew elsewhere, and
+goes on from what it left in the store.
+"""
+
+from collections.abc import Iterator
+
+from dagster._core.events import DagsterEvent
+from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
+from dagster._core.execution.plan.objects import StepRetryData
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.state import KnownExecutionState
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.step_delegating import StepDelegatingExecutor, StepHandler
+from dagster_shared.error import SerializableErrorInfo
+
+from resources.process_tags import tag_run_with_this_process
+
+LOST = 3  # times that one step may be, in a run
+LOOKS_EVERY_S = 10
+PAUSE_S = 5.0
+
+
+class Delegating(StepDelegatingExecutor):
+    """Dagster's own, with a run that says where it lives and steps that may be lost."""
+
+    def __init__(self, handler: StepHandler, *, looks_every_s: int = LOOKS_EVERY_S):
+        super().__init__(
+            handler,
+            retries=RetryMode.ENABLED,
+            check_step_health_interval_seconds=looks_every_s,
+            should_verify_step=True,
+        )
+
+    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        """The run's process is this one, and not its steps', which come and go on any machine."""
+        tag_run_with_this_process(plan_context.instance, plan_context.run_id)
+        yield from super().execute(plan_context, execution_plan)
+
+    def log_failure_or_retry_event_after_error(
+        self, step_context: IStepContext, err_info: SerializableErrorInfo, known_state: KnownExecutionState
+    ) -> DagsterEvent:
+        """What Dagster asks when a step's process is gone and has not said how it ended."""
+        lost_before = known_state.get_retry_state().get_attempt_count(step_context.step.key)
+        if lost_before >= LOST:
+            return super().log_failure_or_retry_event_after_error(step_context, err_info, known_state)
+        return DagsterEvent.step_retry_event(step_context, StepRetryData(error=err_info, seconds_to_wait=PAUSE_S))
