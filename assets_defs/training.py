@@ -23,8 +23,9 @@ from director_diffusion.training.identity import JOINT_VERSION, TRAINING_VERSION
 from director_diffusion.training.picks import FILE as PICK_FILE
 from director_diffusion.training.rows import RESUMED_FROM, SHARED_BY, TRAINING_SECONDS, WEIGHTS
 from resources.interrupts import interruptible
+from resources.making import Body
 from resources.needs import Shares, one_gpu
-from resources.stage import Body, stage
+from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:

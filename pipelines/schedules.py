@@ -14,8 +14,8 @@ from assets_defs.turbo_adapter import TURBO_ADAPTER
 from director_diffusion.specs import Project
 from pipelines.jobs import reevaluation_name
 from pipelines.priorities import BY_ITSELF
+from resources.making import FRESH_TAG
 from resources.secrets import without_secrets
-from resources.stage import FRESH_TAG
 
 WEEKLY = "0 6 * * 1"  # Mondays at six, UTC
 

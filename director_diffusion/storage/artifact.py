@@ -6,7 +6,7 @@ Belongs here: the handle that passes between stages, and the folder's layout:
     assets/<asset key>/<partition>/<key>/artifact.json   written last: the folder is whole
     assets/<asset key>/<partition>/latest.json           replaced last: the folder is what readers see
 
-Does not: how a key is made of inputs and specs (`resources.stage`).
+Does not: how a key is made of inputs and specs (`resources.making`).
 """
 
 import json

@@ -15,8 +15,8 @@ from director_diffusion.stills.rows import STILLS_FILE, Still
 from pipelines.build import build_definitions
 from pipelines.jobs import reevaluation_name
 from pipelines.surroundings import read_surroundings
+from resources.making import FRESH_TAG
 from resources.process_tags import PID
-from resources.stage import FRESH_TAG
 from tests.small_configs import change, read, surroundings_of
 from tests.tiny_project import STAGES, WHOLE_RUN, TinyProject
 

@@ -12,8 +12,8 @@ import pytest
 from pipelines.build import build_definitions
 from pipelines.surroundings import Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
+from resources.making import FRESH_TAG
 from resources.process_tags import process_is_gone, process_tags
-from resources.stage import FRESH_TAG
 
 
 @pytest.fixture

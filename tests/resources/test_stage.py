@@ -20,8 +20,9 @@ from director_diffusion.storage.lock import held_gate, holders, writer_lock
 from resources.configs import ConfigsResource
 from resources.hub import HubResource
 from resources.machine import MachineResource, ProgressResource
+from resources.making import FRESH_TAG
 from resources.models import ModelsResource
-from resources.stage import FRESH_TAG, stage
+from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 from resources.store import ArtifactIOManager, StoreResource
 from resources.votes import VotesResource
