@@ -25,6 +25,7 @@ GRADIO = {
 }
 LEAST_PASSWORD = 10  # characters
 CONNECTIONS = 1024  # a page holds a few
+KEPT_S = 30  # an idle connection; after 5, uvicorn's own, slow visitors met ones that were just being closed
 PARTING_S = 3  # for open pages, when the server ends
 
 
@@ -63,6 +64,7 @@ def _serve(bound: socket.socket, host: str, port: int, users: Users | None) -> N
             log_level="warning",
             access_log=False,
             limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=KEPT_S,
             timeout_graceful_shutdown=PARTING_S,
             server_header=False,
         )

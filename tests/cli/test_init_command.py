@@ -37,7 +37,7 @@ def test_the_repository_is_whole_and_needs_no_variables(tmp_path: Path, monkeypa
     assert str(own) not in (own / "configs" / "projects" / "demo.yaml").read_text()
     for path in sorted((CHECKOUT / "models" / "mini").rglob("*")):
         assert (own / path.relative_to(CHECKOUT)).exists()
-    assert {path.stem for path in (own / "configs" / "dagster").iterdir()} == {"sqlite", "postgres"}
+    assert {path.stem for path in (own / "configs" / "dagster").iterdir()} == {"sqlite", "postgres", "ray"}
     assert (own / "README.md").read_text().count("definitions.py") >= 2
     assert yaml.safe_load((own / "workspace.yaml").read_text())
 

@@ -199,7 +199,7 @@ def test_words_that_name_nothing_list_what_there_is(
     ("variable", "value", "words"),
     [
         ("DIRECTOR_PROJECT", "lunch", ["lunch.yaml: does not exist", "demo"]),
-        ("DIRECTOR_DEPLOYMENT", "../local", ["does not exist", "gpu, local"]),
+        ("DIRECTOR_DEPLOYMENT", "../local", ["does not exist", "compose, gpu, kubernetes, local, ray"]),
         ("DIRECTOR_CONFIGS", "/nowhere", ["/nowhere: is not a folder of configs", "DIRECTOR_CONFIGS"]),
         ("DIRECTOR_STORE", "nosuch://bucket", ["nosuch://bucket", "DIRECTOR_STORE"]),
         ("DIRECTOR_STORE", __file__, ["test_bad_input.py", "DIRECTOR_STORE"]),

@@ -186,7 +186,7 @@ def test_settings_that_dagster_cannot_read_are_told(surroundings: Surroundings, 
 def test_settings_that_do_not_exist_are_told(surroundings: Surroundings) -> None:
     words = refused(asking(surroundings, "oracle"))
     assert "oracle.yaml, which does not exist" in words
-    assert "postgres, sqlite" in words
+    assert "postgres, ray, sqlite" in words
 
 
 @pytest.mark.parametrize(
