@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from director_diffusion.catalog import load_catalog
-from tests.ui.dagster_pages import ARGUMENTS, CHROMIUM, PATIENCE_MS, WINDOW, DagsterPages, open_pages
+from tests.ui.dagster_pages import ARGUMENTS, CHROMIUM, WINDOW, DagsterPages, open_pages
 from tests.ui.studio_pages import StudioPages
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +25,7 @@ IMAGES = Path(__file__).parent / "images"
 SCALE = 1.5  # device pixels to a pixel of the page: letters stay sharp when a README shrinks the picture
 COLOURS = 256
 DIALOG_MARGIN = 70  # pixels that Dagster keeps free above and below a dialog
+ZOOMS = 1  # out of the lineage, until a window shows it from stills to leaderboard
 SETTLE_MS = 2500  # for what moves into its place: the graph's layout, dialogs
 
 
@@ -42,6 +43,8 @@ def main() -> None:
         return
     with open_pages(options.url.rstrip("/"), scale=SCALE) as pages:
         pages.open_lineage()
+        for _ in range(ZOOMS):
+            pages.zoom_out()
         save(pages, "lineage")
         for name, asset, label in (
             ("stills", "stills", "contact sheet"),
@@ -63,7 +66,7 @@ def of_studio(url: str, director: str) -> None:
         pages.choose(panel, "Director", name)
         panel.get_by_label("Prompt").fill(PROMPT)
         panel.get_by_role("button", name="Draw all", exact=True).click()
-        expect(panel.locator("img[src*='/shelf/']").nth(1)).to_be_visible(timeout=PATIENCE_MS)
+        expect(panel.locator("img[src*='/shelf/']").nth(1)).to_be_visible()
         save_page(pages.page, "compare")
         panel = pages.open("Stills")
         pages.choose(panel, "Director", name)

@@ -41,7 +41,7 @@ def test_the_leaderboard_is_read_without_scrolling(address: str, studio: Studio,
         page.goto(address)
         page.get_by_role("tab", name="Leaderboard").click()
         table = page.locator("table.leaderboard")
-        expect(table).to_be_visible(timeout=PATIENCE_MS)
+        expect(table).to_be_visible()
         told = " ".join(table.inner_text().split())
         for words in ("-0.050 [-0.140, +0.060]", "75% [40%, 90%] of 12,345, preliminary", "100% [100%, 100%]",
                       "1,234.57 MB", "123,456 steps, 123,456 s", "123.45", "undecided (release)"):  # fmt: skip
@@ -83,7 +83,7 @@ def test_drawing_in_the_page(address: str) -> None:
         panel.get_by_label("Prompt").fill("a red car")
         panel.get_by_role("button", name="Draw").click()
         picture = panel.locator("img[src*='/shelf/']")
-        expect(picture).to_be_visible(timeout=PATIENCE_MS)  # the first one waits for libraries and base
+        expect(picture).to_be_visible()  # the first one waits for libraries and base
         assert picture.evaluate("image => image.complete && image.naturalWidth") == 88
         browser.close()
     assert asked == {urlsplit(address).netloc}

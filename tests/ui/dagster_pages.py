@@ -20,6 +20,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# What is expected of a page may wait for as long as what is done to it: a busy machine is no defect of ours.
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextmanager
@@ -49,13 +51,13 @@ class DagsterPages:
         """
         self.page.goto(f"{self._url}/asset-groups")
         search = self.page.get_by_placeholder("Jump to…")
-        expect(search).to_be_visible(timeout=PATIENCE_MS)
+        expect(search).to_be_visible()
         search.locator("xpath=following::button[1]").click()  # folds the list of assets away
         expect(search).to_be_hidden()
-        expect(self.page.get_by_text("Loading")).to_have_count(0, timeout=PATIENCE_MS)
+        expect(self.page.get_by_text("Loading")).to_have_count(0)
         self.page.keyboard.press("Alt+e")
         graph = self.page.locator("svg:has(foreignObject)")
-        expect(graph.get_by_text("published_model", exact=True).first).to_be_visible(timeout=PATIENCE_MS)
+        expect(graph.get_by_text("published_model", exact=True).first).to_be_visible()
         self.page.wait_for_timeout(SETTLING_MS)
         return graph
 
@@ -88,7 +90,7 @@ class DagsterPages:
     def open_asset(self, name: str, partition: str) -> None:
         """What is known of the latest materialization of an asset's partition."""
         self.page.goto(f"{self._url}/assets/{name}?view=partitions&partition={partition}")
-        expect(self.page.get_by_text("Latest materialization")).to_be_visible(timeout=PATIENCE_MS)
+        expect(self.page.get_by_text("Latest materialization")).to_be_visible()
 
     def show_pictures(self, label: str) -> Locator:
         """Unfold what the latest materialization says under `label`.  Returns its pictures, all of them loaded."""

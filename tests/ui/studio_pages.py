@@ -78,6 +78,6 @@ class StudioPages:
         """Press the button and see so many pictures of the shelf, whole."""
         panel.get_by_role("button", name=button, exact=True).click()
         drawn = panel.locator("img[src*='/shelf/']")
-        expect(drawn).to_have_count(pictures, timeout=PATIENCE_MS)  # the first one waits for libraries and base
+        expect(drawn).to_have_count(pictures)  # the first one waits for libraries and base
         for one in drawn.all():
             expect(one).to_have_js_property("complete", True)

@@ -88,7 +88,7 @@ class Voter:
     def open_tab(self) -> FrameLocator:
         self.page.get_by_role("tab", name="Vote").click()
         frame = self.page.frame_locator("iframe[title=Vote]")
-        expect(frame.locator("#a")).to_be_visible(timeout=20_000)
+        expect(frame.locator("#a")).to_be_visible()
         return frame
 
     def left(self, pairs: int) -> None:
