@@ -13,7 +13,8 @@ from typing import Any
 
 import dagster as dg
 
-from assets_defs.lineage import lineage
+from assets_defs.freshness import freshness_checks
+from assets_defs.lineage import directors_partitions, lineage
 from benchmarks.growing.configs import director_name
 from benchmarks.growing.empty import emptied
 from director_diffusion.progress import Silent
@@ -33,7 +34,7 @@ def reused(environment: Mapping[str, str], directors: Sequence[str]) -> dict[str
     """Make all of the first director for real, then run it again and again in a process of its own."""
     _prepare(environment, directors)
     command = [sys.executable, "-m", "benchmarks.growing.reused"]
-    result = subprocess.run(command, env=dict(environment), check=True, capture_output=True, text=True)
+    result = subprocess.run(command, env=dict(environment), check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(result.stdout.splitlines()[-1]))
 
 
@@ -67,8 +68,9 @@ def measure() -> dict[str, Any]:
     catalog, project = surroundings.catalog, surroundings.project
     real = build_definitions(surroundings)
     jobs = project_jobs(project, catalog.project_recipes(project), catalog.project_bases_trained_here(project))
-    assets = lineage(catalog, project)
-    empty = emptied(list(assets), list(jobs))
+    recipes, partitions = catalog.project_recipes(project), directors_partitions(catalog, project)
+    checks = freshness_checks(partitions, recipes, surroundings.deployment.evaluated_within_days)
+    empty = emptied(list(lineage(catalog, project)), list(jobs), checks)
     found: dict[str, list[tuple[float, float]]] = {"real": [], "empty": []}
     with prepare_home(surroundings) as instance:
         for _ in range(ROUNDS):
@@ -96,8 +98,10 @@ def _once(
         job = job_name(recipe)
         keys = sorted(definitions.resolve_job_def(job).asset_layer.selected_asset_keys)
         result = run_job(definitions, instance, job, keys, partition=director_name(0))
-        if not result.success or (must_reuse and count_reused(result) != len(keys)):
-            raise RuntimeError(f"{job} did not run again from what there is")
+        reused = count_reused(result) if must_reuse else len(keys)
+        if not result.success or (must_reuse and reused != len(keys)):
+            failed = [event.step_key for event in result.all_events if event.is_step_failure]
+            raise RuntimeError(f"{job} did not run again from what there is: {reused} of {len(keys)}, failed: {failed}")
     return time.monotonic() - started, time.process_time() - cpu
 
 
