@@ -16,6 +16,7 @@ from director_diffusion.errors import DirectorError, TransientError
 from director_diffusion.hashing import hash_data, short
 from director_diffusion.storage import Artifact
 from director_diffusion.storage.disk import refused_by_disk
+from resources.interrupts import begun_again_where_machines_go
 from resources.making import Body, Fingerprints, Input, Maker
 from resources.needs import NOTHING, Needs
 from resources.process_tags import tag_run_with_process
@@ -69,7 +70,7 @@ def stage(
 
         def compute(context: dg.AssetExecutionContext, **artifacts: Input) -> dg.MaterializeResult[Artifact]:
             tag_run_with_process(context)
-            with without_secrets():
+            with without_secrets(), begun_again_where_machines_go(context):
                 maker = Maker(
                     context,
                     key,

@@ -10,6 +10,8 @@ from pydantic import Field
 from director_diffusion.spec_base import Spec, Text
 
 ExecutorName = Literal["in_process", "multiprocess", "ray", "kubernetes"]
+CLUSTERS: tuple[ExecutorName, ...] = ("ray", "kubernetes")
+"""Executors whose steps run on other machines, which come and go."""
 Quantity = Annotated[
     str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[kMGT]i?)?$", description="As Kubernetes writes it: 32Gi.")
 ]

@@ -2,7 +2,8 @@
 
 Belongs here: saying in which process a run lives, and trying a lost step again.  A step that failed by itself would
 fail again, and its stage says which errors are worth another try; one whose machine died is begun anew elsewhere, and
-goes on from what it left in the store.
+goes on from what it left in the store.  One that could still say that it was told to end asks for that itself
+(`resources.interrupts`).
 """
 
 from collections.abc import Iterator
@@ -16,11 +17,10 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.step_delegating import StepDelegatingExecutor, StepHandler
 from dagster_shared.error import SerializableErrorInfo
 
+from resources.interrupts import LOST, PAUSE_S
 from resources.process_tags import tag_run_with_this_process
 
-LOST = 3  # times that one step may be, in a run
 LOOKS_EVERY_S = 10
-PAUSE_S = 5.0
 
 
 class Delegating(StepDelegatingExecutor):

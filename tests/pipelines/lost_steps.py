@@ -1,9 +1,13 @@
-"""A job whose steps are processes of their own: one is lost once, one fails by itself.  `test_executors` runs it."""
+"""A job whose steps are processes of their own: one is lost once, one is told to end once, one fails by itself.
+
+`test_executors` runs it.
+"""
 
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from dagster._core.executor.init import InitExecutorContext
 from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
 
 from pipelines.executors.delegating import Delegating
+from resources.interrupts import begun_again_where_machines_go
 
 FOLDER = "LOST_STEPS"  # variable: where steps leave a mark
 
@@ -48,7 +53,7 @@ class Processes(StepHandler):
         yield from ()
 
 
-@dg.executor(name="processes", requirements=multiple_process_executor_requirements())
+@dg.executor(name="kubernetes", requirements=multiple_process_executor_requirements())
 def processes(context: InitExecutorContext) -> Delegating:
     return Delegating(Processes(), looks_every_s=1)
 
@@ -69,6 +74,15 @@ def lost() -> int:
 
 
 @dg.op
+def drained(context: dg.OpExecutionContext, number: int) -> int:
+    with begun_again_where_machines_go(context):
+        if _mark("drained") == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)  # the signal comes first
+    return number
+
+
+@dg.op
 def broken(number: int) -> None:
     _mark("broken")
     raise ValueError("fails by itself")
@@ -76,4 +90,4 @@ def broken(number: int) -> None:
 
 @dg.job(executor_def=processes)
 def steps() -> None:
-    broken(lost())
+    broken(drained(lost()))

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.reconstruct import reconstructable
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.executor.init import InitExecutorContext
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
@@ -18,6 +20,7 @@ from director_diffusion.errors import SpecError
 from pipelines.build import build_definitions
 from pipelines.surroundings import CHECKOUT, Surroundings, read_surroundings
 from pipelines.sweep import sweep_dead_runs
+from resources.interrupts import begun_again_where_machines_go
 from resources.needs import GPU
 from resources.process_tags import PID, process_tags
 from tests.pipelines.lost_steps import FOLDER, steps
@@ -165,7 +168,7 @@ def test_a_run_of_another_launcher_is_told_that_kubernetes_wants_its_own(configs
         made(_context(instance))
 
 
-def test_a_lost_step_is_tried_again_one_that_failed_is_not_and_the_run_lives_here(
+def test_a_step_that_is_lost_or_told_to_end_is_tried_again_one_that_failed_is_not_and_the_run_lives_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Steps of a cluster come and go on any machine: were one to say that the run lived in it, its end would be taken
@@ -179,8 +182,31 @@ def test_a_lost_step_is_tried_again_one_that_failed_is_not_and_the_run_lives_her
         assert run is not None
         assert run.tags[PID] == str(os.getpid())
         assert not instance.event_log_storage.get_concurrency_info("gpu").active_slot_count
-    marks = {name: (tmp_path / name).read_text() for name in ("lost", "broken")}
-    assert marks == {"lost": "xx", "broken": "x"}
+    marks = {name: (tmp_path / name).read_text() for name in ("lost", "drained", "broken")}
+    assert marks == {"lost": "xx", "drained": "xx", "broken": "x"}
+
+
+@pytest.mark.parametrize(
+    ("executor", "status", "again"),
+    [
+        ("kubernetes", dg.DagsterRunStatus.STARTED, True),
+        ("kubernetes", dg.DagsterRunStatus.CANCELING, False),
+        ("multiprocess", dg.DagsterRunStatus.STARTED, False),
+    ],
+)
+def test_a_step_told_to_end_is_asked_for_again_where_its_run_goes_on_without_that_machine(
+    executor: str, status: dg.DagsterRunStatus, again: bool
+) -> None:
+    with dg.instance_for_test() as instance:
+        run = dg.DagsterRun(job_name="make", status=status)
+        instance.add_run(run)
+        job = SimpleNamespace(executor_def=SimpleNamespace(name=executor))
+        context: Any = SimpleNamespace(job_def=job, instance=instance, run_id=run.run_id)
+        with (
+            pytest.raises(dg.RetryRequested if again else DagsterExecutionInterruptedError),
+            begun_again_where_machines_go(context),
+        ):
+            raise DagsterExecutionInterruptedError
 
 
 def test_a_run_that_a_cluster_launched_is_left_to_those_who_watch_it_there() -> None:
