@@ -76,11 +76,16 @@ class Previews:
         self.seconds = 0.0  # spent here by this process
 
     def draw(self, trainee: Trainee, step: int) -> None:
-        """Draw every prompt and seed with the trainee as it is, after `step` steps, unless they are there."""
-        items = {_item(step, asked): asked for asked in self._asked}
-        missing = self._cache.missing(items)
+        """Draw every prompt and seed with the trainee as it is, after `step` steps, unless they are there.
+
+        Together even where only one is lacking: beside others each comes out a little different.
+        """
+        items = [_item(step, asked) for asked in self._asked]
+        missing = set(self._cache.missing(items))
         if missing:
-            self._keep(trainee, missing, [self._drawn(trainee, [items[item] for item in missing])])
+            latents = self._drawn(trainee, self._asked)
+            chosen = [number for number, item in enumerate(items) if item in missing]
+            self._keep(trainee, [items[number] for number in chosen], [latents[chosen]])
 
     def draw_all(self, trainee: Trainee, steps: Sequence[int], wear: Wear) -> None:
         """Draw what is lacking of the sheet and of the grid of strengths: of steps that were trained before."""

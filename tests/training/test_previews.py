@@ -151,6 +151,31 @@ def test_a_training_that_was_killed_shows_all_columns(dataset: Dataset, tmp_path
         assert np.array_equal(pictures(data.store)[item], image)
 
 
+def test_a_picture_that_is_lacking_is_drawn_beside_those_it_was_drawn_beside(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between two of a batch, a training ends in the same bytes: by itself a picture comes out a little
+    different."""
+    from director_diffusion.families.flux import FluxFamily
+
+    data, together, original = with_previews(dataset, "a", "b"), [], FluxFamily.sketch
+    look(tmp_path / "run", data)
+    (folder,) = Path(dataset.store.full("cache/previews")).iterdir()
+    lost = folder / "000004-1-11.png"
+    content, others = lost.read_bytes(), {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != lost}
+    lost.unlink()
+
+    def noting(self: FluxFamily, folder: Path, denoiser: Any, sketch: Sketch) -> torch.Tensor:
+        together.append(len(sketch.seeds))
+        return original(self, folder, denoiser, sketch)
+
+    monkeypatch.setattr(FluxFamily, "sketch", noting)
+    look(tmp_path / "run", data)
+    assert together == [2]
+    assert lost.read_bytes() == content
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != lost} == others
+
+
 def test_other_preview_prompts_train_nothing_and_are_drawn_of_every_step(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
