@@ -11,6 +11,7 @@
     daemons    webserver and daemon killed in the middle of a backfill
     pairs      two runs of the same director at once
     hostile    hostile images among the stills (`benchmarks.hostile_images`)
+    configs    spoiled files of configs (`benchmarks.config_fuzz`)
 
 Projects are small (a few stills and steps of the shipped mini base); runs are real processes that come from a fork
 server which has imported the libraries.  Moments are drawn from the seed.  How far it is, and what is found, goes to
@@ -18,8 +19,8 @@ stderr.  Exit code 1 where a bar is missed.
 """
 
 import argparse
-import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,16 +34,18 @@ from benchmarks.bars import at_most, print_report
 from benchmarks.faulting import buckets, daemons, databases, disks, kills, pairs, small_disks
 from benchmarks.faulting.worlds import Asked, say
 
-HOSTILE_IMAGES = "benchmarks.hostile_images"
 Fault = Callable[[Path, Asked], dict[str, Any]]
 
 
-def hostile_images(folder: Path, asked: Asked) -> dict[str, Any]:
+def of_its_own(name: str) -> Fault:
     """A benchmark of its own, as it tells of itself."""
-    if importlib.util.find_spec(HOSTILE_IMAGES) is None:
-        return {"skipped": f"there is no {HOSTILE_IMAGES} here", "bars": []}
-    ran = subprocess.run([sys.executable, "-m", HOSTILE_IMAGES, "--json"], stdout=subprocess.PIPE, text=True)
-    return dict(json.loads(ran.stdout))
+
+    def fault(folder: Path, asked: Asked) -> dict[str, Any]:
+        command = [sys.executable, "-m", f"benchmarks.{name}", "--json", "--seed", str(asked.seed)]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)})
+        return dict(json.loads(ran.stdout))
+
+    return fault
 
 
 FAULTS: dict[str, Fault] = {
@@ -53,7 +56,8 @@ FAULTS: dict[str, Fault] = {
     "databases": databases.measure,
     "daemons": daemons.measure,
     "pairs": pairs.measure,
-    "hostile": hostile_images,
+    "hostile": of_its_own("hostile_images"),
+    "configs": of_its_own("config_fuzz"),
 }
 
 
