@@ -53,15 +53,17 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
     say(f"{last}")
     broken = [run for run in runs if run["reached"] is not None]
     failed = [run for run in broken if run["exit_code"]]
+    hit = {run["write"] for run in broken}
     return {
         "writes": len(undisturbed.told.writes),
         "sorts": found,
         "tried": len(shapes),
+        "passed_over": [" ".join(shape) for shape in shapes if shape not in hit],
         "done_without": sorted({" ".join(run["write"]) for run in broken if not run["exit_code"]}),
         "unclear": [run for run in failed if not run["clear"]],
         "last": last,
         "bars": [
-            at_least("writes that failed", len(broken), len(shapes)),
+            at_least("share of the sorts that failed, others not being needed again", len(hit) / len(shapes), 0.5),
             at_least("runs that name the disk and the way out", sum(run["clear"] for run in failed), len(failed)),
             at_most("things half-written that a reader could see", sum(len(run["half_written"]) for run in runs), 0),
             *bars_of_last([last]),
@@ -108,5 +110,7 @@ def said(outcome: Outcome) -> list[str]:
 
 
 def says(outcome: Outcome, what: str) -> bool:
-    """Whether every error tells of such a disk and what to do, and none at length."""
-    return "Traceback" not in outcome.err and all(words in line for line in said(outcome) for words in WORDS[what])
+    """Whether there is an error, and every one tells of such a disk and what to do, and none at length."""
+    lines = said(outcome)
+    clear = all(words in line for line in lines for words in WORDS[what])
+    return bool(lines) and clear and "Traceback" not in outcome.err

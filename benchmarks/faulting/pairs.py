@@ -41,7 +41,8 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
         )
         lasts.append(ended(world, undisturbed))
         say(f"{pairs[-1]}\n{lasts[-1]}")
-    refused = [words for pair in pairs for words in pair["said"] if words]
+    ends = [end for pair in pairs for end in zip(pair["exit_codes"], pair["said"], strict=True)]
+    refused = [words for code, words in ends if code]
     return {
         "pairs": pairs,
         "lasts": lasts,
@@ -49,7 +50,7 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
             at_least("pairs of which one run ended well", sum(0 in pair["exit_codes"] for pair in pairs), len(pairs)),
             at_least(
                 "runs refused that tell who is at it",
-                sum(all(TOLD in error for error in words) for words in refused),
+                sum(bool(words) and all(TOLD in error for error in words) for words in refused),
                 len(refused),
             ),
             at_most("things half-written that a reader could see", sum(len(pair["half_written"]) for pair in pairs), 0),

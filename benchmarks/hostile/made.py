@@ -168,7 +168,8 @@ def _large() -> Iterator[tuple[str, bytes]]:
     yield "bomb_progressive.jpg", scans(saved(flat.convert("L"), "JPEG", progressive=True, quality=10), 190)
     for name, size in {"bomb": (11_000, 8_900), "bomb_allowed": (8_300, 6_000)}.items():
         yield f"{name}.webp", saved(flat.resize(size), "WEBP", method=0, quality=5)
-    yield "bomb.tif", saved(flat.convert("CMYK"), "TIFF", compression="tiff_lzw")
+    for name, size in {"bomb": JUST_ALLOWED, "bomb_allowed": (10_000, 7_480)}.items():
+        yield f"{name}.tif", saved(flat.resize(size).convert("CMYK"), "TIFF", compression="tiff_lzw")
     yield "bomb.jp2", saved(flat.resize((6000, 4000)), "JPEG2000", quality_layers=[400])
     yield "bomb.avif", saved(flat.resize((8000, 6000)), "AVIF", speed=10, quality=5)
     some = np.random.default_rng(1).integers(0, 250, (1400, 2100, 3), dtype=np.uint8)

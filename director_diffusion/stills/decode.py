@@ -31,6 +31,7 @@ _MAX_REMARKS = 100  # in a PPM of words, whose decoder copies the rest of the fi
 _MAX_CACHED_PROFILE = 1 << 20  # bytes; cameras' and editors' have some kilobytes
 _LARGE_PIXELS = 25_000_000
 _MAX_WEBP_PIXELS = 50_000_000  # its decoder holds each four times
+_MAX_CMYK_PIXELS = 75_000_000  # as many samples as 100 million of RGB have, and then they are converted
 _MOST_SAID = 300  # characters of a decoder's words
 _EIGHT_BIT_RAW = {"RGB", "RGBX"}
 
@@ -123,6 +124,11 @@ def _check_size(opened: ImageFile.ImageFile, data: bytes, max_megapixels: float)
         raise UndecodableError(
             f"is a WebP of {width} × {height} pixels, over the limit of {_MAX_WEBP_PIXELS / 1e6:g} megapixels; scale "
             "it down, or save it in another format"
+        )
+    if opened.mode == "CMYK" and width * height > _MAX_CMYK_PIXELS:
+        raise UndecodableError(
+            f"is a CMYK picture of {width} × {height} pixels, over the limit of {_MAX_CMYK_PIXELS / 1e6:g} megapixels; "
+            "scale it down, or save it as RGB"
         )
     if max(width, height) > _MAX_SIDE:
         raise UndecodableError(f"has {width} × {height} pixels, with a side over {_MAX_SIDE:,}; scale it down")

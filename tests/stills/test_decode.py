@@ -384,6 +384,12 @@ def test_decompression_bombs_are_refused_before_they_are_decoded(encode: Encode)
         opened(heic(quarters()), 0.001)
 
 
+def test_four_samples_a_pixel_are_more_to_decode_than_three(encode: Encode) -> None:
+    data = bytearray(encode(Image.new("CMYK", (300, 200)), "JPEG"))
+    struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, 8_000, 10_000)
+    assert_undecodable(bytes(data), "is a CMYK picture of 10000 × 8000 pixels, over the limit of 75 megapixels")
+
+
 def test_a_bomb_in_metadata_is_refused(encode: Encode) -> None:
     data = encode(quarters(), "PNG")
     packed = b"Comment\0\0" + zlib.compress(b"\0" * 20_000_000)
