@@ -1,7 +1,8 @@
 """Whether anything that requirements.lock pins has a known vulnerability, by pip-audit.
 
 0: none, but for those that advisories.yaml passes over, with reasons; or nobody could be asked, and that is said
-plainly ("not audited: …").  1: there is one, or advisories.yaml cannot be read.
+plainly ("not audited: …").  1: there is one, advisories.yaml cannot be read, or pip-audit fails though there is somebody
+to ask.
 
 pip-audit itself says "No known vulnerabilities found" where it was told of no package at all, as by a mirror of PyPI
 that has no JSON API.  So one question is asked first, and what its report leaves out is counted.
@@ -47,7 +48,9 @@ def main() -> int:
         return 0
     worst = 0
     for lock in LOCKS:
-        code, lines = judged(lock.name, report(lock, service, list(ignored)), ignored)
+        told = report(lock, service, list(ignored))
+        answers = not isinstance(told, str) or not unreachable(*SERVICES[service])
+        code, lines = judged(lock.name, told, ignored, answers=answers)
         print("\n".join(lines))
         worst = max(worst, code)
     return worst
@@ -98,10 +101,12 @@ def report(lock: Path, service: str, ignored: Sequence[str]) -> Mapping[str, Any
     return told
 
 
-def judged(lock: str, told: Mapping[str, Any] | str, ignored: Mapping[str, str]) -> tuple[int, list[str]]:
-    """The exit code for a lock file, and what is to be said of it."""
+def judged(
+    lock: str, told: Mapping[str, Any] | str, ignored: Mapping[str, str], *, answers: bool = True
+) -> tuple[int, list[str]]:
+    """The exit code for a lock file, and what is to be said of it; `answers`: the service does, after all."""
     if isinstance(told, str):
-        return 0, [f"not audited: {lock} ({told})"]
+        return int(answers), [f"not audited: {lock} ({told})"]
     packages = told["dependencies"]
     skipped = [one["name"] for one in packages if "skip_reason" in one]
     bad = [(one, flaw) for one in packages for flaw in one.get("vulns", [])]

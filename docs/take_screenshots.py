@@ -13,7 +13,7 @@ import io
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from director_diffusion.catalog import load_catalog
 from tests.ui.dagster_pages import ARGUMENTS, CHROMIUM, WINDOW, DagsterPages, open_pages
@@ -25,7 +25,7 @@ IMAGES = Path(__file__).parent / "images"
 SCALE = 1.5  # device pixels to a pixel of the page: letters stay sharp when a README shrinks the picture
 COLOURS = 256
 DIALOG_MARGIN = 70  # pixels that Dagster keeps free above and below a dialog
-ZOOMS = 1  # out of the lineage, until a window shows it from stills to leaderboard
+WHOLE_GRAPH: ViewportSize = {"width": 1500, "height": 2000}  # one step out, it shows all from stills to leaderboard
 SETTLE_MS = 2500  # for what moves into its place: the graph's layout, dialogs
 
 
@@ -42,10 +42,11 @@ def main() -> None:
         of_studio(options.url.rstrip("/"), options.director)
         return
     with open_pages(options.url.rstrip("/"), scale=SCALE) as pages:
+        pages.page.set_viewport_size(WHOLE_GRAPH)
         pages.open_lineage()
-        for _ in range(ZOOMS):
-            pages.zoom_out()
+        pages.zoom_out()
         save(pages, "lineage")
+        pages.page.set_viewport_size(WINDOW)
         for name, asset, label in (
             ("stills", "stills", "contact sheet"),
             ("adapter", f"{options.recipe}/adapter", "training curve"),

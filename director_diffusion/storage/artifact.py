@@ -178,7 +178,8 @@ def _whole(store: Store, told: bytes) -> Artifact | None:
 
 
 def set_latest(artifact: Artifact) -> bool:
-    """Make this artifact the one that readers see, unless it has gone: then they see what they saw, and it is False.
+    """Make this artifact the one that readers see, unless it has gone: then they see what they saw, if anything, and it
+    is False.
 
     A collection looks where readers are led after it has taken a manifest, and this looks for the manifest after it has
     led them there: whatever comes first, one of the two notices.
@@ -192,7 +193,11 @@ def set_latest(artifact: Artifact) -> bool:
     store.write(name, pointer)
     if store.present([f"{artifact.folder}/artifact.json"]):
         return True
-    if before is not None:
+    if store.read_those([name]).get(name) != pointer:  # another has led them elsewhere
+        return False
+    if before is None:
+        store.delete(name)
+    else:
         store.write(name, before)
     return False
 

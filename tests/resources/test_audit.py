@@ -42,7 +42,18 @@ def test_what_was_not_looked_at_is_never_called_audited(audit: ModuleType) -> No
     ]
     (none,) = audit.judged("x.lock", {"dependencies": [SKIPPED]}, {})[1]
     assert none.startswith("not audited: 1 of 1 packages")
-    assert audit.judged("x.lock", "no route to host", {}) == (0, ["not audited: x.lock (no route to host)"])
+    gone = audit.judged("x.lock", "no route to host", {}, answers=False)
+    assert gone == (0, ["not audited: x.lock (no route to host)"])
+
+
+def test_where_pip_audit_itself_fails_so_does_the_audit(
+    audit: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "x.lock").write_text("what is no lock file ==\n")
+    monkeypatch.setattr(audit, "LOCKS", (tmp_path / "x.lock",))
+    monkeypatch.setattr(audit, "unreachable", lambda method, url, asked: "")
+    assert audit.main() == 1
+    assert capsys.readouterr().out.startswith("not audited: x.lock (")
 
 
 def test_where_no_service_answers_it_says_so_and_passes(

@@ -332,6 +332,15 @@ def test_who_finds_what_a_collection_has_taken_notices(store: Store, four: list[
     assert set_latest(four[0].adapter) is True
 
 
+def test_where_readers_saw_nothing_they_are_not_led_to_what_has_gone(store: Store, four: list[Published]) -> None:
+    taken = four[1].adapter
+    swept(store)
+    store.delete(f"{taken.folder.rpartition('/')[0]}/latest.json")
+    assert set_latest(taken) is False
+    with pytest.raises(StoreError, match="has not been materialized"):
+        latest_artifact(store, (RECIPE, "adapter"), DIRECTOR)
+
+
 def test_what_was_made_of_another_goes_first_whatever_the_dates_say(store: Store, lineage: Lineage) -> None:
     lineage.publish(3, status="withheld")
     lineage.reject(0)
