@@ -1,8 +1,8 @@
 """Whether anything that requirements.lock pins has a known vulnerability, by pip-audit.
 
 0: none, but for those that advisories.yaml passes over, with reasons; or nobody could be asked, and that is said
-plainly ("not audited: …").  1: there is one, advisories.yaml cannot be read, or pip-audit fails though there is somebody
-to ask.
+plainly ("not audited: …").  1: there is one, advisories.yaml cannot be read, or pip-audit fails though there is
+somebody to ask.
 
 pip-audit itself says "No known vulnerabilities found" where it was told of no package at all, as by a mirror of PyPI
 that has no JSON API.  So one question is asked first, and what its report leaves out is counted.
