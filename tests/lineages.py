@@ -405,3 +405,9 @@ def _row(row_type: type, **values: Any) -> Any:
         name: "" for name, value in blank.items() if value == () and name in ("split", "status", "role", "source")
     }
     return row_type(**{**blank, **literal, **values})
+
+
+def refer(artifact: Artifact, *references: str) -> None:
+    """Have an artifact's manifest name these."""
+    manifest = artifact.manifest.model_copy(update={"references": references})
+    artifact.store.write(f"{artifact.folder}/artifact.json", manifest.model_dump_json().encode())

@@ -118,13 +118,12 @@ def _pointers(store: Store, going: Sequence[Artifact]) -> Iterator[str]:
 def _items(
     ancestry: Ancestry, going: Sequence[Artifact], stills: Collection[str], folders: Collection[str]
 ) -> Iterator[str]:
-    """Cached work on it; what other artifacts refer to as well is not its alone, such as an equal caption's prompt."""
+    """Cached work on it; what other artifacts refer to as well is not its alone: an equal caption's prompt, or all that
+    was made of the same bytes of another director."""
     store = ancestry.store
     starts = tuple(stills)
-    for name in store.sizes("cache"):
-        if PurePosixPath(name).name.startswith(starts):
-            yield f"cache/{name}"
-    own = {
+    own = {f"cache/{name}" for name in store.sizes("cache") if PurePosixPath(name).name.startswith(starts)}
+    own |= {
         row["reference"]
         for artifact in going
         if artifact.manifest.asset[-1] in TABLES

@@ -26,7 +26,7 @@ from director_diffusion.storage.work import work_folder
 from director_diffusion.tracing.backward import trace_back
 from director_diffusion.tracing.given import given_repository
 from director_diffusion.training.picks import note_training
-from tests.lineages import DIRECTOR, RECIPE, Lineage, Published, still_id
+from tests.lineages import DIRECTOR, RECIPE, Lineage, Published, refer, still_id
 
 NOW = datetime(2027, 6, 1, tzinfo=UTC)  # half a year after a lineage
 POLICY = Policy(keep_days=30, keep_versions=1)
@@ -87,12 +87,6 @@ def old(path: Path, *, days: float) -> None:
     when = (NOW - timedelta(days=days)).timestamp()
     for one in (*path.rglob("*"), path) if path.is_dir() else (path,):
         os.utime(one, (when, when))
-
-
-def refer(artifact: Artifact, *references: str) -> None:
-    """Have an artifact's manifest name these."""
-    manifest = artifact.manifest.model_copy(update={"references": references})
-    artifact.store.write(f"{artifact.folder}/artifact.json", manifest.model_dump_json().encode())
 
 
 def test_what_is_published_and_what_readers_see_stays_and_the_rest_goes(store: Store, four: list[Published]) -> None:

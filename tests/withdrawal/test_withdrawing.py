@@ -14,7 +14,7 @@ from director_diffusion.storage.read_cache import ReadCache
 from director_diffusion.storage.store import Store as AnyStore
 from director_diffusion.withdrawal.plan import Withdrawal, read_withdrawal
 from director_diffusion.withdrawal.withdraw import Records, pending, plan_withdrawal, withdraw
-from tests.lineages import DIRECTOR, RECIPE, Lineage, picture, raw_sha256, still_id
+from tests.lineages import BASE, DIRECTOR, RECIPE, Lineage, picture, raw_sha256, refer, still_id
 
 NOTHING = Records(telling=lambda plan: [], forget=lambda plan: [])
 
@@ -105,10 +105,13 @@ def test_source_files_may_be_moved_out(store: Store, lineage: Lineage, tmp_path:
 
 def test_what_another_director_needs_stays_and_is_told(store: Store) -> None:
     Lineage(store)
-    Lineage(store, "fincher")
+    fincher = Lineage(store, "fincher")
     bring(store)
     bring(store, "fincher")
+    seen, caption = f"cache/embeddings/f/{still_id(1)}.safetensors", f"cache/captions/f/{still_id(1)}.0.json"
+    refer(fincher.dataset[f"{BASE}/latents"], seen)
     went = take(store, "film/1.jpg")
+    assert store.present([seen, caption]) == {seen}
     assert any("fincher has the same bytes" in note for note in went.notes)
     assert "assets/stills/fincher" not in " ".join(went.artifacts)
     assert read_withdrawn(store, "fincher") == {}
