@@ -1,21 +1,32 @@
 """The plan: what a run of a director would make, by Dagster's own staleness and by what the store has.
 
-Belongs here: telling which assets would run and why.  What they would take is `storage/figures.py`'s.
+Belongs here: telling which assets would run and why, of the roots by looking at what people put there.  What they would
+take is `storage/figures.py`'s.
 """
 
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContext
 
+from assets_defs.pick import look_at_pick
+from assets_defs.roots import LOOKS
+from assets_defs.sign_off import look_at_sign_offs
+from director_diffusion.errors import DirectorError
 from director_diffusion.storage import Store
-from director_diffusion.storage.artifact import partition_folder
+from director_diffusion.storage.artifact import content_version, describe_files, latest_artifact, partition_folder
 from director_diffusion.storage.figures import Figures, figures
+from resources.configs import ConfigsResource
 
 State = Literal["missing", "stale", "may follow"]
+Looks = Mapping[dg.AssetKey, Callable[[str, Path], object]]
+"""By root: writes what there is of a director into a folder."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +55,26 @@ class _Loading(LoadingContext):
         return self._loaders
 
 
+def looks_at(store: Store, configs: ConfigsResource, recipes: Collection[str]) -> Looks:
+    """How the roots of a project look at what people put there."""
+    looks = {dg.AssetKey([name]): partial(look, store, configs) for name, look in LOOKS.items()}
+    picks = {dg.AssetKey([recipe, "pick"]): partial(look_at_pick, store, recipe) for recipe in recipes}
+    return {
+        **looks,
+        **picks,
+        **{dg.AssetKey([one, "sign_off"]): partial(look_at_sign_offs, store, one) for one in recipes},
+    }
+
+
 def plan_runs(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     store: Store,
     keys: Collection[dg.AssetKey],
     directors: Collection[str],
+    looks: Looks,
 ) -> list[Step]:
-    """What runs of these assets would make, in lineage order; nothing is run, and no root is looked at."""
+    """What runs of these assets would make, in lineage order; nothing is run, and nothing is written."""
     graph = definitions.resolve_asset_graph()
     resolver = CachingStaleStatusResolver(instance, graph, _Loading(instance))
     known: dict[dg.AssetKey, Figures | None] = {}
@@ -62,7 +85,11 @@ def plan_runs(
             if key not in keys:
                 continue
             place = director if graph.get(key).partitions_def is not None else None
-            found = _state(resolver, store, key, place) or _following(graph.get(key).parent_keys, run)
+            found = (
+                _state(resolver, store, key, place)
+                or (_changed(store, key, director, looks[key]) if key in looks else None)
+                or _following(graph.get(key).parent_keys, run)
+            )
             if found is None:
                 continue
             run[key] = found[0]
@@ -90,6 +117,20 @@ def _state(
         )
         return "stale", "; ".join(dict.fromkeys(reasons))
     return None
+
+
+def _changed(
+    store: Store, key: dg.AssetKey, director: str, look: Callable[[str, Path], object]
+) -> tuple[State, str] | None:
+    """Whether a root would find something else than it did."""
+    with tempfile.TemporaryDirectory(prefix="director-look-") as out:
+        try:
+            look(director, Path(out))
+            found = content_version(describe_files(Path(out)), ())
+            known = latest_artifact(store, tuple(key.path), director).version
+        except DirectorError as error:
+            return "stale", f"looking at it fails: {error}"
+    return None if found == known else ("stale", "people have changed what it looks at")
 
 
 def _following(parents: Collection[dg.AssetKey], run: Mapping[dg.AssetKey, State]) -> tuple[State, str] | None:

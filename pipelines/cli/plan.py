@@ -11,14 +11,14 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from director_diffusion.storage import Store
 from pipelines.build import build_definitions
 from pipelines.cli.choices import choose_directors, choose_recipes
 from pipelines.cli.in_process import quiet_libraries
 from pipelines.home import prepare_home
 from pipelines.jobs import job_name
-from pipelines.plan import Step, plan_runs
+from pipelines.plan import Step, looks_at, plan_runs
 from pipelines.surroundings import limit_threads, read_surroundings
+from resources.configs import ConfigsResource
 
 
 def plan_command(directors: Sequence[str], *, recipe: str | None, as_json: bool) -> int:
@@ -32,7 +32,9 @@ def plan_command(directors: Sequence[str], *, recipe: str | None, as_json: bool)
     for one in recipes:
         keys |= definitions.resolve_job_def(job_name(one)).asset_layer.selected_asset_keys
     with prepare_home(surroundings) as instance:
-        steps = plan_runs(definitions, instance, Store(surroundings.store_url), keys, slugs)
+        store, configs = surroundings.store(), ConfigsResource(folder=str(surroundings.catalog.folder))
+        looks = looks_at(store, configs, surroundings.project.recipes)
+        steps = plan_runs(definitions, instance, store, keys, slugs, looks)
     if as_json:
         print(json.dumps([asdict(step) for step in steps], indent=2))
     else:
@@ -56,8 +58,7 @@ def _show(steps: Sequence[Step]) -> None:
     sure = [step for step in steps if step.state != "may follow"]
     console.print(f"{len(sure)} would run: {_sum(sure)}; with what may follow, {len(steps)}: {_sum(steps)}.")
     console.print(
-        "One after the other, by the medians of earlier versions in the store; cached items may be there already. "
-        "A change that nobody has looked at yet (a new still, an edited caption) is not in it: every run looks first."
+        "One after the other, by the medians of earlier versions in the store; cached items may be there already."
     )
 
 

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.lineages import DIRECTOR, Lineage
+from director_diffusion.training.picks import encode_pick, pick_name
+from director_diffusion.training.rows import Pick
+from tests.lineages import DIRECTOR, RECIPE, Lineage
 from tests.small_configs import change
 from tests.tiny_project import TinyProject
 
 OTHER = "fincher"
+CHANGED = "people have changed what it looks at"
 ROOTS = {"raw_stills", "still_decisions", "written_captions", "director"}
 
 
@@ -52,7 +55,9 @@ def test_what_is_stale_is_told_with_its_cause_and_what_may_follow(project: TinyP
     assert steps["captions"]["state"] == "missing"
 
     change(project.configs, f"directors/{DIRECTOR}", stills={"max_megapixels": 1})
-    assert "stills" not in plan(project, DIRECTOR)  # nobody has looked at it yet
+    steps = plan(project, DIRECTOR)  # no run has looked at it yet
+    assert (steps["director"]["state"], steps["director"]["why"]) == ("stale", CHANGED)
+    assert steps["stills"]["state"] == "may follow"
     assert project.run(DIRECTOR, "--until", "director").code == 0
     steps = plan(project, DIRECTOR)
     assert steps["stills"]["state"] == "stale"
@@ -65,3 +70,23 @@ def test_what_is_stale_is_told_with_its_cause_and_what_may_follow(project: TinyP
     )
     project.store.delete(f"assets/reference_set/{DIRECTOR}")
     assert plan(project, DIRECTOR)["reference_set"]["why"] == "the store has none"
+
+
+def test_what_people_change_is_seen_before_a_run_looks_at_it(project: TinyProject) -> None:
+    for stage in ("stills", "written_captions", "pick"):
+        assert project.run(DIRECTOR, "--until", stage).code == 0
+    assert not {*ROOTS, "mini_lora/pick", "stills"} & plan(project, DIRECTOR).keys()
+    still = next(name for name in sorted(project.store.sizes(f"stills/{DIRECTOR}")) if name.endswith(".jpg"))
+    project.store.write(f"stills/{DIRECTOR}/{still.removesuffix('.jpg')}.txt", b"another caption")
+    pick = Pick(training="x", step=2, strength=1.0, who="ann", why="calmer")
+    project.store.write(pick_name(RECIPE, DIRECTOR), encode_pick(pick).encode())
+    before = project.store.sizes("assets")
+    steps = plan(project, DIRECTOR)
+    told = {asset for asset, step in steps.items() if step["why"] == CHANGED}
+    assert told == {"written_captions", "mini_lora/pick"}
+    assert not {"raw_stills", "still_decisions", "director", "stills"} & steps.keys()
+    project.store.write(f"stills/{DIRECTOR}/new/1.jpg", project.store.read(f"stills/{DIRECTOR}/{still}"))
+    steps = plan(project, DIRECTOR)
+    assert steps["raw_stills"]["why"] == CHANGED
+    assert steps["stills"]["state"] == "may follow"
+    assert project.store.sizes("assets") == before
