@@ -65,7 +65,8 @@ director run varda                             # the whole graph for this direct
 director dev                                   # Dagster's UI and daemon over the same store
 ```
 
-This folder is a code location for a Dagster of yours, too: docs/own_repository.md in director-diffusion's checkout tells how.
+This folder is a code location for a Dagster of yours, too: docs/own_repository.md in director-diffusion's checkout
+tells how.
 
 ## After an upgrade of director-diffusion
 
