@@ -13,6 +13,9 @@ from director_diffusion.storage.store import Store
 
 Asset = tuple[str, ...]
 _FILE = "artifact.json"
+LOOKED_AT = ("published_before",)
+"""Assets, by their last names, whose content is of another adapter than the one they read: mostly it is "nothing", and
+then the same for all.  Who asks what came of an adapter or a still goes no further there."""
 
 
 class Ancestry:
