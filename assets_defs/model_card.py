@@ -1,9 +1,9 @@
 """Model card: a complete Hub repository, ready to be published or read.
 
-Belongs here: gathering what the card tells.  Its words, metadata and files live in `director_diffusion.publishing`.
+Belongs here: that what the card tells of belongs together.  What it tells, its words, metadata and files live in
+`director_diffusion.publishing`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,8 @@ import dagster as dg
 from assets_defs.common import director_of, models_of, of_base, of_recipe, same_making
 from assets_defs.fold_adapters import fold_inputs, folds_of, same_folds
 from assets_defs.turbo import same_students, turbo_inputs
-from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
-from director_diffusion.captions.rows import Caption
-from director_diffusion.evaluation.types import Evaluation
-from director_diffusion.publishing.sign_offs import FILE as SIGN_OFF_FILE
-from director_diffusion.sampling.rows import FILE as SAMPLES_FILE
-from director_diffusion.sampling.rows import Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe
-from director_diffusion.stills.rows import STILLS_FILE, Still
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.training.rows import WEIGHTS
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -77,53 +69,29 @@ def model_card_asset(
     ) -> StageResult:
         """A Hub repository folder: card, weights, pictures, scores, provenance and licence; never a still."""
         from director_diffusion.publishing.card import write_model_card
-        from director_diffusion.publishing.inputs import (
-            CardInputs,
-            as_learned,
-            count_data,
-            fold_counts,
-            grids_of,
-            hashes_of,
-            pictures_of,
-            repo_id_of,
-            training_of,
-        )
-        from director_diffusion.publishing.making import stages_behind
-        from director_diffusion.publishing.sign_offs import decode_sign_offs, sign_off_for
-        from director_diffusion.training.header import check_trigger, read_header
-        from director_diffusion.training.rows import adapter_version
+        from director_diffusion.publishing.gathering import Asked, Made, Models, gather
 
         _judged_as_drawn(recipe, adapter, samples, evaluation)
         same_folds(recipe, adapter, further)
         _trained_on(recipe, adapter, [(latents, stills), (prompt_embeddings, captions)])
-        person = director_of(director)
-        check_trigger(adapter.path(WEIGHTS), person)
-        drawn = samples.table(SAMPLES_FILE, Sample)
-        rows, texts = stills.table(STILLS_FILE, Still), captions.table(CAPTIONS_FILE, Caption)
-        learned = as_learned(rows, adapter)
-        signed_off = decode_sign_offs(sign_off.read(SIGN_OFF_FILE).decode(), SIGN_OFF_FILE)
-        card = CardInputs(
-            repo_id=repo_id_of(project.hub_namespace, person, recipe),
-            director=person,
-            base=base,
-            recipe=recipe,
-            plan=plan.asked_of(person),
-            adapter=adapter.path(WEIGHTS),
-            evaluation=Evaluation.read(evaluation.local_folder),
-            sign_off=sign_off_for(signed_off, adapter_version(adapter.manifest)),
-            counts=count_data(learned, texts),
-            stills=hashes_of(learned, texts),
-            students=_students(recipe, adapter, further, run.store),
-            folds=tuple(fold_counts(as_learned(rows, fold)) for fold in folds_of(further).values()),
-            training=training_of(adapter),
-            grids=grids_of(drawn, run.store),
-            pictures=pictures_of(drawn, run.store),
-            stages=stages_behind([evaluation, samples, adapter, captions, stills]),
-            device=run.resources.machine.kind,
-            base_fingerprint=run.resources.models.fingerprint(base.source),
-            drawn_with_fingerprint=run.resources.models.fingerprint(base.drawn_with.source),
-            versions=run.versions,
-            packages=json.loads(read_header(adapter.path(WEIGHTS))["packages"]),
+        card = gather(
+            Asked(project.hub_namespace, director_of(director), base, recipe, plan),
+            Made(
+                adapter=adapter,
+                samples=samples,
+                evaluation=evaluation,
+                stills=stills,
+                captions=captions,
+                sign_off=sign_off,
+                folds=tuple(folds_of(further).values()),
+                students=_students(recipe, adapter, further, run.store),
+            ),
+            Models(
+                device=run.resources.machine.kind,
+                base=run.resources.models.fingerprint(base.source),
+                drawn_with=run.resources.models.fingerprint(base.drawn_with.source),
+            ),
+            run.versions,
         )
         repo = write_model_card(card, run.out)
         return run.result(

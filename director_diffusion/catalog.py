@@ -98,6 +98,7 @@ def json_schemas() -> dict[str, str]:
 
 
 def write_schemas(folder: Path) -> None:
+    """Write a JSON Schema for each kind of spec into `folder`, over those that are there: what `make schemas` does."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind, text in json_schemas().items():
         (folder / f"{kind}.json").write_text(text, encoding="utf-8")

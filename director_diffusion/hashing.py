@@ -15,6 +15,7 @@ SHORT = 16  # hex digits (64 bits): enough to name things of one store
 
 
 def hash_bytes(data: bytes) -> str:
+    """SHA-256, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -25,6 +26,7 @@ def hash_data(value: Any) -> str:
 
 
 def hash_file(path: Path) -> str:
+    """SHA-256 of the content, 64 hex digits; read in pieces, so of any size."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -36,6 +38,7 @@ def hash_folder(folder: Path) -> str:
 
 
 def short(digest: str) -> str:
+    """The first 16 hex digits of a hash: a name among things of one store, nothing to check a content by."""
     return digest[:SHORT]
 
 

@@ -1,4 +1,4 @@
-"""Draws the lineage from the definitions: docs/lineage.mmd, and the same between the marks of docs/architecture.md.
+"""Draws the lineage from the definitions, between the marks of docs/architecture.md.
 
     python -m docs.draw_lineage
 
@@ -7,7 +7,6 @@ A test says where the picture is no longer what the definitions are.  Belongs he
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import dagster as dg
 from dagster import AllPartitionMapping
@@ -16,12 +15,11 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from director_diffusion.catalog import Catalog
 from director_diffusion.specs import Joint, Prior, Project
 from director_diffusion.specs.bases import TrainedSource
+from docs.marked import Marks
 from pipelines.build import build_definitions
 from pipelines.surroundings import CHECKOUT, read_surroundings
 
-DOCS = Path(__file__).parent
-PICTURE, PAGE = DOCS / "lineage.mmd", DOCS / "architecture.md"
-BEGIN, END = "<!-- lineage: python -m docs.draw_lineage -->", "<!-- end of lineage -->"
+MARKS = Marks("<!-- lineage: python -m docs.draw_lineage -->", "<!-- end of lineage -->")
 BASE, RECIPE, OTHER, TURBO, UNET = "mini", "mini_lora", "mini_lokr", "mini_lora_turbo", "sd15_lora_turbo"
 NAMES = {BASE: "base", RECIPE: "recipe", OTHER: "other recipe", "sd15": "base"}
 
@@ -181,20 +179,10 @@ def _id(name: str) -> str:
     return name.replace("/", "__").replace(" ", "_")
 
 
-def embedded(page: str, drawn: str) -> str:
-    """The page with the picture between its marks."""
-    before, mark, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise ValueError(f"{PAGE} lacks {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n```mermaid\n{drawn}```\n{END}{after}"
-
-
-def main() -> None:
-    drawn = picture()
-    PICTURE.write_text(drawn, encoding="utf-8")
-    PAGE.write_text(embedded(PAGE.read_text(encoding="utf-8"), drawn), encoding="utf-8")
+def fenced(drawn: str) -> str:
+    """The picture as it stands on the page."""
+    return f"```mermaid\n{drawn}```\n"
 
 
 if __name__ == "__main__":
-    main()
+    MARKS.write(fenced(picture()))

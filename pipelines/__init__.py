@@ -1,4 +1,5 @@
-"""Floor 4: how the graph runs: definitions, jobs, schedules, sensors, automation, executors and the `director` command.
+"""Floor 4: how the graph runs.
 
-Does not belong here: any stage's logic.
+Belongs here: definitions, jobs, schedules, sensors, automation, executors and the `director` command.  Does not: any
+stage's logic.
 """

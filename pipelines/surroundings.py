@@ -1,6 +1,8 @@
 """Surroundings: what environment variables, the working folder and the place of the checkout decide.
 
-Belongs here: the one reading of the environment.  Everything below this floor is told what it needs.
+Belongs here: the one reading of what chooses and places.  Everything below this floor is told what it needs, but for
+what is secret, which is read where it is used and kept nowhere: HF_TOKEN (where the Hub is asked), AWS_… (by s3fs),
+the addresses of database and webhook below.
 
     DIRECTOR_PROJECT     which project of configs/projects (default: the only one there, else demo)
     DIRECTOR_DEPLOYMENT  which deployment of configs/deployments (default: the only one there, else local)
@@ -13,6 +15,8 @@ Belongs here: the one reading of the environment.  Everything below this floor i
     DAGSTER_HOME         Dagster's own records (default: .director/dagster beside configs/)
     DIRECTOR_DAGSTER_POSTGRES_URL  those records' database, where `dagster: postgres`; Dagster itself reads it
     DIRECTOR_WEBHOOK     where alerts are posted to (default: nowhere)
+    DIRECTOR_UI          the UI that `director add` reloads (default: 127.0.0.1:3000; read in `ui_reload`)
+    XDG_CACHE_HOME       where a user's caches of models and of the store lie (default: ~/.cache)
 """
 
 import os

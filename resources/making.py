@@ -76,6 +76,10 @@ class Maker:
         self.progress: Progress = context.resources.progress.of(context)
 
     def make(self, body: Body, artifacts: Mapping[str, Input]) -> dg.MaterializeResult[Artifact]:
+        """The artifact of this step, as Dagster is told of it: what exists is made the latest, else `body` makes it.
+
+        Raises StoreError and BusyError (another writer of the same asset and partition), and whatever `body` raises.
+        """
         started = time.monotonic()
         versions = _versions(artifacts)
         if self.outside:

@@ -25,6 +25,10 @@ class ModelsResource(dg.ConfigurableResource):
     store: dg.ResourceDependency[StoreResource]
 
     def folder(self, source: Source) -> Path:
+        """A local folder with the model: downloaded into the cache where it is not there yet, gigabytes maybe.
+
+        Raises ModelError, and TransientError for what is likely to pass.
+        """
         from director_diffusion.models.source import resolve
 
         return resolve(

@@ -24,6 +24,7 @@ class StoreResource(dg.ConfigurableResource):
     _store: Store | None = PrivateAttr(default=None)
 
     def get(self) -> Store:
+        """The store, opened once for each process and resource."""
         if self._store is None:
             kept = ReadCache(Path(self.cache), self.cache_bytes) if self.cache_bytes else None
             self._store = Store(self.url, cache=kept)
@@ -40,6 +41,11 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
 
     @without_secrets()
     def load_input(self, context: dg.InputContext) -> Artifact | dict[str, Artifact]:
+        """A handle on what readers see; of gathered inputs one for each partition that has any.
+
+        Raises StoreError where nothing was made yet, or a blocking check of it failed, naming the check; of gathered
+        inputs such ones are left out.
+        """
         asset = tuple(context.asset_key.path)
         if (context.definition_metadata or {}).get(GATHERED):
             partitions = context.asset_partition_keys if context.has_asset_partitions else [UNPARTITIONED]

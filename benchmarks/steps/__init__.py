@@ -1,1 +1,4 @@
-"""Parts of `benchmarks/train_step.py`: real shapes at random weights, their FLOPs, and the measuring of steps."""
+"""Parts of `benchmarks/train_step.py`.
+
+Belongs here: real shapes at random weights, their FLOPs, and the measuring of steps.
+"""

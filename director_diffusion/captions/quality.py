@@ -139,6 +139,7 @@ def omitted_words(text: str, omit: Iterable[str]) -> Problem | None:
 
 
 def length(text: str, min_words: int, max_words: int) -> Problem | None:
+    """It has too few words, or too many; both bounds are allowed."""
     count = len(words_of(text))
     if count < min_words:
         return Problem("length", f"has {count} words, fewer than {min_words}")

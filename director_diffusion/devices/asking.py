@@ -66,6 +66,7 @@ class Seen:
 
 
 def locked(lock: FileLock) -> bool:
+    """Take the lock if nobody has it: whether it is held now."""
     try:
         lock.acquire()
     except Timeout:
@@ -74,5 +75,6 @@ def locked(lock: FileLock) -> bool:
 
 
 def release(had: Sequence[Had]) -> None:
+    """Give all of them back."""
     for one in had:
         one.lock.release()

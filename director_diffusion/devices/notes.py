@@ -40,15 +40,18 @@ class Health:
 
 
 def write_note(path: Path, note: Holder | Health) -> None:
+    """Leave a note over the one before it; whoever reads meanwhile may find none."""
     path.write_text(json.dumps(asdict(note)), encoding="utf-8")
 
 
 def read_holder(path: Path) -> Holder | None:
+    """Who has a device, by its note; None where there is none yet, or a torn one."""
     found = _read(path)
     return None if found is None else Holder(str(found["name"]), int(found["pid"]), float(found["since"]))
 
 
 def read_health(path: Path) -> Health | None:
+    """What the last look at a device found; None where nobody looked yet, or the note is torn."""
     found = _read(path)
     return None if found is None else Health(float(found["looked"]), str(found["fault"]))
 

@@ -26,7 +26,7 @@ class NvidiaDevices:
         self._program, self._buses = program, buses
 
     def table(self) -> list[Device]:
-        """See `devices.Devices`."""
+        """See `devices.Devices`.  Left out is what torch names by another UUID, as a device cut into MIG slices."""
         places = places_in_torch()
         found = []
         for device in self._told():

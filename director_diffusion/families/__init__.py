@@ -1,4 +1,8 @@
-"""Families: one module per model architecture, behind one seam (`families.base.Family`)."""
+"""Families: one module per model architecture, behind one seam (`families.base.Family`).
+
+Belongs here: how an architecture loads, encodes, packs, predicts, draws, and is used by people.  Does not: what a base
+learned to predict (`processes`), the training loop, what kind an adapter is (`adapters`).
+"""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

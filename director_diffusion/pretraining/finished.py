@@ -85,10 +85,12 @@ class FinishedPart:
 
 
 def part_folder(part: PartName, key: str) -> str:
+    """Folder of a finished part in the store; `key` is the part's (`pretraining.keys`)."""
     return f"cache/parts/{part}-{key}"
 
 
 def grid_name(step: int) -> str:
+    """File of a sample grid, by the step of its training: names sort as steps do."""
     return f"{step:07d}.png"
 
 

@@ -29,6 +29,7 @@ class Files:
 
 
 def files_of(card: CardInputs) -> Files:
+    """Which pictures and files this repository has, by its grids, samples, confusions and kind of adapter."""
     adapter = card.recipe.adapter
     dora = isinstance(adapter, LoraAdapter) and adapter.dora  # in ComfyUI's terms it takes the base's own weights
     readable = not dora and not why_not(card.base.drawn_with)
@@ -43,6 +44,7 @@ def files_of(card: CardInputs) -> Files:
 
 
 def write_pictures(card: CardInputs, files: Files, repo: Path) -> None:
+    """Draw and write every picture of `files` below `repo`."""
     from director_diffusion.evaluation.plots import confusion_plot, effects_plot
     from director_diffusion.publishing.text_students import FEW_STEPS_IMAGE
     from director_diffusion.training.plots import curve_plot

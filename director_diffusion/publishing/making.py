@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import latest_artifact, partition_folder
+from director_diffusion.storage.artifact import is_made, latest_artifact
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def _inputs(artifact: Artifact) -> list[Artifact]:
 
 
 def _latest(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact | None:
-    if not store.exists(f"{partition_folder(asset, partition)}/latest.json"):
+    if not is_made(store, asset, partition):
         return None  # such as an input of another partition
     return latest_artifact(store, asset, partition)
 

@@ -42,6 +42,7 @@ _VOICES: dict[Metric, str] = {
 
 
 def evaluation_section(card: CardInputs, files: "Files") -> str:
+    """Markdown: effects with their intervals, other encoders' voices, copies of stills, confusion of directors."""
     parts = [
         _effects(card, files.effects),
         _second_voices(card),

@@ -32,6 +32,7 @@ def in_short(card: CardInputs) -> str:
 
 
 def verdict_section(card: CardInputs) -> str:
+    """Markdown: the verdict, a reason for each question, notes, and what a verdict says and does not say."""
     evaluation, plan = card.evaluation, card.plan
     reasons = "\n".join(f"- {_reason(reason)}" for reason in evaluation.verdict.reasons)
     notes = "".join(f"\n- {plain(note)}" for note in evaluation.notes)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def making_section(card: CardInputs, files: "Files", reduced: "ExportReport | None") -> str:
+    """Markdown: data, training and settings; of a LoKr also how far the LoRA that stands for it is off (`reduced`)."""
     counts, recipe, training = card.counts, card.recipe, card.training
     targets = recipe.adapter.targets.replace("_", " ")
     template = join_prompt(card.director.trigger, "{caption}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def use_section(card: CardInputs, files: "Files") -> str:
+    """Markdown: prompts, and code for diffusers and ComfyUI that draws with this very file."""
     pattern = join_prompt("trigger", "what the picture shows")
     return f"""## How to use it
 

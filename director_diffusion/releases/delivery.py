@@ -35,6 +35,7 @@ class Delivery:
 
 
 def delivery_name(recipe: str, director: str) -> str:
+    """File in the store that says how far the releases of one were delivered."""
     return f"{director}-{recipe}"
 
 

@@ -15,7 +15,8 @@ from director_diffusion.errors import BusyError
 from director_diffusion.retention.collection import LEAST_AGE, Collection, Kept, Policy, Removal
 from director_diffusion.retention.items import Items
 from director_diffusion.retention.keeping import kept_versions
-from director_diffusion.retention.known import LATEST, MANIFEST, Known, Version, pointed
+from director_diffusion.retention.known import Known, Version, pointed
+from director_diffusion.storage.artifact import LATEST, MANIFEST
 from director_diffusion.storage.latest import made_at
 from director_diffusion.storage.lock import held_gate, holders
 from director_diffusion.storage.store import Store

@@ -15,13 +15,12 @@ from pathlib import PurePosixPath
 
 from director_diffusion.errors import StoreError
 from director_diffusion.hashing import SHORT
-from director_diffusion.storage.artifact import Manifest, partition_folder
+from director_diffusion.storage.ancestry import LOOKED_AT
+from director_diffusion.storage.artifact import LATEST, MANIFEST, Manifest, partition_folder
 from director_diffusion.storage.files import Info
 from director_diffusion.storage.store import Store
 from director_diffusion.training.rows import ADAPTERS, adapter_version
 
-MANIFEST, LATEST = "artifact.json", "latest.json"
-LOOKED_AT = ("published_before",)  # such an input is another adapter's: nothing came of the one that is its input
 _AT_ONCE = 64
 _KEY = re.compile(rf"^[0-9a-f]{{{SHORT}}}$")
 

@@ -27,7 +27,7 @@ from director_diffusion.stills.raw import Beside, files_beside
 from director_diffusion.stills.rows import DECISIONS_FILE, RAW_FILE, STILLS_FILE, RawFile, Still, StillDecision
 from director_diffusion.stills.still_set import read_unchanged
 from director_diffusion.storage import Store
-from director_diffusion.storage.artifact import partition_folder
+from director_diffusion.storage.artifact import MANIFEST, partition_folder
 from director_diffusion.storage.edited import ABSENT, check_readable, replace_unchanged
 from director_diffusion.storage.latest import artifact_of, latest_rows, latest_version
 
@@ -100,7 +100,7 @@ def _made_with(store: Store, director: str, stills: str) -> Mapping[Place, Still
     asset = ("still_decisions",)
     wanted = artifact_of(store, ("stills",), director, json.loads(stills)["key"]).manifest.inputs.get(asset[0])
     keys = [name for name in store.names(partition_folder(asset, director)) if not name.endswith(".json")]
-    whole = [key for key in keys if store.exists(f"{partition_folder(asset, director)}/{key}/artifact.json")]
+    whole = [key for key in keys if store.exists(f"{partition_folder(asset, director)}/{key}/{MANIFEST}")]
     found = (artifact_of(store, asset, director, key) for key in whole)
     made_with = next((one for one in found if one.version == wanted), None)
     return {} if made_with is None else by_file(made_with.table(DECISIONS_FILE, StillDecision))

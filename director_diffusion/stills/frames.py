@@ -121,6 +121,7 @@ def shows_nothing(picture: Image.Image) -> str:
 
 
 def is_badly_blurred(still: Measured) -> bool:
+    """Whether it is too soft to learn from: its sharpness (variance of the Laplacian, levels²) is below the bound."""
     return still.sharpness < _BLURRED
 
 

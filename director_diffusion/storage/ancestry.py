@@ -8,11 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
-from director_diffusion.storage.artifact import UNPARTITIONED, Artifact, Manifest
+from director_diffusion.storage.artifact import MANIFEST, UNPARTITIONED, Artifact, Manifest
 from director_diffusion.storage.store import Store
 
 Asset = tuple[str, ...]
-_FILE = "artifact.json"
+LOOKED_AT = ("published_before",)
+"""Assets, by their last names, whose content is of another adapter than the one they read: mostly it is "nothing", and
+then the same for all.  Who asks what came of an adapter or a still goes no further there."""
 
 
 class Ancestry:
@@ -95,7 +97,7 @@ class Ancestry:
         return next((found for place in places if (found := self.find(*place, version)) is not None), None)
 
     def _artifact(self, asset: Asset, place: str, key: str) -> Artifact:
-        name = "/".join(("assets", *asset, place, key, _FILE))
+        name = "/".join(("assets", *asset, place, key, MANIFEST))
         if name not in self._read:
             self._read[name] = Artifact(self.store, Manifest.model_validate_json(self.store.read(name)))
         return self._read[name]
@@ -105,6 +107,6 @@ class Ancestry:
         found: dict[tuple[Asset, str], list[str]] = defaultdict(list)
         for name in sorted(self.store.sizes("assets")):
             *asset, place, key, file = name.split("/") if name.count("/") >= 3 else ("", "", "", "")
-            if file == _FILE:
+            if file == MANIFEST:
                 found[tuple(asset), place].append(key)
         return dict(found)

@@ -27,6 +27,7 @@ from director_diffusion.tables import read_table
 
 Row = TypeVar("Row")
 UNPARTITIONED = "_all"
+MANIFEST, LATEST = "artifact.json", "latest.json"
 _AT_ONCE = 64  # manifests that are read together
 
 
@@ -133,7 +134,18 @@ class Artifact:
 
 
 def partition_folder(asset: tuple[str, ...], partition: str | None) -> str:
+    """Folder, in the store, of all artifacts of an asset and a partition, or of an asset that has none."""
     return "/".join(("assets", *asset, partition or UNPARTITIONED))
+
+
+def pointer(asset: tuple[str, ...], partition: str | None) -> str:
+    """Name of the small file that says which of them readers see."""
+    return f"{partition_folder(asset, partition)}/{LATEST}"
+
+
+def is_made(store: Store, asset: tuple[str, ...], partition: str | None) -> bool:
+    """Whether readers would see anything."""
+    return store.exists(pointer(asset, partition))
 
 
 def describe_files(folder: Path) -> tuple[StoredFile, ...]:
@@ -155,13 +167,13 @@ def write_artifact(store: Store, folder: Path, manifest: Manifest) -> Artifact:
     artifact = Artifact(store, manifest)
     for file in manifest.files:
         store.put(folder / file.name, f"{artifact.folder}/{file.name}")
-    store.write(f"{artifact.folder}/artifact.json", manifest.model_dump_json(indent=1).encode())
+    store.write(f"{artifact.folder}/{MANIFEST}", manifest.model_dump_json(indent=1).encode())
     return artifact
 
 
 def find_artifact(store: Store, asset: tuple[str, ...], partition: str | None, key: str) -> Artifact | None:
     """The whole artifact of that key, or None; None too where a file of it, or of what it refers to, has gone."""
-    name = f"{partition_folder(asset, partition)}/{key}/artifact.json"
+    name = f"{partition_folder(asset, partition)}/{key}/{MANIFEST}"
     found = store.read_those([name])
     return _whole(store, found[name]) if found else None
 
@@ -185,13 +197,13 @@ def set_latest(artifact: Artifact) -> bool:
     led them there: whatever comes first, one of the two notices.
     """
     manifest, store = artifact.manifest, artifact.store
-    pointer = json.dumps({"key": manifest.key, "version": manifest.version, "made": manifest.made}).encode()
-    name = f"{partition_folder(manifest.asset, manifest.partition)}/latest.json"
+    told = json.dumps({"key": manifest.key, "version": manifest.version, "made": manifest.made}).encode()
+    name = pointer(manifest.asset, manifest.partition)
     before = store.read_those([name]).get(name)
-    if before == pointer:  # a write waits for the disk, and mostly nothing changed
+    if before == told:  # a write waits for the disk, and mostly nothing changed
         return True
-    store.write(name, pointer)
-    if store.present([f"{artifact.folder}/artifact.json"]):
+    store.write(name, told)
+    if store.present([f"{artifact.folder}/{MANIFEST}"]):
         return True
     if store.read_those([name]).get(name) != pointer:  # another has led them elsewhere
         return False
@@ -224,9 +236,9 @@ def usable_artifacts(store: Store, asset: tuple[str, ...], partitions: Iterable[
 
     Their manifests come without the pictures that the UI was shown: thousands of them would not fit into memory.
     """
-    pointers = {f"{partition_folder(asset, partition)}/latest.json": partition for partition in partitions}
+    pointers = {pointer(asset, partition): partition for partition in partitions}
     keys = {pointers[name]: json.loads(content)["key"] for name, content in store.read_those(pointers).items()}
-    names = {partition: f"{partition_folder(asset, partition)}/{key}/artifact.json" for partition, key in keys.items()}
+    names = {partition: f"{partition_folder(asset, partition)}/{key}/{MANIFEST}" for partition, key in keys.items()}
     found, waiting = {}, iter(names.items())
     while some := dict(islice(waiting, _AT_ONCE)):
         told = store.read_those(some.values())
@@ -246,15 +258,15 @@ def _without_pictures(manifest: Manifest) -> Manifest:
 
 def latest_artifact(store: Store, asset: tuple[str, ...], partition: str | None) -> Artifact:
     """The artifact that readers see, whatever its checks say.  Raises StoreError where none was made."""
-    pointer = f"{partition_folder(asset, partition)}/latest.json"
-    pointers = store.read_those([pointer])
+    name = pointer(asset, partition)
+    pointers = store.read_those([name])
     if not pointers:
         raise StoreError(
             "/".join(asset),
             f"has not been materialized for {partition!r}" if partition else "has not been materialized",
             "Materialize it first.",
         )
-    key = json.loads(pointers[pointer])["key"]
+    key = json.loads(pointers[name])["key"]
     found = find_artifact(store, asset, partition, key)
     if found is None:
         raise _lost(asset, partition, key)

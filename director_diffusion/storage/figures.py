@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from statistics import median
 
-from director_diffusion.storage.artifact import Manifest
+from director_diffusion.storage.artifact import MANIFEST, Manifest
 from director_diffusion.storage.store import Store
 
 MOST = 16  # manifests that are read for an asset
@@ -26,7 +26,7 @@ class Figures:
 def figures(store: Store, asset: tuple[str, ...]) -> Figures | None:
     """What a version took, by a few of each partition; None where there is none."""
     folder = "/".join(("assets", *asset))
-    names = [name for name in store.sizes(folder) if PurePosixPath(name).name == "artifact.json"]
+    names = [name for name in store.sizes(folder) if PurePosixPath(name).name == MANIFEST]
     told = store.read_those([f"{folder}/{name}" for name in _in_turn(names)[:MOST]])
     manifests = [Manifest.model_validate_json(content) for content in told.values()]
     if not manifests:

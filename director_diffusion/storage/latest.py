@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from director_diffusion.errors import StoreError
-from director_diffusion.storage.artifact import Artifact, Manifest, partition_folder
+from director_diffusion.storage.artifact import MANIFEST, Artifact, Manifest, partition_folder, pointer
 from director_diffusion.storage.store import Store
 
 _KEPT = 32  # tables: a few assets of a few directors
@@ -20,7 +20,7 @@ Row = TypeVar("Row")
 
 def latest_version(store: Store, asset: tuple[str, ...], partition: str) -> str:
     """Key and version of the artifact that readers see, as they are written.  Raises StoreError for none."""
-    return store.read(f"{partition_folder(asset, partition)}/latest.json").decode()
+    return store.read(pointer(asset, partition)).decode()
 
 
 def made_at(made: str) -> datetime | None:
@@ -37,23 +37,23 @@ def when_made(store: Store, asset: tuple[str, ...], partitions: Iterable[str]) -
 
     Made, not found again: a run that has nothing to do changes nothing here.
     """
-    names = {f"{partition_folder(asset, one)}/latest.json": one for one in partitions}
-    pointers = {names[name]: json.loads(content) for name, content in store.read_those(names).items()}
-    return {one: made_at(_made(store, asset, one, pointer)) for one, pointer in pointers.items()}
+    names = {pointer(asset, one): one for one in partitions}
+    latest = {names[name]: json.loads(content) for name, content in store.read_those(names).items()}
+    return {one: made_at(_made(store, asset, one, told)) for one, told in latest.items()}
 
 
-def _made(store: Store, asset: tuple[str, ...], partition: str, pointer: dict[str, str]) -> str:
-    if "made" in pointer:
-        return pointer["made"]
+def _made(store: Store, asset: tuple[str, ...], partition: str, latest: dict[str, str]) -> str:
+    if "made" in latest:
+        return latest["made"]
     try:  # of before it was noted there
-        return artifact_of(store, asset, partition, pointer["key"]).manifest.made
+        return artifact_of(store, asset, partition, latest["key"]).manifest.made
     except StoreError:
         return ""
 
 
 def artifact_of(store: Store, asset: tuple[str, ...], partition: str | None, key: str) -> Artifact:
     """The artifact of that key.  Raises StoreError where its manifest has gone."""
-    name = f"{partition_folder(asset, partition)}/{key}/artifact.json"
+    name = f"{partition_folder(asset, partition)}/{key}/{MANIFEST}"
     return Artifact(store, Manifest.model_validate_json(store.read(name)))
 
 

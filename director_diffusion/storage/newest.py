@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from director_diffusion.errors import StoreError
-from director_diffusion.storage.artifact import Artifact, partition_folder
+from director_diffusion.storage.artifact import Artifact, pointer
 from director_diffusion.storage.latest import artifact_of
 from director_diffusion.storage.store import Store
 
@@ -52,13 +52,13 @@ def newer_inputs(store: Store, artifact: Artifact, assets: Mapping[Asset, Sequen
     wanted = [
         Input(asset, place) for asset, places in assets.items() for place in ([None] if places is None else places)
     ]
-    pointers = {f"{partition_folder(one.asset, one.partition)}/latest.json": one for one in wanted}
+    pointers = {pointer(one.asset, one.partition): one for one in wanted}
     had, now = artifact.manifest.inputs, set[str]()
     changed, come = list[Input](), list[Input]()
     for name, content in store.read_those(pointers).items():
-        one, pointer = pointers[name], json.loads(content)
-        same = had.get(one.name) == pointer["version"]
-        if not same and not _usable(store, one, pointer["key"]):
+        one, latest = pointers[name], json.loads(content)
+        same = had.get(one.name) == latest["version"]
+        if not same and not _usable(store, one, latest["key"]):
             continue
         now.add(one.name)
         if not same:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from director_diffusion.storage.artifact import partition_folder
+from director_diffusion.storage.artifact import pointer
 from director_diffusion.storage.store import Store
 
 Found = TypeVar("Found")
@@ -34,7 +34,7 @@ class Watched(Generic[Found]):
     ):
         """`read` is called where the newest artifact of any of the `assets` is another than before."""
         self._store, self._read, self._every_s, self._most_s = store, read, every_s, most_s
-        self._names = [f"{partition_folder(asset, one)}/latest.json" for asset in assets for one in partitions]
+        self._names = [pointer(asset, one) for asset in assets for one in partitions]
         self._lock = threading.Lock()
         self._looked = _NEVER
         self._found: tuple[dict[str, bytes], Found] | None = None  # what the store said, and what was read then

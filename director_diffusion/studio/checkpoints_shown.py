@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from director_diffusion.errors import OrderError
 from director_diffusion.storage import Artifact
-from director_diffusion.storage.artifact import latest_artifact
-from director_diffusion.studio.made import is_made
+from director_diffusion.storage.artifact import is_made, latest_artifact
 from director_diffusion.studio.orders import checked_choice, checked_number, checked_text, checked_whole
 from director_diffusion.studio.studio import Studio
 from director_diffusion.training.rows import RESULT_FILE, Pick

@@ -1,16 +1,11 @@
-"""Made: whether there is anything of an asset yet, before a tab reads it.
+"""Made: what visitors are told where there is nothing of an asset yet.
 
-Belongs here: that question, and its answer to visitors.
+Belongs here: that answer.
 """
 
 from director_diffusion.errors import OrderError
 from director_diffusion.storage import Store
-from director_diffusion.storage.artifact import partition_folder
-
-
-def is_made(store: Store, asset: tuple[str, ...], director: str) -> bool:
-    """Whether readers would see anything of it."""
-    return store.exists(f"{partition_folder(asset, director)}/latest.json")
+from director_diffusion.storage.artifact import is_made
 
 
 def check_made(store: Store, asset: tuple[str, ...], director: str) -> None:

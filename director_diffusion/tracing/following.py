@@ -6,12 +6,8 @@ Belongs here: where to stop.  An input that a stage only looked at is in its man
 from collections.abc import Iterable
 
 from director_diffusion.storage import Artifact
-from director_diffusion.storage.ancestry import Ancestry
+from director_diffusion.storage.ancestry import LOOKED_AT, Ancestry
 from director_diffusion.training.rows import ADAPTERS
-
-LOOKED_AT = ("published_before",)
-"""Assets, by their last names, whose content is of another adapter than the one they read: mostly it is "nothing", and
-then the same for all."""
 
 
 def came_of_stills(ancestry: Ancestry, starts: Iterable[Artifact]) -> list[Artifact]:

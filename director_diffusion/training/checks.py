@@ -24,12 +24,14 @@ def judge(result: TrainingResult) -> list[CheckOutcome]:
 
 
 def judge_pick(result: TrainingResult) -> CheckOutcome:
+    """Whether a person's pick could be used: it fails, and does not block, where the held-out loss chose instead."""
     if result.pick_unused:
         return PICK_HOLDS.outcome(False, result.pick_unused, step=result.chosen_step)
     return PICK_HOLDS.outcome(True, f"Step {result.chosen_step} was chosen by {result.chosen_by}.")
 
 
 def judge_reload(reload: Reload) -> CheckOutcome:
+    """Whether the file, loaded anew, predicts what was trained, and whether that changes anything at all."""
     numbers = {"base": reload.base, "effect": reload.effect, "difference": reload.difference}
     if not all(math.isfinite(value) for value in numbers.values()):
         return RELOADS.outcome(False, "Predictions are not finite.", **{k: str(v) for k, v in numbers.items()})

@@ -48,7 +48,7 @@ def app_command(*, host: str, port: int, users: str | None) -> int:
 def _serve(bound: socket.socket, host: str, port: int, users: Users | None) -> None:
     surroundings = read_surroundings()
     limit_threads(surroundings)
-    from pipelines.build import fetch_bases
+    from pipelines.studio import fetch_bases
 
     fetch_bases(surroundings, lambda words: print(words, flush=True))
     with tempfile.TemporaryDirectory(prefix="director-studio-") as cache:
@@ -56,7 +56,7 @@ def _serve(bound: socket.socket, host: str, port: int, users: Users | None) -> N
         import uvicorn
 
         from director_diffusion.studio.server import build_server
-        from pipelines.build import build_studio
+        from pipelines.studio import build_studio
 
         studio = build_studio(surroundings)
         config = uvicorn.Config(

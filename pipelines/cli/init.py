@@ -56,40 +56,17 @@ Style adapters by director-diffusion, which is installed beside this folder. Wha
 In this folder or below it, `director` takes these configs; elsewhere, set `DIRECTOR_CONFIGS`. As long as there is one
 project and one deployment, no variable has to name them. The store is where the deployment says.
 
+director-diffusion itself is installed from the wheel of its checkout (`uv build --wheel`).
+
 ```
-pip install director-diffusion
 director doctor                                # what this machine has and lacks
 director add varda --stills ~/stills/varda     # or `director import kohya`, `imagefolder`, `film`
 director run varda                             # the whole graph for this director, without the UI
 director dev                                   # Dagster's UI and daemon over the same store
 ```
 
-## In a Dagster of yours
-
-This folder is a code location. In the `workspace.yaml` of your Dagster:
-
-```yaml
-load_from:
-  - python_file:
-      relative_path: /path/to/{name}/definitions.py
-      location_name: director-diffusion
-      executable_path: /path/to/venv/bin/python   # where director-diffusion is installed
-```
-
-An environment of its own (`executable_path`) is best: director-diffusion installs packages called `pipelines`,
-`resources`, `assets_defs` and `director_diffusion`, which may be names of yours too. As a server on its own, which your
-`workspace.yaml` names under `grpc_server`:
-
-```
-dagster api grpc --python-file definitions.py --host 127.0.0.1 --port 4266
-```
-
-In an environment that holds both, without this folder's `definitions.py`: the module `pipelines.definitions`, with
-`DIRECTOR_CONFIGS` pointing at `configs/`.
-
-Steps that want a GPU are in the pool `gpu`: limit it (`dagster instance concurrency set gpu 1`). Run monitoring
-(`run_monitoring: {{enabled: true}}` in your `dagster.yaml`) frees the slots of runs that died. `director run` and
-`director dev` use the instance of `DAGSTER_HOME`: set it to yours, and one UI shows both.
+This folder is a code location for a Dagster of yours, too: docs/own_repository.md in director-diffusion's checkout
+tells how.
 
 ## After an upgrade of director-diffusion
 

@@ -67,5 +67,5 @@ def _look_for_library(deployment: Deployment) -> None:
         raise SpecError(
             f"deployment {deployment.slug}, key executor",
             f"is {deployment.executor}, for which {module} is not installed",
-            f"Install it (pip install 'director-diffusion[{extra}]'), or choose another deployment.",
+            f"Install director-diffusion with [{extra}] (docs/own_repository.md), or choose another deployment.",
         )

@@ -1,14 +1,12 @@
 """The drawn lineage is what the definitions are."""
 
-import pytest
+from docs.draw_lineage import MARKS, fenced, picture
+from docs.marked import PAGE
 
-from docs.draw_lineage import BEGIN, END, PAGE, PICTURE, embedded, picture
 
-
-def test_the_picture_is_up_to_date_in_its_file_and_on_the_page() -> None:
+def test_the_picture_on_the_page_is_up_to_date() -> None:
     drawn, page = picture(), PAGE.read_text(encoding="utf-8")
-    assert PICTURE.read_text(encoding="utf-8") == drawn, "draw it again: python -m docs.draw_lineage"
-    assert embedded(page, drawn) == page, "draw it again: python -m docs.draw_lineage"
+    assert MARKS.filled(page, fenced(drawn)) == page, "draw it again: python -m docs.draw_lineage"
     for told in (
         "recipe__adapter --> recipe__samples",
         "reference_set ==> recipe__evaluation",
@@ -20,9 +18,3 @@ def test_the_picture_is_up_to_date_in_its_file_and_on_the_page() -> None:
     ):
         assert f"  {told}\n" in drawn
     assert "recipe__evaluation --> recipe__adapter" not in drawn
-
-
-def test_a_page_without_the_marks_is_refused() -> None:
-    assert embedded(f"a{BEGIN}old{END}b", "flowchart LR\n") == f"a{BEGIN}\n```mermaid\nflowchart LR\n```\n{END}b"
-    with pytest.raises(ValueError, match="lacks"):
-        embedded("a page", "flowchart LR\n")

@@ -15,7 +15,8 @@ from director_diffusion.tables import read_table
 from director_diffusion.voting.booth import QUICK, Booth
 from director_diffusion.voting.exhibition import Exhibition
 from director_diffusion.voting.standings import JudgedVote
-from pipelines.build import build_booth, build_definitions
+from pipelines.build import build_definitions
+from pipelines.studio import build_booth
 from pipelines.surroundings import Surroundings, read_surroundings
 from resources.votes import VotesResource
 from tests.small_configs import change, surroundings_of

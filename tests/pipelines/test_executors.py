@@ -76,7 +76,7 @@ def test_a_library_that_is_not_installed_is_named_with_the_way_out(
     configs: Path, monkeypatch: pytest.MonkeyPatch, deployment: str, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(SpecError, match=rf"{module} is not installed. Install it \(pip install 'director-diffusion\["):
+    with pytest.raises(SpecError, match=rf"{module} is not installed. Install director-diffusion with \["):
         build_definitions(at(configs, deployment))
     build_definitions(at(configs, "local"))
 

@@ -12,8 +12,8 @@ from director_diffusion.storage import Store
 from director_diffusion.studio.server import build_server
 from director_diffusion.studio.studio import SHOWN_S, Studio
 from director_diffusion.training.rows import WEIGHTS
-from pipelines.build import build_studio
 from pipelines.cli.app import GRADIO
+from pipelines.studio import build_studio
 from pipelines.surroundings import read_surroundings
 from tests.lineages import Lineage
 from tests.small_configs import change, small_configs, surroundings_of

@@ -1,1 +1,4 @@
-"""Metrics: pure functions of cached vectors, in float64.  They know no model, no file and no director's name."""
+"""Metrics: pure functions of cached vectors, in float64.
+
+Belongs here: one measure a module.  Does not: models, files and directors' names, nor what a number is good for.
+"""

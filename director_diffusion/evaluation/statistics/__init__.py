@@ -1,1 +1,4 @@
-"""Statistics: intervals and tests of plain numbers.  What the numbers are is said elsewhere."""
+"""Statistics: intervals and tests of plain numbers.
+
+Belongs here: resampling, intervals, corrections for many questions.  Does not: what the numbers are.
+"""

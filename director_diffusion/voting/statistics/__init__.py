@@ -1,1 +1,4 @@
-"""Statistics of votes: shares and strengths of plain numbers.  What the numbers are is said in `standings`."""
+"""Statistics of votes: shares and strengths of plain numbers.
+
+Belongs here: estimates and their intervals.  Does not: what the numbers are (`standings`).
+"""
