@@ -205,7 +205,7 @@ def set_latest(artifact: Artifact) -> bool:
     store.write(name, told)
     if store.present([f"{artifact.folder}/{MANIFEST}"]):
         return True
-    if store.read_those([name]).get(name) != pointer:  # another has led them elsewhere
+    if store.read_those([name]).get(name) != told:  # another has led them elsewhere
         return False
     if before is None:
         store.delete(name)
