@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 import yaml
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from director_diffusion.errors import DirectorError, SpecError, StoreError
@@ -40,7 +40,36 @@ def settle(surroundings: Surroundings) -> None:
         half = settings.with_name(f"{FILE}.new")
         half.write_text(text, encoding="utf-8")
         half.replace(settings)
-    found = settings.read_text(encoding="utf-8")
+    _check(surroundings, settings.read_text(encoding="utf-8"))
+
+
+def look(surroundings: Surroundings) -> str:
+    """Where the records of the home are, or are going to be, in words; nothing is made or changed.
+
+    Raises SpecError and StoreError as `settle` does, and StoreError where a database does not answer.
+    """
+    home = surroundings.dagster_home
+    settings = home / FILE
+    is_made = settings.exists()
+    text = (settings if is_made else _chosen(surroundings)).read_text(encoding="utf-8")
+    with explained(home):
+        _check(surroundings, text)
+        kind = _storage(_read(text))
+        if (address := _address(_read(text))) is not None:
+            engine = create_engine(os.environ[address])
+            try:
+                engine.connect().close()
+            finally:
+                engine.dispose()
+        if is_made:
+            with dg.DagsterInstance.from_config(str(home)) as instance:
+                return f"{home}: {instance.get_runs_count()} runs, records in {kind}"
+    return f"{home}: made at the first run, records in {kind}"
+
+
+def _check(surroundings: Surroundings, found: str) -> None:
+    """Raises StoreError where settings are others than the deployment names, or lack their variable."""
+    slug = surroundings.deployment.dagster
     if slug is not None:
         origin = _FROM.match(found)
         if origin is not None and origin.group(1) != slug:
@@ -48,7 +77,8 @@ def settle(surroundings: Surroundings) -> None:
         kind = _storage(_read(found))
         if kind != _storage(_read(_chosen(surroundings).read_text(encoding="utf-8"))):
             raise _differs(surroundings, f"keeps its records in {kind}, as its {FILE} says")
-    _check_address(_read(found))
+    if (name := _address(_read(found))) is not None:
+        _check_address(name)
 
 
 def _differs(surroundings: Surroundings, problem: str) -> StoreError:
@@ -132,13 +162,17 @@ def _database_errors() -> tuple[type[Exception], ...]:
     return (SQLAlchemyError, DagsterPostgresException)
 
 
-def _check_address(settings: dict[str, Any]) -> None:
-    """Raises StoreError where a variable that is to name a Postgres does not, as dagster-postgres wants it."""
+def _address(settings: dict[str, Any]) -> str | None:
+    """The variable that is to name a Postgres, where settings have one."""
     match settings.get("storage"):
         case {"postgres": {"postgres_url": {"env": str(name)}}}:
-            pass
+            return name
         case _:
-            return
+            return None
+
+
+def _check_address(name: str) -> None:
+    """Raises StoreError where the variable does not name a Postgres, as dagster-postgres wants it."""
     way_out = f"Set it to {DRIVER}://<user>@<host>/<database>; docs/dagster_storage.md."
     address = os.environ.get(name)
     if not address:

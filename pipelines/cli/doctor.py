@@ -1,6 +1,9 @@
 """`director doctor`: what this machine has and lacks for the chosen project and deployment."""
 
 import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +13,10 @@ from director_diffusion.errors import DeviceError, DirectorError
 from director_diffusion.models.doctor import Finding, examine
 from director_diffusion.models.token import TOKEN_VARIABLE
 from director_diffusion.specs import Source
+from director_diffusion.voting.ledger import Ledger
 from pipelines.build import build_machine
+from pipelines.dagster_settings import look
+from pipelines.executors import look_for_library
 from pipelines.surroundings import Surroundings, read_surroundings
 from resources.machine import MachineResource
 
@@ -87,17 +93,38 @@ def _models(surroundings: Surroundings) -> dict[str, Source]:
 
 
 def _places(surroundings: Surroundings) -> list[Finding]:
-    """Configs, directors with stills, and Dagster's home."""
+    """Configs, where steps run, Dagster's records, the ledger of votes, and directors with stills."""
     slugs = [director.slug for director in surroundings.catalog.project_directors(surroundings.project)]
-    try:
-        stills = _stills(surroundings, slugs)
-    except DirectorError as error:
-        stills = Finding("stills", "missing", f"{error.thing} {error.problem}", error.way_out)
     return [
         Finding("configs", "ok", f"{surroundings.catalog.folder}: {len(slugs)} directors"),
-        Finding("DAGSTER_HOME", "ok", str(surroundings.dagster_home)),
-        stills,
+        _looked("executor", lambda: _executor(surroundings)),
+        _looked("DAGSTER_HOME", lambda: Finding("DAGSTER_HOME", "ok", look(surroundings))),
+        _looked("votes", lambda: _votes(surroundings.votes_url)),
+        _looked("stills", lambda: _stills(surroundings, slugs)),
     ]
+
+
+def _looked(name: str, look_at: Callable[[], Finding]) -> Finding:
+    try:
+        return look_at()
+    except DirectorError as error:
+        return Finding(name, "missing", f"{error.thing} {error.problem}", error.way_out)
+
+
+def _executor(surroundings: Surroundings) -> Finding:
+    look_for_library(surroundings.deployment)
+    return Finding("executor", "ok", surroundings.deployment.executor)
+
+
+def _votes(url: str | None) -> Finding:
+    if url is None:
+        mend = "Set `votes:` of the deployment to a database, where people are to vote."
+        return Finding("votes", "ok", "nobody can vote: the store is no folder, and no database is named", mend)
+    scheme, _, path = url.partition(":///")
+    if scheme.startswith("sqlite") and not Path(path).exists():
+        return Finding("votes", "ok", f"{path}: made with the studio")
+    with closing(Ledger(url)) as ledger:
+        return Finding("votes", "ok", f"{sum(ledger.counts().values())} in {ledger.where}")
 
 
 def _stills(surroundings: Surroundings, slugs: list[str]) -> Finding:

@@ -27,7 +27,7 @@ def build_executor(surroundings: Surroundings) -> dg.ExecutorDefinition:
         return dg.in_process_executor
     if deployment.executor == "multiprocess":
         return dg.multiprocess_executor
-    _look_for_library(deployment)
+    look_for_library(deployment)
     if deployment.executor == "ray":
         from pipelines.executors.on_ray import ray_executor
 
@@ -61,7 +61,10 @@ def _tagged(asset: dg.AssetsDefinition, tags: Mapping[str, Any]) -> dg.AssetsDef
     return dg.AssetsDefinition.dagster_internal_init(**{**asset.get_attributes_dict(), "node_def": op})
 
 
-def _look_for_library(deployment: Deployment) -> None:
+def look_for_library(deployment: Deployment) -> None:
+    """Raises SpecError where what the deployment's executor needs is not installed."""
+    if deployment.executor not in _EXTRAS:
+        return
     module, extra = _EXTRAS[deployment.executor]
     if find_spec(module) is None:
         raise SpecError(

@@ -34,6 +34,31 @@ def test_a_director_without_stills_is_a_warning(project: TinyProject) -> None:
     assert row[1:3] == ["warning", *squeezed(f"none of fincher in {project.folder / 'store'}")]
 
 
+def test_records_and_votes_are_looked_at_and_not_only_named(project: TinyProject) -> None:
+    def state(name: str) -> tuple[str, str]:
+        (row,) = (row for row in rows(project.director("doctor").out) if row[0] == name)
+        return row[1], row[2]
+
+    assert state("executor") == ("ok", "in_process")
+    assert state("votes")[1].endswith(*squeezed("votes.sqlite: made with the studio"))
+    assert state("DAGSTER_HOME")[1].endswith(*squeezed("dagster_home: made at the first run, records in sqlite"))
+    home = project.folder / "dagster_home"
+    assert project.director("plan").code == 0  # makes it
+    assert state("DAGSTER_HOME") == ("ok", *squeezed(f"{home}: 0 runs, records in sqlite"))
+    (home / "dagster.yaml").write_text("storage: [")
+    assert state("DAGSTER_HOME")[0] == "missing"
+    (project.folder / "store").mkdir(exist_ok=True)
+    votes = project.folder / "store" / "votes.sqlite"
+    change(project.configs, "deployments/local", dagster="postgres", votes=f"sqlite:///{votes}")
+    votes.write_text("no database" * 1000)
+    assert state("votes")[0] == "missing"
+    (home / "dagster.yaml").unlink()
+    assert state("DAGSTER_HOME") == (
+        "missing",
+        *squeezed("DIRECTOR_DAGSTER_POSTGRES_URL is not set, and DAGSTER_HOME keeps its records in Postgres"),
+    )
+
+
 def test_a_model_that_is_not_there_ends_with_one_and_its_mend(project: TinyProject) -> None:
     base = read(project.configs, "bases/mini")
     change(project.configs, "bases/mini", source={"kind": "folder", "folder": "my_base"})
