@@ -15,6 +15,7 @@ from rich.console import Console
 
 from assets_defs.reference_set import REFERENCE_SET
 from director_diffusion.errors import SpecError
+from director_diffusion.specs.executors import CLUSTERS
 from pipelines.build import build_definitions
 from pipelines.cli.choices import choose_directors, choose_gpus, choose_recipes
 from pipelines.cli.in_process import (
@@ -33,6 +34,11 @@ from pipelines.home import prepare_home, prepare_store
 from pipelines.jobs import job_name
 from pipelines.surroundings import Surroundings, limit_threads, read_surroundings
 from pipelines.sweep import sweep_dead_runs
+
+HERE = (
+    "Steps run here, in this process: those of {executor} are sent from runs that Dagster launches (UI, backfill, "
+    "schedule)."
+)
 
 
 def run_command(
@@ -60,6 +66,8 @@ def run_command(
     count = _at_once(surroundings, at_once, len(slugs))
     tags = choose_gpus(surroundings, gpus)
     terminal = Terminal(console)
+    if surroundings.deployment.executor in CLUSTERS:
+        console.print(HERE.format(executor=surroundings.deployment.executor), highlight=False, soft_wrap=True)
     ways = _ways(build_definitions(surroundings), recipes, until)
 
     with prepare_home(surroundings) as instance, terminal.bars:

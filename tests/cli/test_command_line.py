@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pipelines.cli.main import main
+from tests.small_configs import change
+from tests.tiny_project import TinyProject
 
 
 @pytest.mark.parametrize("arguments", [[], ["lunch"], ["add", "varda"], ["run", "--recipe"], ["dev", "--port", "many"]])
@@ -36,3 +39,11 @@ def test_help_waits_for_no_heavy_library() -> None:
         "assert not {'dagster', 'torch', 'pyarrow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
+
+
+def test_on_a_cluster_run_says_that_its_steps_run_here(tmp_path: Path) -> None:
+    project = TinyProject.make(tmp_path, directors=("nolan",))
+    change(project.configs, "deployments/local", executor="kubernetes")
+    outcome = project.director("run", "nolan", "--until", "director")
+    assert outcome.code == 0, outcome.err
+    assert "Steps run here, in this process: those of kubernetes are sent from runs" in outcome.err
