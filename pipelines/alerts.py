@@ -13,7 +13,7 @@ import dagster as dg
 from assets_defs.freshness import EVALUATED_LATELY, evaluation_key, lately_key, overdue, told
 from director_diffusion.errors import AlertError
 from director_diffusion.specs import Project
-from pipelines.ui_reload import ui_address
+from pipelines.ui_reload import ui_link
 from resources.alerts import AlertsResource
 from resources.secrets import without_secrets
 from resources.store import StoreResource
@@ -96,7 +96,7 @@ def _posted(instance: dg.DagsterInstance, run: dg.DagsterRun, alerts: AlertsReso
         errors = {"": next((event.message for event in failures if event.message), "no reason")}
     told_of = f"{director}: {run.job_name}" if director else run.job_name
     reasons = "\n".join(f"{step}: {error}" if step else error for step, error in errors.items())
-    url = f"http://{ui_address()}/runs/{run.run_id}"
+    url = f"{ui_link()}/runs/{run.run_id}"
     alerts.post(
         f"{told_of} failed.\n{reasons}\n{url}",
         event="run_failed",

@@ -16,6 +16,7 @@ the addresses of database and webhook below.
     DIRECTOR_DAGSTER_POSTGRES_URL  those records' database, where `dagster: postgres`; Dagster itself reads it
     DIRECTOR_WEBHOOK     where alerts are posted to (default: nowhere)
     DIRECTOR_UI          the UI that `director add` reloads (default: 127.0.0.1:3000; read in `ui_reload`)
+    DIRECTOR_UI_LINK     where people open it: links of alerts (default: http://DIRECTOR_UI; read in `ui_reload`)
     XDG_CACHE_HOME       where a user's caches of models and of the store lie (default: ~/.cache)
 """
 

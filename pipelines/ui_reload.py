@@ -1,15 +1,21 @@
-"""Telling a running UI that the configs changed."""
+"""The running UI: where it is, for this process and for people, and telling it that the configs changed."""
 
 import os
 
 ADDRESS_VARIABLE, DEFAULT_ADDRESS = "DIRECTOR_UI", "127.0.0.1:3000"
+LINK_VARIABLE = "DIRECTOR_UI_LINK"
 ANSWER_S = 10
 RELOAD_S = 120  # a code server that stands by itself is started anew, which takes 11 s on a busy machine
 
 
 def ui_address() -> str:
-    """Host and port of the UI that this machine's people look at."""
-    return os.environ.get(ADDRESS_VARIABLE, DEFAULT_ADDRESS)
+    """Host and port at which this process reaches the UI."""
+    return os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+
+
+def ui_link() -> str:
+    """The URL at which people open it, which may be behind something that asks for a name."""
+    return (os.environ.get(LINK_VARIABLE) or f"http://{ui_address()}").rstrip("/")
 
 
 def reload_running_ui() -> str:

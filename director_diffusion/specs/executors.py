@@ -40,6 +40,8 @@ class KubernetesCluster(Spec):
     cpu_nodes: dict[str, str] = Field({}, description="Labels of the nodes for all other steps.")
     gpu_memory: Quantity | None = Field(None, description="Memory that a step which wants a GPU asks for.")
     cpu_memory: Quantity | None = Field(None, description="Memory that any other step asks for.")
+    gpu_cpus: Quantity = Field("4", description="Cores that a step which wants a GPU asks for.")
+    cpu_cpus: Quantity = Field("2", description="Cores that any other step asks for.")
     grace_s: Annotated[int, Field(ge=1, le=3600)] = Field(
         120, description="For a step that is told to end: a training saves a checkpoint."
     )

@@ -6,6 +6,8 @@ Whole batches where accumulation divides evenly, else rows of each batch; what a
 from director_diffusion.errors import TrainingError
 from director_diffusion.specs import Recipe
 
+MOST = 1024  # processes of one training: nobody has more GPUs of one machine
+
 
 def takes_whole(recipe: Recipe, processes: int) -> bool:
     """Whether each process takes whole batches of a step."""
@@ -13,8 +15,8 @@ def takes_whole(recipe: Recipe, processes: int) -> bool:
 
 
 def even_counts(recipe: Recipe) -> tuple[int, ...]:
-    """The numbers of processes that can have equal parts of a step, 1 among them."""
-    most = max(recipe.gradient_accumulation, recipe.batch_size)
+    """The numbers of processes, `MOST` at most, that can have equal parts of a step; 1 is among them."""
+    most = min(max(recipe.gradient_accumulation, recipe.batch_size), MOST)
     return tuple(n for n in range(1, most + 1) if takes_whole(recipe, n) or recipe.batch_size % n == 0)
 
 

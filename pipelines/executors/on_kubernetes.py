@@ -61,11 +61,12 @@ def kubernetes_tags(needs: Needs, deployment: Deployment) -> dict[str, Any]:
     cluster = _cluster(deployment)
     gpus = _gpus(needs, deployment) if deployment.gpus else 0
     memory, nodes = (cluster.gpu_memory, cluster.gpu_nodes) if gpus else (cluster.cpu_memory, cluster.cpu_nodes)
+    # Always said: what a step does not say it takes from the run's own pod, which only watches.
+    requests, limits = {"cpu": cluster.gpu_cpus if gpus else cluster.cpu_cpus}, {}
     pod: dict[str, Any] = {"termination_grace_period_seconds": cluster.grace_s}
     container: dict[str, Any] = {}
     if nodes:
         pod["node_selector"] = dict(nodes)
-    requests, limits = {}, {}
     if memory is not None:
         requests["memory"] = limits["memory"] = memory
     if gpus:
@@ -74,8 +75,7 @@ def kubernetes_tags(needs: Needs, deployment: Deployment) -> dict[str, Any]:
     if gpus > 1:  # processes of a training talk through memory that they share, of which a pod has 64 MB
         pod["volumes"] = [{"name": SHARED_MEMORY, "empty_dir": {"medium": "Memory"}}]
         container["volume_mounts"] = [{"name": SHARED_MEMORY, "mount_path": "/dev/shm"}]
-    if wanted := {name: given for name, given in (("requests", requests), ("limits", limits)) if given}:
-        container["resources"] = wanted
+    container["resources"] = {"requests": requests, **({"limits": limits} if limits else {})}
     return {USER_DEFINED_K8S_CONFIG_KEY: {"container_config": container, "pod_spec_config": pod}}
 
 

@@ -155,6 +155,14 @@ def test_a_failed_run_is_told_with_the_way_out(webhook: Webhook, monkeypatch: py
     assert facts["url"] == f"http://studio.example:3000/runs/{facts['run_id']}"
 
 
+def test_its_link_is_the_one_that_people_open(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In containers, the UI has a name that only they know."""
+    monkeypatch.setenv("DIRECTOR_UI", "webserver:3000")
+    monkeypatch.setenv("DIRECTOR_UI_LINK", "https://dagster.studio.example/")
+    told_of(failing_job(ZeroDivisionError()), AlertsResource(url=webhook.url), {})
+    assert webhook.posted[0]["director_diffusion"]["url"].startswith("https://dagster.studio.example/runs/")
+
+
 def test_an_error_that_nobody_foresaw_is_told_too(webhook: Webhook) -> None:
     told_of(failing_job(ZeroDivisionError("by nought")), AlertsResource(url=webhook.url), {})
     assert "by nought" in webhook.posted[0]["text"]

@@ -127,7 +127,7 @@ def test_the_kubernetes_job_of_a_step_asks_for_what_its_stage_needs(configs: Pat
         assert container["image"] == "director-diffusion:1"
         assert container["resources"] == {
             "limits": {"nvidia.com/gpu": "1", "memory": "48Gi"},
-            "requests": {"memory": "48Gi"},
+            "requests": {"cpu": "4", "memory": "48Gi"},
         }
         assert pod["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
         assert pod["tolerations"] == [{"effect": "NoSchedule", "key": "nvidia.com/gpu", "operator": "Exists"}]
@@ -138,7 +138,10 @@ def test_the_kubernetes_job_of_a_step_asks_for_what_its_stage_needs(configs: Pat
         assert env["DIRECTOR_CONFIGS"] == str(configs)
         assert container["envFrom"] == [{"secretRef": {"name": "director-secrets"}}]
     pod = jobs[STILLS]["spec"]["template"]["spec"]
-    assert pod["containers"][0]["resources"] == {"limits": {"memory": "8Gi"}, "requests": {"memory": "8Gi"}}
+    assert pod["containers"][0]["resources"] == {
+        "limits": {"memory": "8Gi"},
+        "requests": {"cpu": "2", "memory": "8Gi"},
+    }
     assert "nodeSelector" not in pod
     assert "tolerations" not in pod
 
