@@ -25,34 +25,41 @@ _NAMED = (
     r"(?:api|secret)[_-]?key|(?:client|app)?[_-]?secret|(?:pg)?password|passwd"
 )
 _AWS = r"(?:secret[_-]?access[_-]?key|session[_-]?token|access[_-]?key[_-]?id)|x-amz-security-token|x-xet-access-token"
+# A pattern is looked for only where one of its marks is: looking for words is a hundred times faster.
 _PATTERNS = tuple(
-    (re.compile(pattern, re.IGNORECASE if free else 0), put)
-    for pattern, put, free in (
+    (marks.split(), re.compile(pattern, re.IGNORECASE if free else 0), put)
+    for marks, pattern, put, free in (
         # Headers as text, as JSON and as pairs of bytes.
         (
+            "authorization",
             r"((?:proxy-)?authorization(?:[\"']?\s*[:=]|[\"']\s*,)\s*(?:b?[\"'])?)"
             r"(?:(?:bearer|basic|token|digest|aws4-hmac-sha256)\s+)?[^\s\"',]+",
             rf"\1{HIDDEN}",
             True,
         ),
-        (r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{16,}", rf"\1\2{HIDDEN}", True),
-        (r"\bhf_[A-Za-z0-9]{20,}", HIDDEN, False),
-        (r"\bapi_org_[A-Za-z0-9]{20,}", HIDDEN, False),
-        (r"\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*", HIDDEN, False),  # a JSON web token, as storage servers hand out
-        (r"\b(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}\b", HIDDEN, False),
-        (rf"({_AWS})((?:[\"']?\s*(?:[:=]|=>)|[\"']\s*,)\s*(?:b?[\"'])?){_VALUE}", rf"\1\2{HIDDEN}", True),
+        ("bearer basic", r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{16,}", rf"\1\2{HIDDEN}", True),
+        ("hf_", r"\bhf_[A-Za-z0-9]{20,}", HIDDEN, False),
+        ("api_org_", r"\bapi_org_[A-Za-z0-9]{20,}", HIDDEN, False),
+        ("eyj", r"\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*", HIDDEN, False),  # a JSON web token, as storage servers hand out
+        ("akia asia abia acca aroa aida", r"\b(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}\b", HIDDEN, False),
+        ("key token", rf"({_AWS})((?:[\"']?\s*(?:[:=]|=>)|[\"']\s*,)\s*(?:b?[\"'])?){_VALUE}", rf"\1\2{HIDDEN}", True),
         # Parameters of a URL or of a connection string, and keys of JSON.
-        (rf"(?<![a-z_])({_NAMED})(=|%3D)([\"']?){_VALUE}", rf"\1\2\3{HIDDEN}", True),
-        (r"([?&](?:amp;)?(?:policy|key-pair-id)=)[^\s\"'&<>]+", rf"\1{HIDDEN}", True),
-        (rf"([\"'])({_NAMED})\1(\s*:\s*)([\"'])[^\"'<>]+", rf"\1\2\1\3\4{HIDDEN}", True),
+        ("= %3d", rf"(?<![a-z_])({_NAMED})(=|%3D)([\"']?){_VALUE}", rf"\1\2\3{HIDDEN}", True),
+        ("policy= key-pair-id=", r"([?&](?:amp;)?(?:policy|key-pair-id)=)[^\s\"'&<>]+", rf"\1{HIDDEN}", True),
+        (
+            "sig credential token key secret passw",
+            rf"([\"'])({_NAMED})\1(\s*:\s*)([\"'])[^\"'<>]+",
+            rf"\1\2\1\3\4{HIDDEN}",
+            True,
+        ),
         # A password may hold an @: the last one before the host's end counts.
-        (r"\b([a-z][a-z0-9+.-]*://)[^\s/\"'<>@:]*:[^\s/\"'<>]*@", rf"\1{HIDDEN}@", True),
-        (r"\b(https?://)[^\s/\"'<>@:]+@", rf"\1{HIDDEN}@", True),
+        ("@", r"\b([a-z][a-z0-9+.-]*://)[^\s/\"'<>@:]*:[^\s/\"'<>]*@", rf"\1{HIDDEN}@", True),
+        ("@", r"\b(https?://)[^\s/\"'<>@:]+@", rf"\1{HIDDEN}@", True),
         # Webhooks: who has the address may post.
-        (r"\b(https?://hooks\.slack(?:-gov)?\.com/)[^\s\"'<>)]+", rf"\1{HIDDEN}", True),
-        (r"(/services/)T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/\w+", rf"\1{HIDDEN}", False),
-        (r"(/hooks/)[a-z0-9]{20,}", rf"\1{HIDDEN}", False),
-        (r"(/api/webhooks/)\d+/[\w-]+", rf"\1{HIDDEN}", True),
+        ("hooks.slack", r"\b(https?://hooks\.slack(?:-gov)?\.com/)[^\s\"'<>)]+", rf"\1{HIDDEN}", True),
+        ("/services/", r"(/services/)T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/\w+", rf"\1{HIDDEN}", False),
+        ("/hooks/", r"(/hooks/)[a-z0-9]{20,}", rf"\1{HIDDEN}", False),
+        ("/api/webhooks/", r"(/api/webhooks/)\d+/[\w-]+", rf"\1{HIDDEN}", True),
     )
 )
 
@@ -77,8 +84,10 @@ def redact_error(error: Raised, secrets: Collection[str] = ()) -> Raised | Hidde
 
 
 def _patterns_out(text: str) -> str:
-    for pattern, put in _PATTERNS:
-        text = pattern.sub(put, text)
+    plain = text.casefold()  # as `re.IGNORECASE` compares, but for a dotless i, which stands in no name of a secret
+    for marks, pattern, put in _PATTERNS:
+        if any(mark in plain for mark in marks):
+            text = pattern.sub(put, text)
     return text
 
 

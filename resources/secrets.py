@@ -36,6 +36,7 @@ ADDRESSES = (
     *(name for proxy in ("http", "https", "all") for name in (f"{proxy}_proxy", f"{proxy}_proxy".upper())),
 )
 """Variables whose address may hold a password."""
+_NAMES = (*VALUES, *ADDRESSES, WEBHOOK_VARIABLE)
 _MARK = "_director_hides_secrets"
 Ours = TypeVar("Ours", bound=DirectorError)
 
@@ -147,8 +148,7 @@ def _thread_hook(usual: Any) -> Any:
 
 def _secrets() -> frozenset[str]:
     """Read each time: a variable may be set after this process began."""
-    names = (*VALUES, *ADDRESSES, WEBHOOK_VARIABLE)
-    return _known(tuple((name, os.environ[name]) for name in names if os.environ.get(name)))
+    return _known(tuple((name, value) for name in _NAMES if (value := os.environ.get(name))))
 
 
 @lru_cache(4)

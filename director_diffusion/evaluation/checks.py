@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from director_diffusion.checks import Check
+from director_diffusion.evaluation.told import NEARER, reasons, telling
 from director_diffusion.evaluation.types import Evaluation, Finding
 from director_diffusion.storage import CheckOutcome
 
@@ -24,7 +25,7 @@ QUESTIONS: dict[Check, Callable[[Finding], bool]] = {
         one.name == "diversity"
     ),
     Check("own_style", "Nearer to this director's held-out stills than to others'.", blocking=False): lambda one: (
-        one.name.startswith("nearer_than_")
+        one.name.startswith(NEARER)
     ),
     NO_REGRESSION: lambda one: one.name.endswith("_published"),
 }
@@ -49,6 +50,6 @@ def _part(check: Check, findings: list[Finding], lacking: str) -> CheckOutcome:
         return check.outcome(False, f"undecided: {lacking}.")
     if not findings:
         return check.outcome(True, "Not asked: there was nothing, or not enough, to compare with.")
-    intervals = {one.name: f"{one.value:+.4f} [{one.low:+.4f}, {one.high:+.4f}]" for one in findings}
+    intervals = {one.name: f"{one.value:+.4f} [{one.low:+.4f}, {one.high:+.4f}]" for one in telling(findings)}
     passed = all(one.outcome == "pass" for one in findings)
-    return check.outcome(passed, "; ".join(one.reason for one in findings) + ".", **intervals)
+    return check.outcome(passed, "; ".join(reasons(findings)) + ".", **intervals)

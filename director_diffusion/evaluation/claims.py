@@ -12,6 +12,7 @@ from director_diffusion.evaluation.metrics.memorisation import QUANTILE
 from director_diffusion.evaluation.metrics.similarity import Rows
 from director_diffusion.evaluation.statistics.bootstrap import MeanTest
 from director_diffusion.evaluation.statistics.share import ShareTest
+from director_diffusion.evaluation.told import CLOSER, NEARER
 from director_diffusion.evaluation.types import OtherArm, style_metric
 from director_diffusion.evaluation.verdict import Claim
 from director_diffusion.specs import EvaluationPlan, StepCount
@@ -147,8 +148,8 @@ def _diverse(evidence: Evidence, plan: EvaluationPlan, words: str = "the base's"
 
 def _nearer(evidence: Evidence, director: str, plan: EvaluationPlan) -> Claim:
     return Claim(
-        name=f"nearer_than_{director}",
-        words=f"closeness to the director's held-out stills less that to {director}'s",
+        name=f"{NEARER}{director}",
+        words=f"{CLOSER} that to {director}'s",
         kind="nearest",
         test=tested(evidence.lead[director], plan),
         bound=0.0,

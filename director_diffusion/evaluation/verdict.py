@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from director_diffusion.evaluation.statistics.holm import holm
 from director_diffusion.evaluation.statistics.interval import Interval
+from director_diffusion.evaluation.told import reasons
 from director_diffusion.evaluation.types import Finding, Outcome, Verdict
 
 Kind = Literal["superiority", "non-inferiority", "limit", "nearest"]
@@ -72,8 +73,7 @@ def decide(findings: Sequence[Finding], lacking: Sequence[str] = ()) -> Verdict:
     """
     outcomes = {finding.outcome for finding in findings} | ({"undecided"} if lacking else set())
     outcome: Outcome = "fail" if "fail" in outcomes else "undecided" if "undecided" in outcomes else "pass"
-    told = (finding.reason for finding in findings)
-    return Verdict(outcome=outcome, reasons=(*told, *(f"undecided: {why}" for why in lacking)))
+    return Verdict(outcome=outcome, reasons=(*reasons(findings), *(f"undecided: {why}" for why in lacking)))
 
 
 def _answer(claim: Claim, holds: float | None, fails: float, alpha: float, confidence: float) -> Finding:

@@ -3,6 +3,7 @@
 Belongs here: words for outcomes and findings.  The numbers behind them are `text_evaluation`'s.
 """
 
+from director_diffusion.evaluation.told import NEARER
 from director_diffusion.evaluation.types import Effect, Evaluation, Outcome
 from director_diffusion.markdown import counted, plain
 from director_diffusion.publishing.inputs import CardInputs
@@ -39,7 +40,7 @@ def verdict_section(card: CardInputs) -> str:
     notes = f"\n\nTo be kept in mind:\n{notes}" if notes else ""
     rivals = (
         ", and whether they are nearer to this director than to the others of the project"
-        if any(finding.name.startswith("nearer_than_") for finding in evaluation.findings)
+        if any(finding.name.startswith(NEARER) for finding in evaluation.findings)
         else ""
     )
     return f"""## Verdict

@@ -44,6 +44,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from director_diffusion.errors import AlreadyVotedError, LedgerError
+from director_diffusion.storage.disk import refused_by_disk
 from director_diffusion.voting.questions import ANSWERS, Answer
 
 PATIENCE_S = 30.0  # of a writer while others write
@@ -221,6 +222,8 @@ class Ledger:
         try:
             yield
         except (SQLAlchemyError, OSError, ImportError) as error:  # the last: another driver than psycopg
+            if isinstance(error, OSError) and (refused := refused_by_disk(error)) is not None:
+                raise LedgerError(f"the ledger {self.where}", refused.problem, refused.way_out) from error
             words = str(getattr(error, "orig", None) or error).strip().splitlines()
             raise LedgerError(
                 f"the ledger {self.where}",

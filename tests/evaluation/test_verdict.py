@@ -129,6 +129,22 @@ def test_all_must_hold_and_none_be_refuted(outcomes, verdict):
     assert found.reasons == tuple(f"{outcome}: q{place}" for place, outcome in enumerate(outcomes))
 
 
+def test_of_a_thousand_directors_the_nearest_are_told():
+    others = [
+        dataclasses.replace(finding(f"nearer_than_d{place}", "undecided" if place == 7 else "pass"), value=value)
+        for place, value in enumerate((0.5, 0.1, 0.4, 0.2, 0.3, 0.9, 0.0, 0.8, 0.7))
+    ]
+    found = decide([finding("style_base"), *others])
+    assert found.outcome == "undecided"
+    assert found.reasons[0] == "pass: style_base"
+    assert [one.rpartition("_")[2] for one in found.reasons[1:-1]] == ["d1", "d2", "d3", "d4", "d6"]
+    assert found.reasons[-1].startswith(
+        "undecided: closeness to the director's held-out stills less that to each of 4 "
+    )
+    assert found.reasons[-1].endswith("further directors' is larger than to those (3 pass, 1 undecided)")
+    assert decide([finding("style_base"), *others[:5]]).reasons[-1] == "pass: nearer_than_d4"
+
+
 # how it is told
 
 EFFECTS = tuple(

@@ -1,5 +1,6 @@
 """The ledger: one vote for a voter and pair, whoever writes at once and whoever is killed."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -177,6 +178,15 @@ def test_what_is_no_ledger_is_said_without_its_password(url: str, told: str) -> 
     with pytest.raises(LedgerError, match=told) as caught:
         Ledger(url)
     assert "geheim" not in str(caught.value)
+
+
+def test_a_full_disk_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(LedgerError, match=r"no space left on its disk\. Free some space"):
+        Ledger(f"sqlite:///{tmp_path}/votes/votes.sqlite")
 
 
 def test_a_file_that_is_no_ledger_is_left_alone(tmp_path: Path) -> None:
