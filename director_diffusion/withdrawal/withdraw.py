@@ -33,10 +33,21 @@ class Records:
 
 
 def plan_withdrawal(
-    store: Store, director: str, given: Sequence[str], records: Records, *, who: str, source: bool, moved_to: str
+    store: Store,
+    director: str,
+    given: Sequence[str],
+    records: Records,
+    *,
+    who: str,
+    source: bool,
+    moved_to: str,
+    begun: Sequence[Withdrawal] = (),
 ) -> Withdrawal:
-    """All that goes.  Nothing is changed.  Raises StoreError for a still that this director never had."""
-    found = find_withdrawal(store, director, given, who=who, source=source, moved_to=moved_to)
+    """All that goes, also under names that only withdrawals know that were `begun` before.  Nothing is changed.
+
+    Raises StoreError for a still that this director never had.
+    """
+    found = find_withdrawal(store, director, given, who=who, source=source, moved_to=moved_to, begun=begun)
     return replace(found, runs=tuple(records.telling(found)))
 
 
@@ -54,8 +65,9 @@ def withdraw(
                 f"is being written by {', '.join(busy)}",
                 "Wait for it to end, or terminate it in the UI, then withdraw again.",
             )
+        begun = pending(store, director)
         went = [_ended(store, name, records, check) for name in _journals(store, director)]
-        plan = plan_withdrawal(store, director, given, records, who=who, source=source, moved_to=moved_to)
+        plan = plan_withdrawal(store, director, given, records, who=who, source=source, moved_to=moved_to, begun=begun)
         journal = f"{_journal_folder(director)}/{short(hash_bytes(plan.written()))}.json"
         store.write(journal, plan.written())
         went.append(_ended(store, journal, records, check))

@@ -168,6 +168,28 @@ def test_whenever_it_is_killed_the_next_one_ends_it(tmp_path: Path, monkeypatch:
         assert pending(store, DIRECTOR) == []
 
 
+@pytest.mark.parametrize("given", ["film/1.jpg", "1.jpg", still_id(1)[:12]])
+def test_the_same_words_end_what_was_cut_off_though_nothing_knows_them_any_more(
+    store: Store, lineage: Lineage, given: str
+) -> None:
+    bring(store)
+
+    def busy(plan: Withdrawal) -> list[str]:
+        raise StoreError("the records", "are locked", "Run it again.")
+
+    with pytest.raises(StoreError, match="are locked"):
+        withdraw(store, DIRECTOR, [given], Records(NOTHING.telling, busy), who="ann", source=True, moved_to="")
+    begun = pending(store, DIRECTOR)
+    shown = plan_withdrawal(store, DIRECTOR, [given], NOTHING, who="ann", source=True, moved_to="", begun=begun)
+    assert [one.sha256 for one in shown.taken] == [raw_sha256(1)]
+    forgotten: list[Withdrawal] = []
+    records = Records(NOTHING.telling, lambda plan: forgotten.append(plan) or [])  # type: ignore[func-returns-value]
+    withdraw(store, DIRECTOR, [given], records, who="ann", source=True, moved_to="")
+    assert all("film/1.jpg" in one.names for one in forgotten)
+    assert len(forgotten) == 2
+    assert pending(store, DIRECTOR) == []
+
+
 def test_a_bucket_and_what_this_machine_keeps_of_it(bucket: str, tmp_path: Path) -> None:
     store = Store(bucket, cache=ReadCache(tmp_path / "kept", 1 << 24))
     lineage = Lineage(store)
