@@ -42,7 +42,8 @@ def find_withdrawal(
 ) -> Withdrawal:
     """What goes with the stills that `given` names: by film and file, by hash, by id, or as a file.
 
-    What was `begun` before may have taken every list that knew a name; it knows the name itself.  Nothing is changed.  Raises StoreError for a name that is none.
+    What was `begun` before may have taken every list that knew a name; it knows the name itself.  Nothing is changed.
+    Raises StoreError for a name that is none.
     """
     ancestry = Ancestry(store)
     known = [*known_files(ancestry, director), *named_before(begun)]
