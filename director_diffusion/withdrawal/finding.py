@@ -4,6 +4,7 @@ Belongs here: which artifacts hold it, its name or its caption, and go; and whic
 """
 
 import json
+import socket
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -61,6 +62,7 @@ def find_withdrawal(
         pointers=tuple(_pointers(store, going)),
         items=tuple(sorted(set(_items(ancestry, going, stills, folders)))),
         paths=tuple(sorted({str(path) for path in _paths(store, stills)})),
+        host=socket.gethostname(),
         source=tuple(sorted(_source(store, director, files))) if source else (),
         moved_to=moved_to,
         learners=tuple(dict.fromkeys(one for trace in traces for one in _learners(trace))),

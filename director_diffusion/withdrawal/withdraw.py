@@ -7,8 +7,10 @@ so what was withdrawn cannot be taken in again meanwhile.
     withdrawn/<director>.pending/<hash>.json     a journal
 """
 
+import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -90,16 +92,22 @@ def _ended(store: Store, journal: str, records: Records, check: Callable[[], Non
     for name in (*plan.artifacts, *plan.items):
         check()
         _delete(store, name)
-    for path in plan.paths:
-        check()
-        _remove(Path(path))
     for name in plan.source:
         check()
         _take_away(store, plan, name)
     store.forget()
-    left = records.forget(plan)
+    left = [*records.forget(plan), *_elsewhere(plan)]
+    check()
+    _remove([Path(path) for path in plan.paths])  # last: what somebody else owns holds up nothing but the journal's end
     store.delete(journal)
     return replace(plan, notes=(*plan.notes, *left))
+
+
+def _elsewhere(plan: Withdrawal) -> Iterator[str]:
+    """What this machine does not see of the one on which it was begun."""
+    away = [path for path in plan.paths if not os.path.lexists(path)] if plan.host != socket.gethostname() else []
+    if away:
+        yield f"Begun on {plan.host or 'another machine'}: delete there what is left of {', '.join(away)}."
 
 
 def _take_away(store: Store, plan: Withdrawal, name: str) -> None:
@@ -117,11 +125,25 @@ def _delete(store: Store, name: str) -> None:
         store.delete(name)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _remove(paths: Sequence[Path]) -> None:
+    """All that can be removed.  Raises StoreError for the first that cannot."""
+    stay: list[tuple[Path, OSError]] = []
+    for path in paths:
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) or os.path.lexists(path):
+                stay.append((path, error))
+    if stay:
+        path, error = stay[0]
+        raise StoreError(
+            path,
+            f"could not be removed ({error.strerror or error}), {len(stay)} such in all; the rest is gone",
+            "Delete it as its owner, or let this user, then withdraw again.",
+        ) from error
 
 
 def _read(store: Store, name: str) -> Withdrawal:

@@ -1,5 +1,8 @@
 """Withdrawing a still: what goes of a store, what stays, and what a kill leaves for the next one to end."""
 
+import os
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from director_diffusion.storage import Store
 from director_diffusion.storage.lock import writer_lock
 from director_diffusion.storage.read_cache import ReadCache
 from director_diffusion.storage.store import Store as AnyStore
+from director_diffusion.storage.work import work_folder
 from director_diffusion.withdrawal.plan import Withdrawal, read_withdrawal
 from director_diffusion.withdrawal.withdraw import Records, pending, plan_withdrawal, withdraw
 from tests.lineages import DIRECTOR, RECIPE, Lineage, picture, raw_sha256, still_id
@@ -188,6 +192,53 @@ def test_the_same_words_end_what_was_cut_off_though_nothing_knows_them_any_more(
     assert all("film/1.jpg" in one.names for one in forgotten)
     assert len(forgotten) == 2
     assert pending(store, DIRECTOR) == []
+
+
+def unfinished(store: Store) -> Path:
+    """A training on it that was cut off."""
+    path = work_folder(store, "trainings") / "x" / "000001" / "identity.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(still_id(1))
+    return path
+
+
+def test_work_that_cannot_be_removed_is_told_and_the_next_one_removes_it(
+    store: Store, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(store)
+    path, real = unfinished(store), os.unlink
+
+    def unlink(name: str, **options: int) -> None:
+        if Path(name).name == path.name:
+            raise PermissionError(13, "Permission denied", name)
+        real(name, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        with pytest.raises(StoreError, match=r"trainings/x: could not be removed \(Permission denied"):
+            take(store, "film/1.jpg", source=True)
+    assert not store.exists("stills/nolan/film/1.jpg"), "what can go has gone"
+    assert len(pending(store, DIRECTOR)) == 1
+    take(store, "film/1.jpg", source=True)
+    assert (path.exists(), pending(store, DIRECTOR)) == (False, [])
+
+
+def test_ended_on_another_machine_it_tells_what_is_left_on_the_first(
+    store: Store, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(store)
+    path = unfinished(store)
+
+    def busy(plan: Withdrawal) -> list[str]:
+        raise StoreError("the records", "are locked", "Run it again.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "gethostname", lambda: "first")
+        with pytest.raises(StoreError, match="are locked"):
+            withdraw(store, DIRECTOR, ["film/1.jpg"], Records(NOTHING.telling, busy), who="a", source=True, moved_to="")
+    shutil.rmtree(path.parent.parent)  # another machine has no such folder
+    first, _ = withdraw(store, DIRECTOR, ["film/1.jpg"], NOTHING, who="a", source=True, moved_to="")
+    assert any("Begun on first: delete there" in note and str(path.parent.parent) in note for note in first.notes)
 
 
 def test_a_bucket_and_what_this_machine_keeps_of_it(bucket: str, tmp_path: Path) -> None:
