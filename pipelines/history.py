@@ -41,7 +41,16 @@ WAIT_S = 30.0  # for others who read or write the records
 
 def records_of(instance: dg.DagsterInstance) -> Records:
     """Dagster's records, for a withdrawal."""
-    return Records(telling=lambda plan: list(_telling(instance, plan)), forget=lambda plan: _forget(instance, plan))
+    return Records(
+        telling=lambda plan: list(_telling(instance, plan)),
+        forget=lambda plan: _forget(instance, plan),
+        going_on=lambda director: _going_on(instance, director),
+    )
+
+
+def _going_on(instance: dg.DagsterInstance, director: str) -> list[str]:
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(IN_PROGRESS)))
+    return [f"run {run.run_id[:8]}" for run in runs if run.tags.get(PARTITION) in (None, director)]
 
 
 def _telling(instance: dg.DagsterInstance, plan: Withdrawal) -> Iterator[str]:

@@ -32,6 +32,7 @@ class Records:
     forget: Callable[
         [Withdrawal], Sequence[str]
     ]  # out with `runs` and what else tells of it; what could not be, in words
+    going_on: Callable[[str], Sequence[str]]  # runs of a director's or of nobody's, in words: they may yet tell of it
 
 
 def plan_withdrawal(
@@ -58,7 +59,7 @@ def withdraw(
 ) -> list[Withdrawal]:
     """Take it away; returns what went, with what was left of earlier withdrawals that were cut off.
 
-    Raises BusyError while a stage of this store is at work.
+    Raises BusyError while a stage of this store is at work, or a run goes on that may tell of it.
     """
     with held_gate(store, "director withdraw") as check:
         if busy := holders(store):
@@ -67,6 +68,7 @@ def withdraw(
                 f"is being written by {', '.join(busy)}",
                 "Wait for it to end, or terminate it in the UI, then withdraw again.",
             )
+        _none_going_on(records, director)
         begun = pending(store, director)
         went = [_ended(store, name, records, check) for name in _journals(store, director)]
         plan = plan_withdrawal(store, director, given, records, who=who, source=source, moved_to=moved_to, begun=begun)
@@ -96,11 +98,33 @@ def _ended(store: Store, journal: str, records: Records, check: Callable[[], Non
         check()
         _take_away(store, plan, name)
     store.forget()
-    left = [*records.forget(plan), *_elsewhere(plan)]
+    left = [*records.forget(plan), *_forget_late(store, plan, records, check), *_elsewhere(plan)]
     check()
     _remove([Path(path) for path in plan.paths])  # last: what somebody else owns holds up nothing but the journal's end
     store.delete(journal)
     return replace(plan, notes=(*plan.notes, *left))
+
+
+def _none_going_on(records: Records, director: str) -> None:
+    if runs := records.going_on(director):
+        raise BusyError(
+            ", ".join(runs),
+            "may tell of it, and goes on",
+            "Wait for its end, or terminate it in the UI, then withdraw again.",
+        )
+
+
+def _forget_late(store: Store, plan: Withdrawal, records: Records, check: Callable[[], None]) -> Sequence[str]:
+    """What was told since the plan: a run that began meanwhile may have read what was there still, with no lock.
+
+    One that begins from now on finds nothing.  Raises BusyError while one goes on: nobody knows what it has read.
+    """
+    _none_going_on(records, plan.director)
+    late = tuple(run for run in records.telling(plan) if run not in plan.runs)
+    for name in plan.artifacts if late else ():
+        check()
+        _delete(store, name)  # pictures that it was to show
+    return records.forget(replace(plan, runs=late)) if late else ()
 
 
 def _elsewhere(plan: Withdrawal) -> Iterator[str]:

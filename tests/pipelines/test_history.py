@@ -43,3 +43,14 @@ def test_a_run_tells_of_a_still_that_it_names_and_not_of_one_that_is_called_alik
     instance.report_engine_event(said, run)
     assert (run.run_id in records_of(instance).telling(PLAN)) == told
     instance.delete_run(run.run_id)
+
+
+@pytest.mark.parametrize(("whose", "counts"), [("nolan", True), (None, True), ("fincher", False)])
+def test_a_run_that_goes_on_counts_whatever_it_has_said(
+    instance: dg.DagsterInstance, whose: str | None, counts: bool
+) -> None:
+    run = create_run_for_test(
+        instance, "a_job", tags={PARTITION: whose} if whose else {}, status=dg.DagsterRunStatus.STARTED
+    )
+    assert records_of(instance).going_on("nolan") == ([f"run {run.run_id[:8]}"] if counts else [])
+    instance.delete_run(run.run_id)

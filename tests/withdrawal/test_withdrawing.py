@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from director_diffusion.withdrawal.plan import Withdrawal, read_withdrawal
 from director_diffusion.withdrawal.withdraw import Records, pending, plan_withdrawal, withdraw
 from tests.lineages import DIRECTOR, RECIPE, Lineage, picture, raw_sha256, still_id
 
-NOTHING = Records(telling=lambda plan: [], forget=lambda plan: [])
+NOTHING = Records(telling=lambda plan: [], forget=lambda plan: [], going_on=lambda director: [])
 
 
 def bring(store: Store, director: str = DIRECTOR) -> None:
@@ -136,6 +137,46 @@ def test_it_waits_for_nobody_who_writes(store: Store, lineage: Lineage) -> None:
     assert everything(store) == before
 
 
+def test_it_waits_for_no_run_that_may_tell_of_it_and_one_that_began_meanwhile_keeps_it_open(
+    store: Store, lineage: Lineage
+) -> None:
+    bring(store)
+    before, looks = everything(store), [["run 1"], [], ["run 2"], [], [], []]
+    records = replace(NOTHING, going_on=lambda director: looks.pop(0))
+
+    def go() -> None:
+        withdraw(store, DIRECTOR, ["film/1.jpg"], records, who="ann", source=True, moved_to="")
+
+    with pytest.raises(BusyError, match="run 1"):
+        go()
+    assert everything(store) == before
+    with pytest.raises(BusyError, match="run 2"):
+        go()
+    assert not store.exists("stills/nolan/film/1.jpg")
+    assert len(pending(store, DIRECTOR)) == 1
+    go()
+    assert (pending(store, DIRECTOR), looks) == ([], [])
+
+
+def test_what_was_told_while_it_went_is_forgotten_too(store: Store, lineage: Lineage) -> None:
+    bring(store)
+    told, forgotten = ["before"], list[tuple[str, ...]]()
+    pictures: list[str] = []
+
+    def forget(plan: Withdrawal) -> list[str]:
+        forgotten.append(plan.runs)
+        if "before" in told:  # what a step does that had read a manifest
+            told[:] = ["meanwhile"]
+            pictures.append(f"{plan.artifacts[0]}/pictures/x.jpg")
+            store.write(pictures[0], b"seen")
+        return []
+
+    records = replace(NOTHING, telling=lambda plan: list(told), forget=forget)
+    withdraw(store, DIRECTOR, ["film/1.jpg"], records, who="ann", source=True, moved_to="")
+    assert forgotten == [("before",), ("meanwhile",)]
+    assert not store.exists(pictures[0])
+
+
 class _KilledError(BaseException):
     """In place of SIGKILL: nothing between here and the test catches it."""
 
@@ -182,12 +223,12 @@ def test_the_same_words_end_what_was_cut_off_though_nothing_knows_them_any_more(
         raise StoreError("the records", "are locked", "Run it again.")
 
     with pytest.raises(StoreError, match="are locked"):
-        withdraw(store, DIRECTOR, [given], Records(NOTHING.telling, busy), who="ann", source=True, moved_to="")
+        withdraw(store, DIRECTOR, [given], replace(NOTHING, forget=busy), who="ann", source=True, moved_to="")
     begun = pending(store, DIRECTOR)
     shown = plan_withdrawal(store, DIRECTOR, [given], NOTHING, who="ann", source=True, moved_to="", begun=begun)
     assert [one.sha256 for one in shown.taken] == [raw_sha256(1)]
     forgotten: list[Withdrawal] = []
-    records = Records(NOTHING.telling, lambda plan: forgotten.append(plan) or [])  # type: ignore[func-returns-value]
+    records = replace(NOTHING, forget=lambda plan: forgotten.append(plan) or [])  # type: ignore[func-returns-value]
     withdraw(store, DIRECTOR, [given], records, who="ann", source=True, moved_to="")
     assert all("film/1.jpg" in one.names for one in forgotten)
     assert len(forgotten) == 2
@@ -235,7 +276,7 @@ def test_ended_on_another_machine_it_tells_what_is_left_on_the_first(
     with monkeypatch.context() as patch:
         patch.setattr(socket, "gethostname", lambda: "first")
         with pytest.raises(StoreError, match="are locked"):
-            withdraw(store, DIRECTOR, ["film/1.jpg"], Records(NOTHING.telling, busy), who="a", source=True, moved_to="")
+            withdraw(store, DIRECTOR, ["film/1.jpg"], replace(NOTHING, forget=busy), who="a", source=True, moved_to="")
     shutil.rmtree(path.parent.parent)  # another machine has no such folder
     first, _ = withdraw(store, DIRECTOR, ["film/1.jpg"], NOTHING, who="a", source=True, moved_to="")
     assert any("Begun on first: delete there" in note and str(path.parent.parent) in note for note in first.notes)
