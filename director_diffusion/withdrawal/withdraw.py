@@ -162,12 +162,12 @@ def _remove(paths: Sequence[Path]) -> None:
             if not isinstance(error, FileNotFoundError) or os.path.lexists(path):
                 stay.append((path, error))
     if stay:
-        path, error = stay[0]
+        path, why = stay[0]
         raise StoreError(
-            path,
-            f"could not be removed ({error.strerror or error}), {len(stay)} such in all; the rest is gone",
+            str(path),
+            f"could not be removed ({why.strerror or why}), {len(stay)} such in all; the rest is gone",
             "Delete it as its owner, or let this user, then withdraw again.",
-        ) from error
+        ) from why
 
 
 def _read(store: Store, name: str) -> Withdrawal:
