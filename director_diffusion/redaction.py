@@ -5,7 +5,6 @@ Belongs here: what a secret looks like, and putting HIDDEN in its place.  Which 
 """
 
 import re
-import traceback
 from collections.abc import Collection, Iterator
 from typing import TypeVar
 
@@ -116,7 +115,11 @@ def _rewritten(error: BaseException, secrets: Collection[str]) -> BaseException:
     if isinstance(error, DirectorError):
         for name in ("thing", "problem", "way_out"):
             setattr(error, name, redact(getattr(error, name), secrets))
+    said = {one for one in error.args if isinstance(one, str)}
     try:
+        for name, value in list(vars(error).items()):
+            if isinstance(value, str) and value in said:  # as Dagster's Failure keeps its description beside its words
+                setattr(error, name, redact(value, secrets))
         error.args = tuple(redact(one, secrets) if isinstance(one, str) else one for one in error.args)
         if notes := getattr(error, "__notes__", None):
             error.__notes__ = [redact(note, secrets) for note in notes]
@@ -126,7 +129,8 @@ def _rewritten(error: BaseException, secrets: Collection[str]) -> BaseException:
 
 
 def _stand_in(error: BaseException, words: str, secrets: Collection[str]) -> BaseException:
-    kind = type(type(error).__name__, (HiddenError,), {"__module__": type(error).__module__})
+    like = HiddenError if isinstance(error, Exception) else BaseException  # an interrupt stays one
+    kind: type[BaseException] = type(type(error).__name__, (like,), {"__module__": type(error).__module__})
     return kind(redact(words, secrets)).with_traceback(error.__traceback__)
 
 
@@ -135,9 +139,10 @@ def _is_clean(error: BaseException, secrets: Collection[str]) -> bool:
 
 
 def _told(error: BaseException) -> Iterator[str]:
-    """All that a traceback or a log would quote of it."""
-    yield "".join(traceback.format_exception_only(type(error), error))
+    """Its words, as a traceback or a log would quote them.  Its class's name is none of them: a password may be part of
+    it, such as "dagster", and nobody learns that there."""
     yield _words(error)
+    yield from (note for note in getattr(error, "__notes__", ()) if isinstance(note, str))
     for one in error.args:
         yield repr(one)
 

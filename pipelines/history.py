@@ -7,6 +7,7 @@ Dagster itself deletes a run's events; it leaves both of those, and SQLite leave
 """
 
 import json
+import re
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, suppress
@@ -31,21 +32,37 @@ from director_diffusion.withdrawal.withdraw import Records
 IN_PROGRESS = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 PARTITION = "dagster/partition"
 AT_ONCE = 40  # words that one query looks for: SQLite bounds how deep an expression is
+_BEFORE = (
+    r"(?:(?<![\w.-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-f]{4})|(?<=%[0-9a-f]{2}))"  # what JSON or a URL escapes parts too
+)
+_AFTER = r"(?![\w-])"
 WAIT_S = 30.0  # for others who read or write the records
 
 
 def records_of(instance: dg.DagsterInstance) -> Records:
     """Dagster's records, for a withdrawal."""
-    return Records(telling=lambda plan: list(_telling(instance, plan)), forget=lambda plan: _forget(instance, plan))
+    return Records(
+        telling=lambda plan: list(_telling(instance, plan)),
+        forget=lambda plan: _forget(instance, plan),
+        going_on=lambda director: _going_on(instance, director),
+    )
+
+
+def _going_on(instance: dg.DagsterInstance, director: str) -> list[str]:
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(IN_PROGRESS)))
+    return [f"run {run.run_id[:8]}" for run in runs if run.tags.get(PARTITION) in (None, director)]
 
 
 def _telling(instance: dg.DagsterInstance, plan: Withdrawal) -> Iterator[str]:
-    """Ids of runs whose events quote any of `needles`; of runs of this director or of none, any of `names` too."""
+    """Ids of runs whose events quote any of `needles`; of this director's, any of `names` too, and of nobody's any that
+    tells the film."""
     storage = _storage(instance)
     for record in instance.get_run_records():
         run = record.dagster_run
-        words = [*plan.needles, *(plan.names if run.tags.get(PARTITION) in (None, plan.director) else ())]
-        if _quotes(storage, run.run_id, words):
+        whose = run.tags.get(PARTITION)
+        with_film = [name for name in plan.names if "/" in name]
+        names = plan.names if whose == plan.director else with_film if whose is None else ()
+        if _quotes(storage, run.run_id, plan.needles, names):
             if run.status in IN_PROGRESS:
                 raise BusyError(
                     f"run {run.run_id[:8]}", "tells of it and is still going on", "Wait for its end, or terminate it."
@@ -53,16 +70,20 @@ def _telling(instance: dg.DagsterInstance, plan: Withdrawal) -> Iterator[str]:
             yield run.run_id
 
 
-def _quotes(storage: SqlEventLogStorage, run_id: str, words: Sequence[str]) -> bool:
+def _quotes(storage: SqlEventLogStorage, run_id: str, needles: Sequence[str], names: Sequence[str]) -> bool:
+    """A needle wherever it stands; a name by itself, as 1.jpg is not in 11.jpg."""
     table = SqlEventLogStorageTable
     with storage.run_connection(run_id) as connection:
-        return any(
-            connection.execute(
-                db.select(table.c.id).where(table.c.run_id == run_id, _any_of(table.c.event, some)).limit(1)
-            ).first()
-            is not None
-            for some in _portions(words)
-        )
+        for some in _portions(needles):
+            told = db.select(table.c.id).where(table.c.run_id == run_id, _any_of(table.c.event, some))
+            if connection.execute(told.limit(1)).first() is not None:
+                return True
+        for some in _portions(names):
+            by_itself = re.compile(f"{_BEFORE}(?:{'|'.join(re.escape(_in_json(one)) for one in some)}){_AFTER}", re.I)
+            told = db.select(table.c.event).where(table.c.run_id == run_id, _any_of(table.c.event, some))
+            if any(by_itself.search(event) for (event,) in connection.execute(told)):
+                return True
+    return False
 
 
 def _forget(instance: dg.DagsterInstance, plan: Withdrawal) -> list[str]:
@@ -93,7 +114,7 @@ def _forget_last(instance: dg.DagsterInstance, storage: SqlEventLogStorage, plan
     table, runs = AssetKeyTable, set(plan.runs)
     with storage.index_connection() as connection:
         rows = connection.execute(db.select(table.c.asset_key, table.c.last_materialization, table.c.last_run_id)).all()
-    words = [json.dumps(needle)[1:-1] for needle in plan.needles]
+    words = [_in_json(needle) for needle in plan.needles]
     told = [
         key
         for key, last, run_id in rows
@@ -141,7 +162,11 @@ def _compact(storage: SqlEventLogStorage) -> list[str]:
 
 def _any_of(column: Any, words: Sequence[str]) -> Any:
     """Whether a record, which is JSON, quotes any of these."""
-    return db.or_(*(column.contains(json.dumps(word)[1:-1], autoescape=True) for word in words))
+    return db.or_(*(column.contains(_in_json(word), autoescape=True) for word in words))
+
+
+def _in_json(word: str) -> str:
+    return json.dumps(word)[1:-1]
 
 
 def _portions(words: Collection[str]) -> Iterator[list[str]]:

@@ -12,14 +12,12 @@ from director_diffusion.devices import DeviceLeases, Devices
 from director_diffusion.devices.device import GIB
 from director_diffusion.devices.leases import FOR_EVER
 from director_diffusion.progress import Progress, Task
-from director_diffusion.storage.artifact import partition_folder
+from director_diffusion.storage.artifact import OBSERVED, partition_folder
 from resources.needs import Needs
 from resources.pictures import Pictures, image_markdown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-OBSERVED = "observed"  # beside an asset's artifacts: pictures of what is still being made
 
 
 def _words(counts: Sequence[int]) -> str:

@@ -52,6 +52,7 @@ def _plan(known: Known, policy: Policy, now: datetime) -> Collection:
             *artifacts,
             *remains,
             *cached,
+            *items.observed(),
             *items.work(),
             *items.leftovers({one.name for one in (*artifacts, *remains)}),
         ),

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from director_diffusion.retention.collection import LEAST_AGE, LEFT_BEHIND, LEFT_BY_STEP, Kept, Policy, Removal
 from director_diffusion.retention.known import Known
 from director_diffusion.retention.records import records
+from director_diffusion.storage.artifact import OBSERVED
 from director_diffusion.storage.files import TEMPORARY, Folder, Info
 from director_diffusion.storage.latest import artifact_of
 from director_diffusion.storage.work import work_folder
@@ -29,6 +30,7 @@ OUT = "director-out-"  # what a step makes its files in
 # Of other kinds nothing goes: parts of bases cost days, and the canary's adapter is kept for ever.
 
 UNUSED = "older than keep-days, and nothing that stays refers to it"
+OBSERVED_LONG_AGO = "shown while something was made, longer than keep-days ago"
 UNKNOWN = "older than keep-days; only its key tells whether it would be found again"
 
 
@@ -60,6 +62,12 @@ class Items:
             counts[kind, why] += 1
             weights[kind, why] += info.size
         return removals, [Kept(f"cache/{kind}", why, n, weights[kind, why]) for (kind, why), n in counts.items()]
+
+    def observed(self) -> Iterator[Removal]:
+        """Pictures that runs showed of what they were making: nothing but Dagster's records names them."""
+        for name, info in self._known.observed.items():
+            if not PurePosixPath(name).name.startswith(TEMPORARY) and self._all_old([info], self._policy.keep):
+                yield Removal("item", OBSERVED, name, OBSERVED_LONG_AGO, info.size)
 
     def remains(self) -> Iterator[Removal]:
         """Folders of artifacts that were never finished, or whose removal was cut off."""

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from director_diffusion.errors import StoreError
 from director_diffusion.hashing import SHORT
 from director_diffusion.storage.ancestry import LOOKED_AT
-from director_diffusion.storage.artifact import LATEST, MANIFEST, Manifest, partition_folder
+from director_diffusion.storage.artifact import LATEST, MANIFEST, OBSERVED, Manifest, partition_folder
 from director_diffusion.storage.files import Info
 from director_diffusion.storage.store import Store
 from director_diffusion.training.rows import ADAPTERS, adapter_version
@@ -61,12 +61,15 @@ class Known:
         folders = {str(PurePosixPath(name).parent) for name in manifests}
         above = {str(one) for folder in folders for one in PurePosixPath(folder).parents}
         above |= {str(PurePosixPath(name).parent) for name in self.files if PurePosixPath(name).name == LATEST}
+        self.observed: dict[str, Info] = {}
         self.remains: dict[str, list[Info]] = defaultdict(list)  # of the files in folders that are no artifacts
         for name, info in self.files.items():
             parents = [str(one) for one in PurePosixPath(name).parents]
             whole = next((one for one in parents if one in folders), None)
             if whole is not None:
                 weights[whole] += info.size
+            elif OBSERVED in name.split("/")[3:5]:  # assets/<asset, of one name or two>/<partition>/observed
+                self.observed[name] = info
             elif (folder := next((one for one in parents if one not in above and _is_keyed(one)), None)) is not None:
                 self.remains[folder].append(info)
         self.by_folder = {one.folder: one for one in self._read(manifests, weights)}

@@ -4,6 +4,7 @@ Belongs here: which artifacts hold it, its name or its caption, and go; and whic
 """
 
 import json
+import socket
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from director_diffusion.tracing.following import came_of_stills
 from director_diffusion.tracing.forward import StillTrace, trace_still
 from director_diffusion.tracing.still_words import files_of_people
 from director_diffusion.tracing.tables import TABLES, rows_of
-from director_diffusion.withdrawal.naming import Known, known_files, meant
+from director_diffusion.withdrawal.naming import Known, known_files, meant, named_before
 from director_diffusion.withdrawal.plan import Learner, Taken, Withdrawal
 
 OF_IT = ("reference_set", "evaluation", "release_evaluation", "joint_evaluation", "turbo_evaluation")
@@ -31,14 +32,22 @@ pictures of those that an adapter's are nearest to."""
 
 
 def find_withdrawal(
-    store: Store, director: str, given: Sequence[str], *, who: str, source: bool = False, moved_to: str = ""
+    store: Store,
+    director: str,
+    given: Sequence[str],
+    *,
+    who: str,
+    source: bool = False,
+    moved_to: str = "",
+    begun: Sequence[Withdrawal] = (),
 ) -> Withdrawal:
     """What goes with the stills that `given` names: by film and file, by hash, by id, or as a file.
 
-    Nothing is changed.  Raises StoreError for a name that is none.
+    What was `begun` before may have taken every list that knew a name; it knows the name itself.  Nothing is changed.
+    Raises StoreError for a name that is none.
     """
     ancestry = Ancestry(store)
-    known = known_files(ancestry, director)
+    known = [*known_files(ancestry, director), *named_before(begun)]
     taken = meant(given, known, director, read_withdrawn(store, director))
     shas, stills = {one.sha256 for one in taken}, {still for one in taken for still in one.stills}
     files = [file for file in known if file.sha256 in shas]
@@ -53,6 +62,7 @@ def find_withdrawal(
         pointers=tuple(_pointers(store, going)),
         items=tuple(sorted(set(_items(ancestry, going, stills, folders)))),
         paths=tuple(sorted({str(path) for path in _paths(store, stills)})),
+        host=socket.gethostname(),
         source=tuple(sorted(_source(store, director, files))) if source else (),
         moved_to=moved_to,
         learners=tuple(dict.fromkeys(one for trace in traces for one in _learners(trace))),

@@ -4,7 +4,7 @@ Belongs here: all that this store ever knew under that name.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from director_diffusion.stills.rows import RawFile
 from director_diffusion.storage.ancestry import Ancestry
 from director_diffusion.tracing.forward import LEAST_DIGITS
 from director_diffusion.tracing.tables import rows_of
-from director_diffusion.withdrawal.plan import Taken
+from director_diffusion.withdrawal.plan import Taken, Withdrawal
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,14 @@ def known_files(ancestry: Ancestry, director: str) -> list[Known]:
         plain = still_id(file, None) if file.sha256 else ""
         found.append(Known(file.film, file.file, file.sha256, plain, file.name))
     return [one for one in found if one.sha256]
+
+
+def named_before(begun: Iterable[Withdrawal]) -> Iterator[Known]:
+    """The files of withdrawals that were begun: no list and no file may know them any more."""
+    for taken in (one for each in begun for one in each.taken):
+        for name in taken.names:
+            film, _, file = name.rpartition("/")
+            yield from (Known(film, file, taken.sha256, still, "") for still in taken.stills or ("",))
 
 
 def meant(given: Sequence[str], known: Iterable[Known], director: str, withdrawn: Collection[str]) -> list[Taken]:

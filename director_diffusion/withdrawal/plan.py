@@ -39,7 +39,8 @@ class Withdrawal:
     artifacts: tuple[str, ...] = ()  # folders
     pointers: tuple[str, ...] = ()  # `latest.json` files that point to one of them
     items: tuple[str, ...] = ()  # cached, and other files by themselves
-    paths: tuple[str, ...] = ()  # of this machine's disk, beside the store
+    paths: tuple[str, ...] = ()  # of the disk of `host`, beside the store
+    host: str = ""  # the machine that it was begun on
     source: tuple[str, ...] = ()  # what people put there: only where it was asked for
     moved_to: str = ""  # where `source` goes; "" for nowhere
     learners: tuple[Learner, ...] = ()
@@ -59,7 +60,7 @@ class Withdrawal:
 def read_withdrawal(data: bytes) -> Withdrawal:
     """The inverse.  Raises ValueError, KeyError or TypeError where it is none."""
     told: Mapping[str, Any] = json.loads(data)
-    found: Withdrawal = _one(Withdrawal, {one.name: told[one.name] for one in fields(Withdrawal)})
+    found: Withdrawal = _one(Withdrawal, {one.name: told[one.name] for one in fields(Withdrawal) if one.name in told})
     return replace(
         found,
         taken=tuple(_one(Taken, one) for one in told["taken"]),

@@ -7,8 +7,10 @@ so what was withdrawn cannot be taken in again meanwhile.
     withdrawn/<director>.pending/<hash>.json     a journal
 """
 
+import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -30,13 +32,25 @@ class Records:
     forget: Callable[
         [Withdrawal], Sequence[str]
     ]  # out with `runs` and what else tells of it; what could not be, in words
+    going_on: Callable[[str], Sequence[str]]  # runs of a director's or of nobody's, in words: they may yet tell of it
 
 
 def plan_withdrawal(
-    store: Store, director: str, given: Sequence[str], records: Records, *, who: str, source: bool, moved_to: str
+    store: Store,
+    director: str,
+    given: Sequence[str],
+    records: Records,
+    *,
+    who: str,
+    source: bool,
+    moved_to: str,
+    begun: Sequence[Withdrawal] = (),
 ) -> Withdrawal:
-    """All that goes.  Nothing is changed.  Raises StoreError for a still that this director never had."""
-    found = find_withdrawal(store, director, given, who=who, source=source, moved_to=moved_to)
+    """All that goes, also under names that only withdrawals know that were `begun` before.  Nothing is changed.
+
+    Raises StoreError for a still that this director never had.
+    """
+    found = find_withdrawal(store, director, given, who=who, source=source, moved_to=moved_to, begun=begun)
     return replace(found, runs=tuple(records.telling(found)))
 
 
@@ -45,7 +59,7 @@ def withdraw(
 ) -> list[Withdrawal]:
     """Take it away; returns what went, with what was left of earlier withdrawals that were cut off.
 
-    Raises BusyError while a stage of this store is at work.
+    Raises BusyError while a stage of this store is at work, or a run goes on that may tell of it.
     """
     with held_gate(store, "director withdraw") as check:
         if busy := holders(store):
@@ -54,8 +68,10 @@ def withdraw(
                 f"is being written by {', '.join(busy)}",
                 "Wait for it to end, or terminate it in the UI, then withdraw again.",
             )
+        _none_going_on(records, director)
+        begun = pending(store, director)
         went = [_ended(store, name, records, check) for name in _journals(store, director)]
-        plan = plan_withdrawal(store, director, given, records, who=who, source=source, moved_to=moved_to)
+        plan = plan_withdrawal(store, director, given, records, who=who, source=source, moved_to=moved_to, begun=begun)
         journal = f"{_journal_folder(director)}/{short(hash_bytes(plan.written()))}.json"
         store.write(journal, plan.written())
         went.append(_ended(store, journal, records, check))
@@ -78,16 +94,44 @@ def _ended(store: Store, journal: str, records: Records, check: Callable[[], Non
     for name in (*plan.artifacts, *plan.items):
         check()
         _delete(store, name)
-    for path in plan.paths:
-        check()
-        _remove(Path(path))
     for name in plan.source:
         check()
         _take_away(store, plan, name)
     store.forget()
-    left = records.forget(plan)
+    left = [*records.forget(plan), *_forget_late(store, plan, records, check), *_elsewhere(plan)]
+    check()
+    _remove([Path(path) for path in plan.paths])  # last: what somebody else owns holds up nothing but the journal's end
     store.delete(journal)
     return replace(plan, notes=(*plan.notes, *left))
+
+
+def _none_going_on(records: Records, director: str) -> None:
+    if runs := records.going_on(director):
+        raise BusyError(
+            ", ".join(runs),
+            "may tell of it, and goes on",
+            "Wait for its end, or terminate it in the UI, then withdraw again.",
+        )
+
+
+def _forget_late(store: Store, plan: Withdrawal, records: Records, check: Callable[[], None]) -> Sequence[str]:
+    """What was told since the plan: a run that began meanwhile may have read what was there still, with no lock.
+
+    One that begins from now on finds nothing.  Raises BusyError while one goes on: nobody knows what it has read.
+    """
+    _none_going_on(records, plan.director)
+    late = tuple(run for run in records.telling(plan) if run not in plan.runs)
+    for name in plan.artifacts if late else ():
+        check()
+        _delete(store, name)  # pictures that it was to show
+    return records.forget(replace(plan, runs=late)) if late else ()
+
+
+def _elsewhere(plan: Withdrawal) -> Iterator[str]:
+    """What this machine does not see of the one on which it was begun."""
+    away = [path for path in plan.paths if not os.path.lexists(path)] if plan.host != socket.gethostname() else []
+    if away:
+        yield f"Begun on {plan.host or 'another machine'}: delete there what is left of {', '.join(away)}."
 
 
 def _take_away(store: Store, plan: Withdrawal, name: str) -> None:
@@ -105,11 +149,25 @@ def _delete(store: Store, name: str) -> None:
         store.delete(name)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _remove(paths: Sequence[Path]) -> None:
+    """All that can be removed.  Raises StoreError for the first that cannot."""
+    stay: list[tuple[Path, OSError]] = []
+    for path in paths:
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) or os.path.lexists(path):
+                stay.append((path, error))
+    if stay:
+        path, why = stay[0]
+        raise StoreError(
+            str(path),
+            f"could not be removed ({why.strerror or why}), {len(stay)} such in all; the rest is gone",
+            "Delete it as its owner, or let this user, then withdraw again.",
+        ) from why
 
 
 def _read(store: Store, name: str) -> Withdrawal:

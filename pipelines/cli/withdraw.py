@@ -41,8 +41,8 @@ def withdraw_command(
     with prepare_home(surroundings) as instance:
         records = records_of(instance)
         asked = {"who": who or getpass.getuser(), "source": source or bool(moved_to), "moved_to": moved_to}
-        plan = plan_withdrawal(store, director, stills, records, **asked)  # type: ignore[arg-type]
         begun = pending(store, director)
+        plan = plan_withdrawal(store, director, stills, records, begun=begun, **asked)  # type: ignore[arg-type]
         if not as_json:
             for one in (*begun, plan):
                 _show(one, begun=one is not plan)

@@ -9,6 +9,7 @@ import pytest
 
 from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
+from director_diffusion.errors import StoreError
 from director_diffusion.stills.rows import STILLS_FILE, Still
 from tests.tiny_project import TinyProject
 
@@ -57,8 +58,12 @@ def is_finchers(project: TinyProject, name: str) -> bool:
     return any(record.dagster_run.run_id in name for record in runs)
 
 
+def _locked(storage: object) -> list[str]:
+    raise StoreError("the records", "are locked", "Run it again.")
+
+
 def test_a_withdrawal_leaves_no_trace_and_it_does_not_come_back(
-    project: TinyProject, still: tuple[Still, Caption, bytes]
+    project: TinyProject, still: tuple[Still, Caption, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, caption, data = still
     before = traces(project, one, caption)
@@ -70,11 +75,14 @@ def test_a_withdrawal_leaves_no_trace_and_it_does_not_come_back(
     assert "mini_lora/adapter of nolan" in shown.out
     assert traces(project, one, caption) == before
 
-    told = project.director(
-        "withdraw", "nolan", f"{one.film}/{one.name}", "--source", "--yes", "--json", "--who", "ann"
-    )
+    command = ("withdraw", "nolan", f"{one.film}/{one.name}", "--source", "--yes", "--json", "--who", "ann")
+    with monkeypatch.context() as patch:  # as where somebody else is at the records for long
+        patch.setattr("pipelines.history._compact", _locked)
+        cut_off = project.director(*command)
+    assert (cut_off.code, "are locked" in cut_off.err) == (1, True), cut_off.err
+    told = project.director(*command)
     assert told.code == 0, told.err
-    (went,) = json.loads(told.out)["withdrawals"]
+    went, _ = json.loads(told.out)["withdrawals"]
     assert [use["asset"] for use in went["learners"]] == ["mini_lora/adapter"]
     left = traces(project, one, caption, {name for name in before if is_finchers(project, name)})
     assert left.pop("store/withdrawn/nolan.json") == {one.sha256}

@@ -164,6 +164,32 @@ def test_what_is_raised_through_it_shows_nothing_behind_it() -> None:
     assert not [secret for secret in SECRETS if secret in str(ours.value)]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        dg.RetryRequested(max_retries=3),
+        dg.Failure("dagster said pass-of-this-test", allow_retries=False),
+        dg.DagsterExecutionInterruptedError(),
+        KeyboardInterrupt("pass-of-this-test"),
+        StoreError("dagster", "pass-of-this-test", ""),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_password_that_is_a_word_of_a_classs_name_makes_no_other_error_of_it(error: BaseException) -> None:
+    told = redact_error(error, ("dagster", "director", "builtins", "pass-of-this-test"))
+    assert told is error
+    assert "pass-of-this-test" not in f"{told} {told.args} {vars(told)}"
+
+
+def test_an_interrupt_whose_words_cannot_be_changed_stays_one() -> None:
+    class OddInterrupt(BaseException):
+        def __str__(self) -> str:
+            return "pass-of-this-test"
+
+    told = redact_error(OddInterrupt(), ("pass-of-this-test",))
+    assert (str(told), isinstance(told, Exception)) == (HIDDEN, False)
+
+
 @pytest.mark.parametrize("kind", [ModelError, TransientError, OddError])
 def test_a_failing_stage_leaves_none_in_dagsters_records(
     kind: type[Exception], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -173,6 +173,18 @@ def test_items_go_that_nothing_refers_to_and_that_are_old(store: Store, four: li
     everything_is_readable(store)
 
 
+def test_pictures_that_were_shown_while_something_was_made_go_by_age(store: Store, four: list[Published]) -> None:
+    places = (f"assets/{RECIPE}/adapter/{DIRECTOR}", "assets/canary/_all")
+    gone = [item(store, f"{place}/observed/pictures/a.jpg", days=100) for place in places]
+    kept = [
+        *(item(store, f"{place}/observed/pictures/b.jpg", days=20) for place in places),
+        item(store, f"{four[0].adapter.folder}/pictures/c.jpg", days=100),
+    ]
+    went = swept(store)
+    assert {one.name for one in went.removals if one.kind == "item"} == set(gone)
+    assert (store.present(gone), store.present(kept)) == (set(), set(kept))
+
+
 def test_no_picture_goes_while_a_canary_has_not_said_which_are_its_first(store: Store) -> None:
     item(store, "cache/canary/c/adapter.safetensors", days=100)
     item(store, "cache/images/f/unused.png", days=100)

@@ -1,5 +1,9 @@
 """Withdrawing a still: what goes of a store, what stays, and what a kill leaves for the next one to end."""
 
+import os
+import shutil
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +16,12 @@ from director_diffusion.storage import Store
 from director_diffusion.storage.lock import writer_lock
 from director_diffusion.storage.read_cache import ReadCache
 from director_diffusion.storage.store import Store as AnyStore
+from director_diffusion.storage.work import work_folder
 from director_diffusion.withdrawal.plan import Withdrawal, read_withdrawal
 from director_diffusion.withdrawal.withdraw import Records, pending, plan_withdrawal, withdraw
 from tests.lineages import BASE, DIRECTOR, RECIPE, Lineage, picture, raw_sha256, refer, still_id
 
-NOTHING = Records(telling=lambda plan: [], forget=lambda plan: [])
+NOTHING = Records(telling=lambda plan: [], forget=lambda plan: [], going_on=lambda director: [])
 
 
 def bring(store: Store, director: str = DIRECTOR) -> None:
@@ -135,6 +140,46 @@ def test_it_waits_for_nobody_who_writes(store: Store, lineage: Lineage) -> None:
     assert everything(store) == before
 
 
+def test_it_waits_for_no_run_that_may_tell_of_it_and_one_that_began_meanwhile_keeps_it_open(
+    store: Store, lineage: Lineage
+) -> None:
+    bring(store)
+    before, looks = everything(store), [["run 1"], [], ["run 2"], [], [], []]
+    records = replace(NOTHING, going_on=lambda director: looks.pop(0))
+
+    def go() -> None:
+        withdraw(store, DIRECTOR, ["film/1.jpg"], records, who="ann", source=True, moved_to="")
+
+    with pytest.raises(BusyError, match="run 1"):
+        go()
+    assert everything(store) == before
+    with pytest.raises(BusyError, match="run 2"):
+        go()
+    assert not store.exists("stills/nolan/film/1.jpg")
+    assert len(pending(store, DIRECTOR)) == 1
+    go()
+    assert (pending(store, DIRECTOR), looks) == ([], [])
+
+
+def test_what_was_told_while_it_went_is_forgotten_too(store: Store, lineage: Lineage) -> None:
+    bring(store)
+    told, forgotten = ["before"], list[tuple[str, ...]]()
+    pictures: list[str] = []
+
+    def forget(plan: Withdrawal) -> list[str]:
+        forgotten.append(plan.runs)
+        if "before" in told:  # what a step does that had read a manifest
+            told[:] = ["meanwhile"]
+            pictures.append(f"{plan.artifacts[0]}/pictures/x.jpg")
+            store.write(pictures[0], b"seen")
+        return []
+
+    records = replace(NOTHING, telling=lambda plan: list(told), forget=forget)
+    withdraw(store, DIRECTOR, ["film/1.jpg"], records, who="ann", source=True, moved_to="")
+    assert forgotten == [("before",), ("meanwhile",)]
+    assert not store.exists(pictures[0])
+
+
 class _KilledError(BaseException):
     """In place of SIGKILL: nothing between here and the test catches it."""
 
@@ -169,6 +214,75 @@ def test_whenever_it_is_killed_the_next_one_ends_it(tmp_path: Path, monkeypatch:
         withdraw(store, DIRECTOR, [raw_sha256(1)], NOTHING, who="bob", source=True, moved_to="")
         assert everything(store) == wanted, allowed
         assert pending(store, DIRECTOR) == []
+
+
+@pytest.mark.parametrize("given", ["film/1.jpg", "1.jpg", still_id(1)[:12]])
+def test_the_same_words_end_what_was_cut_off_though_nothing_knows_them_any_more(
+    store: Store, lineage: Lineage, given: str
+) -> None:
+    bring(store)
+
+    def busy(plan: Withdrawal) -> list[str]:
+        raise StoreError("the records", "are locked", "Run it again.")
+
+    with pytest.raises(StoreError, match="are locked"):
+        withdraw(store, DIRECTOR, [given], replace(NOTHING, forget=busy), who="ann", source=True, moved_to="")
+    begun = pending(store, DIRECTOR)
+    shown = plan_withdrawal(store, DIRECTOR, [given], NOTHING, who="ann", source=True, moved_to="", begun=begun)
+    assert [one.sha256 for one in shown.taken] == [raw_sha256(1)]
+    forgotten: list[Withdrawal] = []
+    records = replace(NOTHING, forget=lambda plan: forgotten.append(plan) or [])  # type: ignore[func-returns-value]
+    withdraw(store, DIRECTOR, [given], records, who="ann", source=True, moved_to="")
+    assert all("film/1.jpg" in one.names for one in forgotten)
+    assert len(forgotten) == 2
+    assert pending(store, DIRECTOR) == []
+
+
+def unfinished(store: Store) -> Path:
+    """A training on it that was cut off."""
+    path = work_folder(store, "trainings") / "x" / "000001" / "identity.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(still_id(1))
+    return path
+
+
+def test_work_that_cannot_be_removed_is_told_and_the_next_one_removes_it(
+    store: Store, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(store)
+    path, real = unfinished(store), os.unlink
+
+    def unlink(name: str, **options: int) -> None:
+        if Path(name).name == path.name:
+            raise PermissionError(13, "Permission denied", name)
+        real(name, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        with pytest.raises(StoreError, match=r"trainings/x: could not be removed \(Permission denied"):
+            take(store, "film/1.jpg", source=True)
+    assert not store.exists("stills/nolan/film/1.jpg"), "what can go has gone"
+    assert len(pending(store, DIRECTOR)) == 1
+    take(store, "film/1.jpg", source=True)
+    assert (path.exists(), pending(store, DIRECTOR)) == (False, [])
+
+
+def test_ended_on_another_machine_it_tells_what_is_left_on_the_first(
+    store: Store, lineage: Lineage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(store)
+    path = unfinished(store)
+
+    def busy(plan: Withdrawal) -> list[str]:
+        raise StoreError("the records", "are locked", "Run it again.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "gethostname", lambda: "first")
+        with pytest.raises(StoreError, match="are locked"):
+            withdraw(store, DIRECTOR, ["film/1.jpg"], replace(NOTHING, forget=busy), who="a", source=True, moved_to="")
+    shutil.rmtree(path.parent.parent)  # another machine has no such folder
+    first, _ = withdraw(store, DIRECTOR, ["film/1.jpg"], NOTHING, who="a", source=True, moved_to="")
+    assert any("Begun on first: delete there" in note and str(path.parent.parent) in note for note in first.notes)
 
 
 def test_a_bucket_and_what_this_machine_keeps_of_it(bucket: str, tmp_path: Path) -> None:
