@@ -148,6 +148,11 @@ def _of_database(words: str) -> tuple[str, str]:
             f"could not be written: no space left there ({words})",
             "Free some space and run again; nothing was lost.",
         )
+    if "disk I/O error" in words:  # SQLite's word where its files cannot grow, too
+        return (
+            f"could not be written ({words}): there is no space left on their disk, or it is broken",
+            "Free some space, or look at the disk; then run again: what is made is kept.",
+        )
     if "readonly database" in words:
         return "could not be written: their place is read-only for this user", "Make it writable and run again."
     return (

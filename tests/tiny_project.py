@@ -247,7 +247,7 @@ def _child(
             if first is not None:
                 first()
             code = main(arguments)
-        except Exception:  # noqa: BLE001  # told where whoever started it reads
+        except BaseException:  # noqa: BLE001  # told where whoever started it reads
             traceback.print_exc()
             code = 70
     os._exit(code)

@@ -50,7 +50,10 @@ class Thumbs:
                 self._free.append(self._slots)
                 self._slots += 1
             slot = self._free.pop()
-        os.pwrite(self._file.fileno(), thumb.tobytes(), slot * _SLOT)
+        rest, place = memoryview(thumb.tobytes()), slot * _SLOT
+        while rest:  # a disk that is getting full takes a part first, and refuses the next
+            written = os.pwrite(self._file.fileno(), rest, place)
+            rest, place = rest[written:], place + written
         return Kept(slot, thumb.size)
 
     def take(self, kept: Kept) -> Image.Image:

@@ -1,8 +1,11 @@
 """Runs in this process: how a command runs a job quietly, and what it tells of what went wrong."""
 
+import io
 import os
+import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +16,7 @@ from dagster._core.execution.plan.objects import ErrorSource
 from rich.console import Console
 
 from assets_defs.leaderboard import LEADERBOARD
+from director_diffusion.storage.disk import refused_by_disk
 from pipelines.dagster_settings import explained, in_step
 from pipelines.jobs import RANK
 from pipelines.sweep import NOT_AGAIN, sweep_dead_runs
@@ -57,7 +61,7 @@ def run_job(
     StoreError where Dagster's records cannot be written.
     """
     run_id = str(uuid.uuid4())
-    with explained(Path(instance.root_directory)):
+    with explained(Path(instance.root_directory)), streams_given_back():
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             partition_key=partition,
@@ -69,6 +73,27 @@ def run_job(
         )
     _raise_interrupt(result)
     return result
+
+
+@contextmanager
+def streams_given_back() -> Iterator[None]:
+    """Inside, Dagster has what is written to stdout and stderr go to files of its home; where those cannot be written
+    any more, it does not give the streams back, and nobody would read why.
+
+    Raises StoreError where it is the disk that refused.
+    """
+    lent = []
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(io.UnsupportedOperation):  # of no file
+            lent.append((stream.fileno(), os.dup(stream.fileno())))
+    try:
+        yield
+    except OSError as error:
+        raise refused_by_disk(error) or error from error
+    finally:
+        for number, kept in lent:
+            os.dup2(kept, number)
+            os.close(kept)
 
 
 def _raise_interrupt(result: dg.ExecuteInProcessResult) -> None:
