@@ -23,7 +23,6 @@ from dagster._core.storage.event_log.schema import (
 )
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
-from dagster._serdes import serialize_value
 
 from director_diffusion.errors import BusyError, StoreError
 from director_diffusion.withdrawal.plan import Withdrawal
@@ -126,7 +125,7 @@ def _forget_last(instance: dg.DagsterInstance, storage: SqlEventLogStorage, plan
         values: dict[str, Any] = {"last_materialization": None, "last_run_id": None, "cached_status_data": None}
         if left:
             entry = left[0].event_log_entry
-            values |= {"last_materialization": serialize_value(entry), "last_run_id": entry.run_id}
+            values |= {"last_materialization": dg.serialize_value(entry), "last_run_id": entry.run_id}
         elif asset is not None:
             instance.wipe_assets([asset])  # nothing of it is left: an asset that was never made
         with storage.index_connection() as connection:

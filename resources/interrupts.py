@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._utils.interrupts import capture_interrupts, check_captured_interrupt
 
 from director_diffusion.specs.executors import CLUSTERS
@@ -30,13 +29,13 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         try:
             yield check_captured_interrupt
         except TrainingStopped as stopped:
-            raise DagsterExecutionInterruptedError(str(stopped)) from stopped
+            raise dg.DagsterExecutionInterruptedError(str(stopped)) from stopped
         except Exception as error:
             if check_captured_interrupt():  # whatever else went wrong, the run was told to end
-                raise DagsterExecutionInterruptedError(f"interrupted; and {error}") from error
+                raise dg.DagsterExecutionInterruptedError(f"interrupted; and {error}") from error
             raise
         if check_captured_interrupt():  # too late to stop a step: the training had ended, its weights are kept
-            raise DagsterExecutionInterruptedError("interrupted after the last step of a training, which is kept")
+            raise dg.DagsterExecutionInterruptedError("interrupted after the last step of a training, which is kept")
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def begun_again_where_machines_go(context: dg.OpExecutionContext | dg.AssetExecu
     """
     try:
         yield
-    except DagsterExecutionInterruptedError as told:
+    except dg.DagsterExecutionInterruptedError as told:
         if context.job_def.executor_def.name not in CLUSTERS or _is_ending(context):
             raise
         raise dg.RetryRequested(max_retries=LOST, seconds_to_wait=PAUSE_S) from told

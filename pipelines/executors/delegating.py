@@ -8,7 +8,7 @@ goes on from what it left in the store.  One that could still say that it was to
 
 from collections.abc import Iterator
 
-from dagster._core.events import DagsterEvent
+from dagster import DagsterEvent
 from dagster._core.execution.context.system import IStepContext, PlanOrchestrationContext
 from dagster._core.execution.plan.objects import StepRetryData
 from dagster._core.execution.plan.plan import ExecutionPlan

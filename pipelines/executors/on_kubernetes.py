@@ -6,8 +6,6 @@ Belongs here: what dagster-k8s is told.  Imported only where the deployment says
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
-from dagster._core.executor.init import InitExecutorContext
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import USER_DEFINED_K8S_CONFIG_KEY
@@ -27,8 +25,8 @@ def kubernetes_executor(surroundings: Surroundings) -> dg.ExecutorDefinition:
     """Sends steps to the cluster; what of it each takes, its tags say."""
     cluster = _cluster(surroundings.deployment)
 
-    @dg.executor(name="kubernetes", requirements=multiple_process_executor_requirements())
-    def kubernetes(context: InitExecutorContext) -> Delegating:
+    @dg.executor(name="kubernetes", requirements=dg.multiple_process_executor_requirements())
+    def kubernetes(context: dg.InitExecutorContext) -> Delegating:
         launcher = context.instance.run_launcher
         if not isinstance(launcher, K8sRunLauncher):
             raise SpecError(

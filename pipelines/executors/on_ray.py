@@ -6,8 +6,6 @@ Belongs here: what dagster-ray is told.  Imported only where the deployment says
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
-from dagster._core.executor.init import InitExecutorContext
 from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandlerContext
 from dagster_ray import RayRunLauncher
 from dagster_ray.configs import USER_DEFINED_RAY_KEY
@@ -30,8 +28,8 @@ def ray_executor(surroundings: Surroundings) -> dg.ExecutorDefinition:
     cluster = _cluster(surroundings.deployment)
     told = {**surroundings.retold, **GRACE}
 
-    @dg.executor(name="ray", requirements=multiple_process_executor_requirements())
-    def ray(context: InitExecutorContext) -> Delegating:
+    @dg.executor(name="ray", requirements=dg.multiple_process_executor_requirements())
+    def ray(context: dg.InitExecutorContext) -> Delegating:
         launcher = context.instance.run_launcher
         if isinstance(launcher, RayRunLauncher):  # and this process is a job of that cluster already
             return Delegating(_steps(launcher.client, told))
