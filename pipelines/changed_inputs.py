@@ -67,6 +67,9 @@ def changed_inputs_sensor(
         after, requests = Seen(), list[dg.RunRequest]()
         for slug, mark in marks.items():
             before = seen.get(slug)
+            if isinstance(before, Asked) and before.mark != mark and outcomes.get(before.run) == "under way":
+                after[slug] = before  # two at once would only be in each other's way: whose end comes, asks anew
+                continue
             mine = before if isinstance(before, Asked) and before.mark == mark else None
             if mine is not None:
                 todo = _standing(mine, outcomes.get(mine.run, "failed"), now)

@@ -68,7 +68,7 @@ class Known:
             whole = next((one for one in parents if one in folders), None)
             if whole is not None:
                 weights[whole] += info.size
-            elif OBSERVED in name.split("/")[3:5]:  # assets/<asset, of one name or two>/<partition>/observed
+            elif f"/{OBSERVED}/pictures/" in name:  # and not a director who is called so
                 self.observed[name] = info
             elif (folder := next((one for one in parents if one not in above and _is_keyed(one)), None)) is not None:
                 self.remains[folder].append(info)

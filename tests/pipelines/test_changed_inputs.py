@@ -87,6 +87,7 @@ def test_what_a_failed_run_was_to_look_at_is_looked_at_again_and_not_for_ever(lo
     assert looks(later=10 * AGAIN_AFTER_S[-1]) == [], "it is under way"
     looks.ran(Status.FAILURE)
     assert looks() == [], "and so is one of both"
+    looks.ran(Status.SUCCESS)
     write(looks, "nolan/film/1.txt", "two cars")
     tries = 0
     while looks() == ["nolan"]:
@@ -99,6 +100,18 @@ def test_what_a_failed_run_was_to_look_at_is_looked_at_again_and_not_for_ever(lo
     assert looks() == ["nolan"], "a change is always new"
     looks.ran(Status.SUCCESS)
     assert looks(later=10 * AGAIN_AFTER_S[-1]) == []
+
+
+def test_while_one_looks_no_other_is_asked_for(looks: Looking) -> None:
+    """Who copies stills for minutes changes them at every look."""
+    write(looks, "nolan/film/1.txt")
+    assert looks() == ["nolan"]
+    looks.ran(Status.STARTED)
+    for number in range(2, 4):
+        write(looks, f"nolan/film/{number}.txt")
+        assert looks() == []
+    looks.ran(Status.SUCCESS)
+    assert looks() == ["nolan"]
 
 
 def test_a_run_that_was_run_again_or_cancelled_is_asked_for_no_more(looks: Looking) -> None:
