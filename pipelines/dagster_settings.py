@@ -23,6 +23,7 @@ FILE, USUAL = "dagster.yaml", "sqlite"
 # The driver that dagster-postgres is written for.  SQLAlchemy 2.1 takes psycopg 3 where a URL names none, and Dagster's
 # webserver closes every connection of that as it sets it up.
 DRIVER = "postgresql+psycopg2"
+ANSWER_S = 10  # for a database that is only looked at
 _DRIVERS = ("psycopg2.", "sqlite3.")  # with which the names of their errors begin
 _COPIED = "# Copied from configs/dagster/{slug}.yaml when this DAGSTER_HOME was made; edit it as you like.\n"
 _FROM = re.compile(r"^# Copied from configs/dagster/(\w+)\.yaml")
@@ -51,12 +52,17 @@ def look(surroundings: Surroundings) -> str:
     home = surroundings.dagster_home
     settings = home / FILE
     is_made = settings.exists()
-    text = (settings if is_made else _chosen(surroundings)).read_text(encoding="utf-8")
+    try:
+        text = (settings if is_made else _chosen(surroundings)).read_text(encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            str(settings), f"cannot be opened: {error.strerror}", "Make it a file that this user may read."
+        ) from error
     with explained(home):
         _check(surroundings, text)
         kind = _storage(_read(text))
         if (address := _address(_read(text))) is not None:
-            engine = create_engine(os.environ[address])
+            engine = create_engine(os.environ[address], connect_args={"connect_timeout": ANSWER_S})
             try:
                 engine.connect().close()
             finally:

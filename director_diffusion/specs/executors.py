@@ -15,6 +15,7 @@ CLUSTERS: tuple[ExecutorName, ...] = ("ray", "kubernetes")
 Quantity = Annotated[
     str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[kMGT]i?)?$", description="As Kubernetes writes it: 32Gi.")
 ]
+Cores = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
 
 
 class RayCluster(Spec):
@@ -40,8 +41,8 @@ class KubernetesCluster(Spec):
     cpu_nodes: dict[str, str] = Field({}, description="Labels of the nodes for all other steps.")
     gpu_memory: Quantity | None = Field(None, description="Memory that a step which wants a GPU asks for.")
     cpu_memory: Quantity | None = Field(None, description="Memory that any other step asks for.")
-    gpu_cpus: Quantity = Field("4", description="Cores that a step which wants a GPU asks for.")
-    cpu_cpus: Quantity = Field("2", description="Cores that any other step asks for.")
+    gpu_cpus: Cores = Field("4", description="Cores that a step which wants a GPU asks for.")
+    cpu_cpus: Cores = Field("2", description="Cores that any other step asks for.")
     grace_s: Annotated[int, Field(ge=1, le=3600)] = Field(
         120, description="For a step that is told to end: a training saves a checkpoint."
     )

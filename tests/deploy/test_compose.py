@@ -89,6 +89,14 @@ def test_records_and_files_are_where_all_of_them_look(compose: dict[str, Any], i
         assert {"DAGSTER_HOME", "DIRECTOR_STORE"}.isdisjoint(environment), "the image says where these are"
 
 
+def test_the_ui_is_reached_by_its_service_and_shown_by_its_published_port(compose: dict[str, Any]) -> None:
+    environment = compose["services"]["daemon"]["environment"]
+    service, _, port = environment["DIRECTOR_UI"].partition(":")
+    (published,) = compose["services"][service]["ports"]
+    host, outer, inner = published.split(":")
+    assert (port, usual(environment["DIRECTOR_UI_LINK"])) == (inner, f"http://{host}:{outer}")
+
+
 def test_the_home_is_made_before_anything_opens_it(compose: dict[str, Any]) -> None:
     def waits_for(name: str) -> dict[str, str]:
         return {other: how["condition"] for other, how in compose["services"][name]["depends_on"].items()}

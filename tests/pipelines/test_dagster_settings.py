@@ -1,6 +1,7 @@
 """What a new DAGSTER_HOME begins with: limits of the queue, retries, and words where it cannot be opened."""
 
 import os
+import socket
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ from sqlalchemy import create_engine, text
 
 from director_diffusion.errors import DirectorError, StoreError
 from pipelines.cli.in_process import errors_of, run_job
-from pipelines.dagster_settings import explained
+from pipelines.dagster_settings import explained, look
 from pipelines.home import prepare_home
 from pipelines.priorities import BY_ITSELF, NOTICED
 from pipelines.surroundings import Surroundings, read_surroundings
@@ -229,3 +230,18 @@ def test_records_that_fail_a_step_and_are_there_again_are_told_with_the_way_out(
     assert told.startswith("Dagster's records, as DAGSTER_HOME's dagster.yaml says")
     assert "do not answer (the database system is starting up)" in told
     assert "then run again" in told
+
+
+def test_a_look_at_a_database_that_is_silent_ends(surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.dagster_settings.ANSWER_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv(VARIABLE, f"postgresql+psycopg2://ann@127.0.0.1:{silent.getsockname()[1]}/records")
+        with pytest.raises(StoreError, match=r"do not answer.*timeout expired"):
+            look(asking(surroundings, "postgres"))
+    assert not surroundings.dagster_home.exists(), "it only looks"
+
+
+def test_a_look_at_settings_that_are_no_file_is_told(surroundings: Surroundings) -> None:
+    (surroundings.dagster_home / "dagster.yaml").mkdir(parents=True)
+    with pytest.raises(StoreError, match="cannot be opened: Is a directory"):
+        look(surroundings)

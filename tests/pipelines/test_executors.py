@@ -23,6 +23,7 @@ from pipelines.sweep import sweep_dead_runs
 from resources.interrupts import begun_again_where_machines_go
 from resources.needs import GPU
 from resources.process_tags import PID, process_tags
+from tests.deploy.dockerfile import stages
 from tests.pipelines.lost_steps import FOLDER, steps
 from tests.small_configs import CONFIGS, change, surroundings_of
 
@@ -84,6 +85,12 @@ def test_a_library_that_is_not_installed_is_named_with_the_way_out(
 def test_settings_of_a_cluster_that_is_not_used_are_an_error(configs: Path) -> None:
     with pytest.raises(SpecError, match="key ray is only read with executor: ray"):
         at(configs, "local", ray={"cpus": 2})
+
+
+@pytest.mark.parametrize("cores", ["4Gi", "4k", "-1"])
+def test_cores_are_not_counted_as_memory_is(configs: Path, cores: str) -> None:
+    with pytest.raises(SpecError, match="gpu_cpus"):
+        at(configs, "kubernetes", kubernetes={"gpu_cpus": cores})
 
 
 def test_on_ray_a_step_takes_the_gpus_that_its_stage_needs(configs: Path) -> None:
@@ -242,6 +249,10 @@ def test_what_is_deployed_to_kubernetes_goes_with_the_deployment(configs: Path) 
     assert pool["command"][-2:] == [GPU, str(deployment.gpus)]
     assert pool["image"] == f"{code['image']['repository']}:{code['image']['tag']}"
     assert code["includeConfigInLaunchedRuns"] == {"enabled": True}
+    user = int(stages((CHECKOUT / "Dockerfile").read_text())[-1].user.partition(":")[0])
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    assert code["podSecurityContext"] == {"fsGroup": user}, "who may write to the volume"
+    assert launcher["runK8sConfig"]["podSpecConfig"]["securityContext"] == {"fsGroup": user}
     queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     assert queue["maxConcurrentRuns"] == 2 * deployment.gpus + 1
 
