@@ -121,7 +121,7 @@ def judged(
         lines.append(f"not audited: {len(skipped)} of {len(packages)} packages of {lock} ({few})")
     if not bad and len(skipped) < len(packages):
         lines.append(f"audited: {len(packages) - len(skipped)} packages of {lock}, no vulnerability is known")
-    return int(bool(bad)), lines
+    return int(bool(bad) or len(skipped) == len(packages)), lines  # asked, and told of nothing: no audit
 
 
 if __name__ == "__main__":

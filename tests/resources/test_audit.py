@@ -40,7 +40,8 @@ def test_what_was_not_looked_at_is_never_called_audited(audit: ModuleType) -> No
         "not audited: 1 of 2 packages of x.lock (torch)",
         "audited: 1 packages of x.lock, no vulnerability is known",
     ]
-    (none,) = audit.judged("x.lock", {"dependencies": [SKIPPED]}, {})[1]
+    code, (none,) = audit.judged("x.lock", {"dependencies": [SKIPPED]}, {})
+    assert code == 1, "somebody was asked, and said nothing"
     assert none.startswith("not audited: 1 of 1 packages")
     gone = audit.judged("x.lock", "no route to host", {}, answers=False)
     assert gone == (0, ["not audited: x.lock (no route to host)"])
