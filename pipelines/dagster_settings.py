@@ -161,6 +161,11 @@ def _of_database(words: str) -> tuple[str, str]:
         )
     if "readonly database" in words:
         return "could not be written: their place is read-only for this user", "Make it writable and run again."
+    if "unable to open database file" in words:
+        return (
+            f"could not be opened ({words}): their place is gone, or read-only for this user",
+            "Make it writable and run again: what is made is kept.",
+        )
     return (
         f"do not answer ({words})",
         "Look whether the database is there and lets this user write; then run again: what is made is kept.",

@@ -17,6 +17,7 @@ from rich.table import Table
 from director_diffusion.errors import SpecError
 from director_diffusion.withdrawal.plan import Withdrawal
 from director_diffusion.withdrawal.withdraw import pending, plan_withdrawal, withdraw
+from pipelines.cli.in_process import sweep_and_tell
 from pipelines.history import records_of
 from pipelines.home import prepare_home
 from pipelines.surroundings import Surroundings, read_surroundings
@@ -39,6 +40,7 @@ def withdraw_command(
     store = surroundings.store()
     moved_to = str(Path(source_to).expanduser().resolve()) if source_to else ""
     with prepare_home(surroundings) as instance:
+        sweep_and_tell(instance, Console(stderr=True))  # who was killed has no end to be waited for
         records = records_of(instance)
         asked = {"who": who or getpass.getuser(), "source": source or bool(moved_to), "moved_to": moved_to}
         begun = pending(store, director)

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent
 from dagster._core.executor.init import InitExecutorContext
 from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
+from dagster._core.launcher import DefaultRunLauncher
 
 from pipelines.executors.delegating import Delegating
 from resources.interrupts import begun_again_where_machines_go
+from resources.process_tags import PID
 
 FOLDER = "LOST_STEPS"  # variable: where steps leave a mark
 
@@ -51,6 +54,14 @@ class Processes(StepHandler):
         for process in self._processes.values():
             process.terminate()
         yield from ()
+
+
+class Resuming(DefaultRunLauncher):
+    """Says that it would take up runs whose process is gone, as those of clusters do."""
+
+    @property
+    def supports_resume_run(self) -> bool:
+        return True
 
 
 @dg.executor(name="kubernetes", requirements=multiple_process_executor_requirements())
@@ -86,6 +97,25 @@ def drained(context: dg.OpExecutionContext, number: int) -> int:
 def broken(number: int) -> None:
     _mark("broken")
     raise ValueError("fails by itself")
+
+
+@dg.op
+def terminated(context: dg.OpExecutionContext) -> None:
+    """Somebody ends the run, whose own process alone is told, while this step is at work."""
+    run = context.instance.get_run_by_id(context.run_id)
+    assert run is not None
+    context.instance.report_run_canceling(run)
+    os.kill(int(run.tags[PID]), signal.SIGINT)
+    try:
+        time.sleep(120)
+    except DagsterExecutionInterruptedError:
+        _mark("told")
+        raise
+
+
+@dg.job(executor_def=processes)
+def ended() -> None:
+    terminated()
 
 
 @dg.job(executor_def=processes)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from resources.interrupts import begun_again_where_machines_go
 from resources.needs import GPU
 from resources.process_tags import PID, process_tags
 from tests.deploy.dockerfile import stages
-from tests.pipelines.lost_steps import FOLDER, steps
+from tests.pipelines.lost_steps import FOLDER, ended, steps
 from tests.small_configs import CONFIGS, change, surroundings_of
 
 ADAPTER, CAPTIONS, STILLS = ("mini_lora__adapter", "captions", "stills")
@@ -194,6 +195,27 @@ def test_a_step_that_is_lost_or_told_to_end_is_tried_again_one_that_failed_is_no
         assert not instance.event_log_storage.get_concurrency_info("gpu").active_slot_count
     marks = {name: (tmp_path / name).read_text() for name in ("lost", "drained", "broken")}
     assert marks == {"lost": "xx", "drained": "xx", "broken": "x"}
+
+
+def test_a_run_that_is_terminated_takes_its_steps_along_though_others_would_be_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    overrides = {
+        "run_launcher": {"module": "tests.pipelines.lost_steps", "class": "Resuming"},
+        "run_monitoring": {"enabled": True, "max_resume_run_attempts": 3},
+    }
+    with dg.instance_for_test(overrides=overrides) as instance:
+        began = time.monotonic()
+        with dg.execute_job(reconstructable(ended), instance, raise_on_error=False) as result:
+            run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        assert run.status is dg.DagsterRunStatus.CANCELED
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "told").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert (tmp_path / "told").read_text() == "x"
+        assert time.monotonic() - began < 100
 
 
 @pytest.mark.parametrize(
