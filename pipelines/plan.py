@@ -20,7 +20,7 @@ from assets_defs.roots import LOOKS
 from assets_defs.sign_off import look_at_sign_offs
 from director_diffusion.errors import DirectorError
 from director_diffusion.storage import Store
-from director_diffusion.storage.artifact import content_version, describe_files, latest_artifact, partition_folder
+from director_diffusion.storage.artifact import content_version, describe_files, is_made, latest_artifact
 from director_diffusion.storage.figures import Figures, figures
 from resources.configs import ConfigsResource
 
@@ -105,7 +105,7 @@ def plan_runs(
 def _state(
     resolver: CachingStaleStatusResolver, store: Store, key: dg.AssetKey, place: str | None
 ) -> tuple[State, str] | None:
-    if not store.exists(f"{partition_folder(tuple(key.path), place)}/latest.json"):
+    if not is_made(store, tuple(key.path), place):
         return "missing", "the store has none"
     status = resolver.get_status(key, place)
     if status is StaleStatus.MISSING:

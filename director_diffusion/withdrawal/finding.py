@@ -17,7 +17,7 @@ from director_diffusion.stills.rows import DECISIONS_FILE
 from director_diffusion.stills.withdrawn import read_withdrawn
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.ancestry import Ancestry
-from director_diffusion.storage.artifact import partition_folder
+from director_diffusion.storage.artifact import UNPARTITIONED, pointer
 from director_diffusion.storage.work import work_folder
 from director_diffusion.tracing.following import came_of_stills
 from director_diffusion.tracing.forward import StillTrace, trace_still
@@ -60,7 +60,7 @@ def find_withdrawal(
         taken=tuple(taken),
         artifacts=tuple(artifact.folder for artifact in reversed(going)),  # what was made of others goes before them
         pointers=tuple(_pointers(store, going)),
-        items=tuple(sorted(set(_items(ancestry, going, stills, folders)))),
+        items=tuple(sorted(set(_items(ancestry, director, going, stills, folders)))),
         paths=tuple(sorted({str(path) for path in _paths(store, stills)})),
         host=socket.gethostname(),
         source=tuple(sorted(_source(store, director, files))) if source else (),
@@ -119,36 +119,37 @@ def _decisions(artifact: Artifact) -> list[dict[str, str]]:
 
 def _pointers(store: Store, going: Sequence[Artifact]) -> Iterator[str]:
     keys = {artifact.folder: artifact.manifest.key for artifact in going}
-    names = {f"{partition_folder(one.manifest.asset, one.manifest.partition)}/latest.json" for one in going}
+    names = {pointer(one.manifest.asset, one.manifest.partition) for one in going}
     for name, content in store.read_those(sorted(names)).items():
         if f"{PurePosixPath(name).parent}/{json.loads(content)['key']}" in keys:
             yield name
 
 
 def _items(
-    ancestry: Ancestry, going: Sequence[Artifact], stills: Collection[str], folders: Collection[str]
+    ancestry: Ancestry, director: str, going: Sequence[Artifact], stills: Collection[str], folders: Collection[str]
 ) -> Iterator[str]:
-    """Cached work on it; what other artifacts refer to as well is not its alone: an equal caption's prompt, or all that
-    was made of the same bytes of another director."""
+    """Cached work on it.
+
+    What was made of another director's equal bytes is not its alone, nor a prompt of a caption that others have too.
+    """
     store = ancestry.store
     starts = tuple(stills)
-    own = {f"cache/{name}" for name in store.sizes("cache") if PurePosixPath(name).name.startswith(starts)}
-    own |= {
+    named_so = {f"cache/{name}" for name in store.sizes("cache") if PurePosixPath(name).name.startswith(starts)}
+    in_rows = {
         row["reference"]
         for artifact in going
         if artifact.manifest.asset[-1] in TABLES
         for row in rows_of(artifact) or ()
         if row.get("still") in stills and str(row.get("reference") or "").startswith("cache/")
     }
-    others = {
-        reference
-        for place in (*ancestry.partitions, None)
-        for asset in ancestry.assets(place or "_all")
-        for artifact in ancestry.of(asset, place)
-        if artifact.folder not in folders
-        for reference in artifact.manifest.references
-    }
-    yield from own - others
+    staying: dict[bool, set[str]] = {True: set(), False: set()}  # references, by whether another director's
+    for place in (*ancestry.partitions, None):
+        for asset in ancestry.assets(place or UNPARTITIONED):
+            for artifact in ancestry.of(asset, place):
+                if artifact.folder not in folders:
+                    staying[place not in (director, None)].update(artifact.manifest.references)
+    yield from named_so - staying[True]
+    yield from in_rows - staying[True] - staying[False]
     yield from _unfinished(store, stills)
 
 

@@ -47,9 +47,7 @@ class Withdrawal:
     published: tuple[str, ...] = ()  # where something went out that was made with it, in words
     notes: tuple[str, ...] = ()
     needles: tuple[str, ...] = ()  # any of these in a run's records, and the run tells of it
-    names: tuple[
-        str, ...
-    ] = ()  # the same in records of runs of this director, or of none: another's may be called alike
+    names: tuple[str, ...] = ()  # the same, only in runs of this director or of none: another's may be called alike
     runs: tuple[str, ...] = ()  # ids, of the orchestrator's records
 
     def written(self) -> bytes:

@@ -19,6 +19,7 @@ from director_diffusion.errors import BusyError, StoreError
 from director_diffusion.hashing import hash_bytes, short
 from director_diffusion.stills.withdrawn import FOLDER, Withdrawn, add_withdrawn
 from director_diffusion.storage import Store
+from director_diffusion.storage.artifact import MANIFEST
 from director_diffusion.storage.lock import held_gate, holders
 from director_diffusion.withdrawal.finding import find_withdrawal
 from director_diffusion.withdrawal.plan import Withdrawal, read_withdrawal
@@ -28,11 +29,12 @@ from director_diffusion.withdrawal.plan import Withdrawal, read_withdrawal
 class Records:
     """What an orchestrator keeps of runs, as far as a withdrawal asks for it."""
 
-    telling: Callable[[Withdrawal], Iterable[str]]  # ids of runs that tell of it
-    forget: Callable[
-        [Withdrawal], Sequence[str]
-    ]  # out with `runs` and what else tells of it; what could not be, in words
-    going_on: Callable[[str], Sequence[str]]  # runs of a director's or of nobody's, in words: they may yet tell of it
+    telling: Callable[[Withdrawal], Iterable[str]]
+    """Ids of runs that tell of it."""
+    forget: Callable[[Withdrawal], Sequence[str]]
+    """Out with `runs` and what else tells of it; returns what could not be, in words."""
+    going_on: Callable[[str], Sequence[str]]
+    """Runs of a director's or of nobody's, in words: they may yet tell of it."""
 
 
 def plan_withdrawal(
@@ -88,7 +90,7 @@ def _ended(store: Store, journal: str, records: Records, check: Callable[[], Non
     date = datetime.now(UTC).isoformat(timespec="seconds")
     add_withdrawn(store, plan.director, [Withdrawn(one.sha256, date, plan.who) for one in plan.taken])
     # What readers see goes first, and a manifest before its files: what is left at any moment is whole or is none.
-    for name in (*plan.pointers, *(f"{folder}/artifact.json" for folder in plan.artifacts)):
+    for name in (*plan.pointers, *(f"{folder}/{MANIFEST}" for folder in plan.artifacts)):
         check()
         store.delete(name)
     for name in (*plan.artifacts, *plan.items):

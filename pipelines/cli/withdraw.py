@@ -40,7 +40,8 @@ def withdraw_command(
     store = surroundings.store()
     moved_to = str(Path(source_to).expanduser().resolve()) if source_to else ""
     with prepare_home(surroundings) as instance:
-        sweep_and_tell(instance, Console(stderr=True))  # who was killed has no end to be waited for
+        if not dry_run:
+            sweep_and_tell(instance, Console(stderr=True))  # who was killed has no end to be waited for
         records = records_of(instance)
         asked = {"who": who or getpass.getuser(), "source": source or bool(moved_to), "moved_to": moved_to}
         begun = pending(store, director)

@@ -1,6 +1,7 @@
 """`director withdraw` over a project that went through every stage: nothing of the still is in its store or records."""
 
 import json
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from director_diffusion.captions.rows import FILE as CAPTIONS_FILE
 from director_diffusion.captions.rows import Caption
 from director_diffusion.errors import StoreError
 from director_diffusion.stills.rows import STILLS_FILE, Still
+from resources.process_tags import PID, process_tags
 from tests.tiny_project import TinyProject
 
 HASHES_STAY = ("learned.json", "provenance.json")  # an adapter says what it has seen, by id and hash
@@ -69,8 +71,14 @@ def test_a_withdrawal_leaves_no_trace_and_it_does_not_come_back(
     before = traces(project, one, caption)
     assert {name.split("/")[0] for name in before} == {"store", "dagster_home"}
 
+    with project.instance() as instance:  # one that was killed: it is nobody's to wait for, and a look changes nothing
+        killed = dg.DagsterRun(job_name="make", status=dg.DagsterRunStatus.STARTED)
+        instance.add_run(killed)
+        instance.add_run_tags(killed.run_id, {**process_tags(killed.run_id, os.getpid()), PID: str(2**22 + 1)})
     shown = project.director("withdraw", "nolan", f"{one.film}/{one.name}", "--source", "--dry-run")
     assert shown.code == 0, shown.err
+    with project.instance() as instance:
+        assert instance.get_run_by_id(killed.run_id).status is dg.DagsterRunStatus.STARTED
     assert "Nothing was removed." in shown.out
     assert "mini_lora/adapter of nolan" in shown.out
     assert traces(project, one, caption) == before

@@ -122,6 +122,18 @@ def test_what_another_director_needs_stays_and_is_told(store: Store) -> None:
     assert read_withdrawn(store, "fincher") == {}
 
 
+def test_what_of_this_director_refers_to_cached_work_keeps_only_what_others_share(store: Store) -> None:
+    """An adapter stays, and what was cached of the still goes; a prompt that it has too may be another still's."""
+    nolan = Lineage(store)
+    adapter = nolan.publish(3).adapter
+    bring(store)
+    named_so = f"cache/embeddings/f/{still_id(1)}.safetensors"
+    refer(adapter, named_so, "cache/prompts/f/1")
+    went = take(store, "film/1.jpg")
+    assert adapter.folder not in went.artifacts
+    assert store.present([named_so, "cache/prompts/f/1", "cache/latents/f/1"]) == {"cache/prompts/f/1"}
+
+
 def test_a_name_of_nothing_or_of_several_is_refused(store: Store, lineage: Lineage) -> None:
     bring(store)
     store.write("stills/nolan/zoo/1.jpg", b"another")
