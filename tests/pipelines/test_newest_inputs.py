@@ -10,14 +10,10 @@ from director_diffusion.storage import Artifact, CheckOutcome, Manifest, Store
 from director_diffusion.storage.artifact import content_version, describe_files, set_latest, write_artifact
 from pipelines.build import build_definitions
 from pipelines.surroundings import read_surroundings
-from resources.configs import ConfigsResource
-from resources.hub import HubResource
-from resources.machine import MachineResource, ProgressResource
-from resources.models import ModelsResource
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
-from resources.store import ArtifactIOManager, StoreResource
-from resources.votes import VotesResource
+from resources.store import StoreResource
+from tests.stage_resources import stage_resources
 
 DIRECTORS = [f"director_{number:03}" for number in range(120)]
 PARTITIONS = dg.StaticPartitionsDefinition(DIRECTORS)
@@ -50,16 +46,7 @@ class Choir:
                 dg.define_asset_job("sing", dg.AssetSelection.assets(choir)),
                 dg.define_asset_job("look", dg.AssetSelection.checks(CHECK)),
             ],
-            resources={
-                "store": store,
-                "artifacts": ArtifactIOManager(store=store),
-                "models": ModelsResource(root=str(folder), cache=str(folder / "models"), store=store),
-                "machine": MachineResource(kind="cpu", captioning_batch=1),
-                "hub": HubResource(url=str(folder / "hub")),
-                "configs": ConfigsResource(folder=str(folder)),
-                "votes": VotesResource(url=None),
-                "progress": ProgressResource(),
-            },
+            resources=stage_resources(folder, store=store),
             executor=dg.in_process_executor,
         )
 

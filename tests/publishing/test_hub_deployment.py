@@ -12,16 +12,12 @@ from director_diffusion.publishing.folder_hub import FolderHub
 from director_diffusion.publishing.hub_server import HubServer
 from director_diffusion.publishing.publish import Publication, publish
 from director_diffusion.specs import Deployment, EndpointHub
-from resources.configs import ConfigsResource
 from resources.hub import HubResource
-from resources.machine import MachineResource, ProgressResource
-from resources.models import ModelsResource
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
-from resources.store import ArtifactIOManager, StoreResource
-from resources.votes import VotesResource
 from tests.loopback_hub.faults import Fault
 from tests.loopback_hub.server import LoopbackHub
+from tests.stage_resources import stage_resources
 
 
 def deployment(**hub: object) -> Deployment:
@@ -72,17 +68,7 @@ def run_of(folder: Path, loopback: LoopbackHub, instance: dg.DagsterInstance) ->
         publication.write(run.out)
         return run.result(facts={"where": run.resources.hub.where(publication)})
 
-    store = StoreResource(url=str(folder / "store"))
-    resources = {
-        "store": store,
-        "artifacts": ArtifactIOManager(store=store),
-        "models": ModelsResource(root=str(folder), cache=str(folder / "models"), store=store),
-        "machine": MachineResource(kind="cpu", captioning_batch=1),
-        "hub": HubResource(url=loopback.endpoint, server=True),
-        "configs": ConfigsResource(folder=str(folder)),
-        "votes": VotesResource(url=None),
-        "progress": ProgressResource(),
-    }
+    resources = stage_resources(folder, hub=HubResource(url=loopback.endpoint, server=True))
     return dg.materialize([published], instance=instance, resources=resources, raise_on_error=False)
 
 

@@ -9,17 +9,13 @@ import pytest
 
 from director_diffusion.devices import DeviceLeases
 from director_diffusion.storage import Artifact
-from resources.configs import ConfigsResource
-from resources.hub import HubResource
-from resources.machine import MachineResource, Place, ProgressResource
-from resources.models import ModelsResource
+from resources.machine import MachineResource, Place
 from resources.needs import GPUS_TAG, NOTHING, Shares, needs_of, one_gpu
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
-from resources.store import ArtifactIOManager, StoreResource
-from resources.votes import VotesResource
 from tests.devices.pretended import Pretended
 from tests.devices.pretended_machine import PretendedMachine
+from tests.stage_resources import stage_resources
 
 
 class Rooms:
@@ -41,22 +37,12 @@ class Rooms:
         )
 
     def run(self, **tags: str) -> dg.ExecuteInProcessResult:
-        store = StoreResource(url=str(self.folder / "store"))
         return dg.materialize(
             self._assets(),
             instance=self.instance,
             raise_on_error=False,
             tags={f"director/{name}": value for name, value in tags.items()},
-            resources={
-                "store": store,
-                "artifacts": ArtifactIOManager(store=store),
-                "models": ModelsResource(root=str(self.folder), cache=str(self.folder / "models"), store=store),
-                "machine": self.machine,
-                "hub": HubResource(url=str(self.folder / "hub")),
-                "configs": ConfigsResource(folder=str(self.folder)),
-                "votes": VotesResource(url=None),
-                "progress": ProgressResource(),
-            },
+            resources=stage_resources(self.folder, machine=self.machine),
         )
 
     def leases(self) -> DeviceLeases:

@@ -7,15 +7,11 @@ import pytest
 from PIL import Image
 
 from director_diffusion.storage import Store
-from resources.configs import ConfigsResource
-from resources.hub import HubResource
-from resources.machine import MachineResource, ProgressResource
-from resources.models import ModelsResource
 from resources.pictures import INLINE, LINKS, NONE, Pictures, image_markdown
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
-from resources.store import ArtifactIOManager, StoreResource
-from resources.votes import VotesResource
+from resources.store import StoreResource
+from tests.stage_resources import stage_resources
 
 RED = Image.new("RGB", (16, 8), (200, 10, 10))
 
@@ -35,16 +31,7 @@ def run(folder: Path, pictures: str) -> tuple[dg.ExecuteInProcessResult, dict[st
         result = dg.materialize(
             [painted],
             instance=instance,
-            resources={
-                "store": store,
-                "artifacts": ArtifactIOManager(store=store),
-                "models": ModelsResource(root=str(folder), cache=str(folder), store=store),
-                "machine": MachineResource(kind="cpu", captioning_batch=1),
-                "hub": HubResource(url=str(folder / "hub")),
-                "configs": ConfigsResource(folder=str(folder)),
-                "votes": VotesResource(url=None),
-                "progress": ProgressResource(),
-            },
+            resources=stage_resources(folder, store=store),
         )
     (made,) = result.get_asset_materialization_events()
     shown = {name: str(value.value) for name, value in made.materialization.metadata.items()}

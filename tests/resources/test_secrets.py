@@ -14,15 +14,10 @@ from director_diffusion.redaction import HIDDEN, redact, redact_error
 from director_diffusion.storage import Store
 from pipelines.cli.main import main
 from resources import stage as stage_module
-from resources.configs import ConfigsResource
-from resources.hub import HubResource
-from resources.machine import MachineResource, ProgressResource
-from resources.models import ModelsResource
 from resources.secrets import hide_in_logs, secrets_of, without_secrets
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
-from resources.store import ArtifactIOManager, StoreResource
-from resources.votes import VotesResource
+from tests.stage_resources import stage_resources
 
 BY_LOOKS = {  # what is hidden wherever it comes from: a text and what of it is the secret
     "token": ("asked with hf_{0}Zq7", "hf_{0}Zq7"),
@@ -96,7 +91,7 @@ def test_what_looks_like_a_secret_is_hidden(name: str) -> None:
     [
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN where they are lent), or AWS_PROFILE",
         "max_new_tokens=64, the token is refused, basic authentication, hf_hub_download, prompt_tokens: 77",
-        "postgresql://me@db/votes, s3://bucket/a/b, file:///work/a:b, http://127.0.0.1:3000/runs/1",
+        "postgresql://me@db/votes, s3://bucket/a/b, file:///srv/a:b, http://127.0.0.1:3000/runs/1",
         "![sheet](data:image/jpeg;base64,AAAA/AKIAIOSFODNN7EXAMPLE+token=)",
     ],
 )
@@ -215,7 +210,6 @@ def test_a_failing_stage_leaves_none_in_dagsters_records(
             run.context.log.warning("it said", exc_info=True)
             raise (kind(TEXT) if kind is OddError else kind(TEXT, TEXT, TEXT)) from error
 
-    store = StoreResource(url=str(tmp_path / "store"))
     home = tmp_path / "home"
     home.mkdir()
     with dg.DagsterInstance.local_temp(str(home)) as instance:
@@ -223,16 +217,7 @@ def test_a_failing_stage_leaves_none_in_dagsters_records(
             [fine, failing],
             instance=instance,
             raise_on_error=False,
-            resources={
-                "store": store,
-                "artifacts": ArtifactIOManager(store=store),
-                "models": ModelsResource(root=str(tmp_path), cache=str(tmp_path), store=store),
-                "machine": MachineResource(kind="cpu", captioning_batch=1),
-                "hub": HubResource(url=str(tmp_path / "hub")),
-                "configs": ConfigsResource(folder=str(tmp_path)),
-                "votes": VotesResource(url=None),
-                "progress": ProgressResource(),
-            },
+            resources=stage_resources(tmp_path),
         )
     assert not result.success
     records = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
@@ -242,4 +227,4 @@ def test_a_failing_stage_leaves_none_in_dagsters_records(
     records[Path("terminal")] = (told.out + told.err).encode()
     for secret in SECRETS:
         assert not [path for path, data in records.items() if secret.encode() in data], secret
-    assert Store(store.url).exists("assets/fine/_all/latest.json")
+    assert Store(str(tmp_path / "store")).exists("assets/fine/_all/latest.json")

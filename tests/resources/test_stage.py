@@ -17,15 +17,10 @@ from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.artifact import latest_artifact, write_artifact
 from director_diffusion.storage.latest import when_made
 from director_diffusion.storage.lock import held_gate, holders, writer_lock
-from resources.configs import ConfigsResource
-from resources.hub import HubResource
-from resources.machine import MachineResource, ProgressResource
 from resources.making import FRESH_TAG
-from resources.models import ModelsResource
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
-from resources.store import ArtifactIOManager, StoreResource
-from resources.votes import VotesResource
+from tests.stage_resources import stage_resources
 
 PARTITIONS = dg.StaticPartitionsDefinition(["nolan", "fincher"])
 LONG = Check("long_enough", "The text has five letters or more.", blocking=True)
@@ -77,22 +72,12 @@ class World:
 
     def run(self, partition: str = "nolan", **options: object) -> dg.ExecuteInProcessResult:
         self.calls.clear()
-        store = StoreResource(url=str(self.folder / "store"))
         return dg.materialize(
             self.assets,
             instance=self.instance,
             partition_key=partition,
             raise_on_error=False,
-            resources={
-                "store": store,
-                "artifacts": ArtifactIOManager(store=store),
-                "models": ModelsResource(root=str(self.folder), cache=str(self.folder / "models"), store=store),
-                "machine": MachineResource(kind="cpu", captioning_batch=1),
-                "hub": HubResource(url=str(self.folder / "hub")),
-                "configs": ConfigsResource(folder=str(self.folder)),
-                "votes": VotesResource(url=None),
-                "progress": ProgressResource(),
-            },
+            resources=stage_resources(self.folder),
             **options,
         )
 
