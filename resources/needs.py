@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from director_diffusion.errors import SpecError
+from director_diffusion.training.division import MOST
 
 GPU = "gpu"  # the pool of steps that want an accelerator; it has a limit only where there are some
 GPUS_TAG: Final = "director/gpus"
 """Of a run: how many GPUs its steps may share, those that can; without GPUs, processes of the CPU."""
 NEEDS_TAG: Final = "director/needs"
 """Of an op: what its stage needs (`Needs.tags`); one without it needs nothing but a CPU."""
-MOST: Final = 1024
 
 
 @dataclass(frozen=True)

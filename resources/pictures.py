@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from director_diffusion.hashing import hash_bytes, short
 from director_diffusion.storage import Store
+from director_diffusion.storage.artifact import PICTURES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MAX_WIDTH = 1280  # pixels
 MAX_BYTES = 200_000  # the event log keeps every preview, so it must stay small
 INLINE, LINKS, NONE = "inline", "links", "none"
-FOLDER = "pictures"
 _KINDS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 _PICTURE = re.compile(r"!\[((?:(?!\]\().)*)\]\(data:image/(jpeg|png|webp);base64,([A-Za-z0-9+/=]+)\)")
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=]+")
@@ -46,7 +46,7 @@ class Pictures:
         if self.mode == NONE:
             return f"{title} (not shown)"
         content = base64.b64decode(data)
-        name = f"{self.folder}/{FOLDER}/{short(hash_bytes(content))}.{_KINDS[kind]}"
+        name = f"{self.folder}/{PICTURES}/{short(hash_bytes(content))}.{_KINDS[kind]}"
         if not self.store.present([name]):
             self.store.write(name, content)
         place = self.store.full(name)

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from director_diffusion.errors import StoreError
 from director_diffusion.hashing import SHORT
 from director_diffusion.storage.ancestry import LOOKED_AT
-from director_diffusion.storage.artifact import LATEST, MANIFEST, OBSERVED, Manifest, partition_folder
+from director_diffusion.storage.artifact import LATEST, MANIFEST, OBSERVED, PICTURES, Manifest, partition_folder
 from director_diffusion.storage.files import Info
 from director_diffusion.storage.store import Store
 from director_diffusion.training.rows import ADAPTERS, adapter_version
@@ -68,7 +68,7 @@ class Known:
             whole = next((one for one in parents if one in folders), None)
             if whole is not None:
                 weights[whole] += info.size
-            elif f"/{OBSERVED}/pictures/" in name:  # and not a director who is called so
+            elif f"/{OBSERVED}/{PICTURES}/" in name:  # and not a director who is called so
                 self.observed[name] = info
             elif (folder := next((one for one in parents if one not in above and _is_keyed(one)), None)) is not None:
                 self.remains[folder].append(info)

@@ -28,6 +28,7 @@ from director_diffusion.tables import read_table
 Row = TypeVar("Row")
 UNPARTITIONED = "_all"
 MANIFEST, LATEST = "artifact.json", "latest.json"
+PICTURES = "pictures"  # of a folder: those that its metadata links to
 OBSERVED = "observed"  # beside the artifacts of a partition: pictures that were shown while one was being made
 _AT_ONCE = 64  # manifests that are read together
 

@@ -6,7 +6,7 @@ Whole batches where accumulation divides evenly, else rows of each batch; what a
 from director_diffusion.errors import TrainingError
 from director_diffusion.specs import Recipe
 
-MOST = 1024  # processes of one training: nobody has more GPUs of one machine
+MOST = 1024  # processes that share one step: nobody has more GPUs of one machine
 
 
 def takes_whole(recipe: Recipe, processes: int) -> bool:

@@ -1,6 +1,7 @@
 """What a new DAGSTER_HOME begins with: limits of the queue, retries, and words where it cannot be opened."""
 
 import os
+import resource
 import socket
 import sqlite3
 from collections.abc import Mapping
@@ -204,6 +205,27 @@ def test_a_disk_that_refuses_records_is_named_with_the_way_out(tmp_path: Path, s
         with pytest.raises(StoreError, match=rf"(?s){tmp_path}.*{told}"), explained(tmp_path):
             connection.execute(text("INSERT INTO runs VALUES (:body)"), {"body": "x" * 100_000})
     engine.dispose()
+
+
+def test_records_whose_files_cannot_grow_are_named(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "runs.db") as file:
+        file.execute("CREATE TABLE runs (body TEXT)")
+    engine = create_engine(f"sqlite:///{tmp_path}/runs.db")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, before[1]))  # SQLite's word for it is "disk I/O error"
+    try:
+        told = pytest.raises(StoreError, match=r"(?s)could not be written.*disk.*Free some space")
+        with told, explained(tmp_path), engine.begin() as connection:
+            connection.execute(text("INSERT INTO runs VALUES (:body)"), {"body": "x" * 2**17})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        engine.dispose()
+
+
+def test_records_whose_place_is_gone_are_named(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/gone/runs.db")
+    with pytest.raises(StoreError, match=r"(?s)could not be opened.*Make it writable"), explained(tmp_path):
+        engine.connect()
 
 
 def test_records_that_fail_under_a_command_are_told_in_a_line(surroundings: Surroundings, tmp_path: Path) -> None:

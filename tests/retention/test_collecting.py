@@ -20,7 +20,7 @@ from director_diffusion.retention.collection import Collection as Collected
 from director_diffusion.retention.collection import Policy
 from director_diffusion.storage import Artifact, Store
 from director_diffusion.storage.ancestry import Ancestry
-from director_diffusion.storage.artifact import find_artifact, latest_artifact, set_latest
+from director_diffusion.storage.artifact import OBSERVED, find_artifact, latest_artifact, pointer, set_latest
 from director_diffusion.storage.lock import held_gate, pass_gate, writer_lock
 from director_diffusion.storage.work import work_folder
 from director_diffusion.tracing.backward import trace_back
@@ -183,6 +183,15 @@ def test_pictures_that_were_shown_while_something_was_made_go_by_age(store: Stor
     went = swept(store)
     assert {one.name for one in went.removals if one.kind == "item"} == set(gone)
     assert (store.present(gone), store.present(kept)) == (set(), set(kept))
+
+
+def test_a_director_may_be_called_as_the_folder_of_pictures_is(store: Store) -> None:
+    lineage = Lineage(store, OBSERVED)
+    made = [lineage.publish(3), lineage.publish(6)]
+    latest = {pointer(one.adapter.manifest.asset, OBSERVED) for one in made}
+    swept(store)
+    assert store.present(latest) == latest
+    everything_is_readable(store)
 
 
 def test_no_picture_goes_while_a_canary_has_not_said_which_are_its_first(store: Store) -> None:
