@@ -23,10 +23,7 @@ from assets_defs.common import (
 from assets_defs.reference_set import REFERENCE_SET
 from assets_defs.samples import samples_name
 from director_diffusion.evaluation.checks import CHECKS
-from director_diffusion.sampling.rows import DRAWING_FILE, FILE, Sample
 from director_diffusion.specs import Base, EvaluationPlan, Project, Recipe, Tier
-from director_diffusion.stills.learned import FILE as LEARNED_FILE
-from director_diffusion.stills.learned import decode_learned
 from director_diffusion.storage import Artifact
 from resources.needs import one_gpu
 from resources.stage import stage
@@ -85,58 +82,34 @@ def evaluation_asset(
         from director_diffusion.evaluation.checks import judge
         from director_diffusion.evaluation.evaluate import evaluate
         from director_diffusion.evaluation.facts import facts_of
-        from director_diffusion.evaluation.material import Material
-        from director_diffusion.evaluation.pairs import pairs_grid
-        from director_diffusion.evaluation.plots import confusion_plot, effects_plot, history_plot
-        from director_diffusion.evaluation.published_before import before_of
-        from director_diffusion.evaluation.references import FILE as REFERENCE_FILE
-        from director_diffusion.evaluation.references import rivals_of
+        from director_diffusion.evaluation.gathering import gather_material
+        from director_diffusion.evaluation.shown import pictures_of
         from director_diffusion.evaluation.types import Evaluation
-        from director_diffusion.sampling.canary import FILE as CANARY_FILE
-        from director_diffusion.sampling.canary import Canary
-        from director_diffusion.stills.still_set import StillSet
 
-        still_set, singing = StillSet.of(stills), Canary.read(canary.read(CANARY_FILE))
-        encoders = encoders_of(run, project, plan)
-        others = {slug: one.json(REFERENCE_FILE) for slug, one in references.items()}
-        rivals = rivals_of(run.director, others, plan, encoders)
-        material = Material(
-            samples=tuple(samples.table(FILE, Sample)),
-            learned=decode_learned(samples.read(LEARNED_FILE)),
-            drawing=samples.json(DRAWING_FILE)["drawing"],
-            still_set=still_set,
-            rivals=rivals,
-            before=before_of(further["published_before"]) if "published_before" in further else None,
-            drift=singing.words if singing.drifted else "",
-        )
-        person = director_of(director)
-        asked = plan.asked_of(person)
-        result = evaluate(
-            material,
-            asked,
-            tier,
-            person,
+        person, encoders = director_of(director), encoders_of(run, project, plan)
+        material = gather_material(
+            run.director,
+            plan,
             encoders,
-            store=run.store,
-            out=run.out,
-            progress=run.progress,
+            samples=samples,
+            stills=stills,
+            canary=canary,
+            references=references,
+            published_before=further.get("published_before"),
         )
+        asked = plan.asked_of(person)
+        result = evaluate(material, asked, tier, person, encoders, store=run.store, out=run.out, progress=run.progress)
         facts, tables = facts_of(result), {}
+        history = [*run.earlier(), (datetime.now(UTC), facts)]
         if "beside" in further:
             theirs = Evaluation.read(further["beside"].local_folder)
             compared = set_beside(result, theirs, asked, of=f"{of}adapter", other="adapter")
             compared.write(run.out)
-            facts |= facts_of_beside(compared)
+            facts = {**facts, **facts_of_beside(compared)}
             tables["beside the recipe's adapter"] = table_of_beside(compared)
         return run.result(
-            facts={**facts, **_not_told_from(run.director, partitions, rivals)},
-            pictures={
-                **tables,
-                "effects": effects_plot(result),
-                "effects over time": history_plot([*run.earlier(), (datetime.now(UTC), facts_of(result))]),
-                "whose stills are nearest": confusion_plot(run.director, result.confusion),
-                "nearest training stills": pairs_grid(result.pairs, still_set, run.store),
-            },
+            facts={**facts, **_not_told_from(run.director, partitions, material.rivals)},
+            pictures={**tables, **pictures_of(result, run.director, material.still_set, history, run.store)},
             checks=judge(result),
         )
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets_defs.common import director_of, drawing_spec, models_of, of_base, of_recipe, same_making
 from director_diffusion.distillation.checks import CHECKS
-from director_diffusion.distillation.rows import TURBO_VERSION, steps_of
+from director_diffusion.distillation.rows import TURBO_VERSION
 from director_diffusion.latents.rows import FILE as LATENTS_FILE
 from director_diffusion.latents.rows import LatentRow
 from director_diffusion.prompts.rows import FILE as PROMPTS_FILE
@@ -16,7 +16,7 @@ from director_diffusion.sampling.samplers import plan_sampler
 from director_diffusion.specs import Base, ConsistencyTurbo, EvaluationPlan, Recipe, Turbo
 from director_diffusion.stills.learned import learned_of, write_learned
 from director_diffusion.storage import Artifact
-from director_diffusion.training.rows import TRAINING_SECONDS, WEIGHTS
+from director_diffusion.training.rows import WEIGHTS
 from resources.interrupts import interruptible
 from resources.needs import one_gpu
 from resources.stage import stage
@@ -63,10 +63,10 @@ def turbo_adapter_asset(
         from director_diffusion.distillation.checks import judge_students
         from director_diffusion.distillation.header import header_of_student
         from director_diffusion.distillation.job import StudentJob
+        from director_diffusion.distillation.shown import curves_of_students, facts_of_students
         from director_diffusion.distillation.student import distil
         from director_diffusion.sampling.wearing import drawn_by
-        from director_diffusion.training.header import HELD_OUT_LOSS, check_trigger
-        from director_diffusion.training.plots import curve_plot
+        from director_diffusion.training.header import check_trigger
 
         person, models = director_of(director), run.resources.models
         weights, device = adapter.path(WEIGHTS), run.place.device
@@ -93,21 +93,9 @@ def turbo_adapter_asset(
                 job, out=run.out, metadata=header_of_student(job, weights), progress=run.progress, stop=stop
             )
         write_learned(run.out, {"adapter": learned_of(adapter)})
-        facts: dict[str, int | float | str] = {"teacher's steps": turbo.teacher_steps}
-        for one in students:
-            title = steps_of(one.count)
-            facts |= {
-                f"{title}: held-out loss": one.held_out_loss,
-                f"{title}: that of the adapter itself": one.untaught_loss,
-            }
-            if one.training_seconds is not None:
-                facts[f"{title}: {TRAINING_SECONDS}"] = round(one.training_seconds, 1)
         return run.result(
-            facts=facts,
-            pictures={
-                f"training curve, {steps_of(one.count)}": curve_plot(one.curve, one.chosen_step, HELD_OUT_LOSS)
-                for one in students
-            },
+            facts={"teacher's steps": turbo.teacher_steps, **facts_of_students(students)},
+            pictures=curves_of_students(students),
             checks=judge_students(students),
         )
 
