@@ -12,7 +12,8 @@ For each size (directors x recipes) it generates configs of the demo's own, and 
   server and code server;
 - a backfill of all directors and stages: seconds until it is launched, and until its runs are planned;
 - for the sizes of `--again` (default: those with one recipe): a director of whom all is made, run again, and the same
-  graph with empty bodies, in turn in one process.  The first of these sizes makes it for real: minutes.
+  graph with empty bodies, by turns in one process: the median of the turns' ratios.  The first of these sizes makes it
+  for real: minutes.
 
 An exponent k says that a cost grows as directors (or recipes) to the k, from the smallest to the largest size; costs
 that do not depend on them make it small.  A quick try: `--sizes 3x1 6x1 --prompts 4`.
