@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from director_diffusion.errors import StoreError
 from director_diffusion.storage.artifact import MANIFEST, Artifact, Manifest, partition_folder, pointer
 from director_diffusion.storage.store import Store
 
@@ -39,22 +38,19 @@ def when_made(store: Store, asset: tuple[str, ...], partitions: Iterable[str]) -
     """
     names = {pointer(asset, one): one for one in partitions}
     latest = {names[name]: json.loads(content) for name, content in store.read_those(names).items()}
-    return {one: made_at(_made(store, asset, one, told)) for one, told in latest.items()}
-
-
-def _made(store: Store, asset: tuple[str, ...], partition: str, latest: dict[str, str]) -> str:
-    if "made" in latest:
-        return latest["made"]
-    try:  # of before it was noted there
-        return artifact_of(store, asset, partition, latest["key"]).manifest.made
-    except StoreError:
-        return ""
+    undated = {_manifest(asset, one, told["key"]): one for one, told in latest.items() if "made" not in told}
+    manifests = store.read_those(undated)  # of before it was noted there
+    of_manifests = {undated[name]: Manifest.model_validate_json(data).made for name, data in manifests.items()}
+    return {one: made_at(told.get("made") or of_manifests.get(one, "")) for one, told in latest.items()}
 
 
 def artifact_of(store: Store, asset: tuple[str, ...], partition: str | None, key: str) -> Artifact:
     """The artifact of that key.  Raises StoreError where its manifest has gone."""
-    name = f"{partition_folder(asset, partition)}/{key}/{MANIFEST}"
-    return Artifact(store, Manifest.model_validate_json(store.read(name)))
+    return Artifact(store, Manifest.model_validate_json(store.read(_manifest(asset, partition, key))))
+
+
+def _manifest(asset: tuple[str, ...], partition: str | None, key: str) -> str:
+    return f"{partition_folder(asset, partition)}/{key}/{MANIFEST}"
 
 
 def latest_rows(

@@ -35,6 +35,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     make_url,
     select,
     text,
@@ -118,24 +119,26 @@ class Ledger:
     """The votes at a URL: `sqlite:///<path>`, or `postgresql://…` (read by psycopg; a password comes from PGPASSWORD or
     ~/.pgpass).
 
-    Opening it makes the table where there is none.  Raises LedgerError where it cannot be opened.  It may be shared by
-    threads, but not with a forked child, which opens its own.
+    Opening it makes the table where there is none; opened only `to_look` it does not, and `is_made` tells.  Raises
+    LedgerError where it cannot be opened.  It may be shared by threads, but not with a forked child, which opens its
+    own.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, *, to_look: bool = False):
         self._url = _parsed(url)
         self.where = self._url.render_as_string(hide_password=True)
         self._line, self._turn = deque[_Waiting](), threading.Lock()
         with self._explained():
-            self._engine = _engine(self._url)
+            self._engine = _engine(self._url, settled=not to_look)
             self._insert: Any = sqlite.insert if self._file is not None else postgresql.insert
-            if self._file is None:
+            if not to_look:
                 self._prepare()
-            else:
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                # Of several processes that turn a new file to write-ahead logging, SQLite lets all but one fail.
-                with FileLock(f"{self._file}.lock", timeout=PATIENCE_S):
-                    self._prepare()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is the table."""
+        with self._explained():
+            return inspect(self._engine).has_table(_VOTES.name)
 
     @property
     def _file(self) -> Path | None:
@@ -205,6 +208,15 @@ class Ledger:
         self._engine.dispose()
 
     def _prepare(self) -> None:
+        if self._file is None:
+            self._make()
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        # Of several processes that turn a new file to write-ahead logging, SQLite lets all but one fail.
+        with FileLock(f"{self._file}.lock", timeout=PATIENCE_S):
+            self._make()
+
+    def _make(self) -> None:
         dialect = self._engine.dialect.name
         with self._engine.begin() as connection:
             if dialect == "postgresql":
@@ -264,14 +276,15 @@ def _parsed(url: str) -> URL:
     )
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, *, settled: bool) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_size=CONNECTIONS, pool_pre_ping=True)
     engine = create_engine(url, pool_size=CONNECTIONS, connect_args={"timeout": PATIENCE_S})
 
-    @event.listens_for(engine, "connect")
     def settle(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
+    if settled:
+        event.listen(engine, "connect", settle)
     return engine

@@ -123,7 +123,9 @@ def _votes(url: str | None) -> Finding:
     scheme, _, path = url.partition(":///")
     if scheme.startswith("sqlite") and not Path(path).exists():
         return Finding("votes", "ok", f"{path}: made with the studio")
-    with closing(Ledger(url)) as ledger:
+    with closing(Ledger(url, to_look=True)) as ledger:
+        if not ledger.is_made:
+            return Finding("votes", "ok", f"{ledger.where}: its table is made with the studio")
         return Finding("votes", "ok", f"{sum(ledger.counts().values())} in {ledger.where}")
 
 

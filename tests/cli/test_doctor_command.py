@@ -50,6 +50,9 @@ def test_records_and_votes_are_looked_at_and_not_only_named(project: TinyProject
     (project.folder / "store").mkdir(exist_ok=True)
     votes = project.folder / "store" / "votes.sqlite"
     change(project.configs, "deployments/local", dagster="postgres", votes=f"sqlite:///{votes}")
+    votes.touch()
+    assert state("votes")[1].endswith(*squeezed("its table is made with the studio"))
+    assert (votes.read_bytes(), list(votes.parent.glob("votes*"))) == (b"", [votes]), "a look changes nothing"
     votes.write_text("no database" * 1000)
     assert state("votes")[0] == "missing"
     (home / "dagster.yaml").unlink()

@@ -1,6 +1,7 @@
 """What `@stage` promises: reuse by key, versions by content, one writer, checks replayed, failures explained."""
 
 import errno
+import json
 import os
 import tempfile
 import time
@@ -14,7 +15,7 @@ import pytest
 from director_diffusion.checks import Check
 from director_diffusion.errors import StillsError, TransientError
 from director_diffusion.storage import Artifact, Store
-from director_diffusion.storage.artifact import latest_artifact, write_artifact
+from director_diffusion.storage.artifact import latest_artifact, pointer, write_artifact
 from director_diffusion.storage.latest import when_made
 from director_diffusion.storage.lock import held_gate, holders, writer_lock
 from resources.making import FRESH_TAG
@@ -267,6 +268,16 @@ def test_what_is_found_again_is_not_made_now(world: World) -> None:
     world.source.write_text("hello please")
     world.run()
     assert world.calls == ["source"], "it goes back to what there is"
+    assert when_made(world.store, ("loud",), ["nolan"]) == made
+
+
+def test_what_was_made_before_pointers_said_when_is_asked_of_its_manifest(world: World) -> None:
+    world.run()
+    made = when_made(world.store, ("loud",), ["nolan"])
+    name = pointer(("loud",), "nolan")
+    latest = json.loads(world.store.read(name))
+    del latest["made"]
+    world.store.write(name, json.dumps(latest).encode())
     assert when_made(world.store, ("loud",), ["nolan"]) == made
 
 

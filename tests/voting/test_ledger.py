@@ -49,6 +49,17 @@ def told(lines: str) -> list[tuple[str, str]]:
     return [(voter, pair) for line in lines.splitlines() if line != "refused" for voter, pair in [line.split()]]
 
 
+def test_a_look_makes_no_table(url: str, tmp_path: Path) -> None:
+    (tmp_path / "votes").mkdir()
+    for made in (False, False, True):
+        looking = Ledger(url, to_look=True)
+        if made:
+            Ledger(url).add(VOTE)
+        assert looking.is_made is made
+        looking.close()
+    assert Ledger(url, to_look=True).counts() == {VOTE.director: 1}
+
+
 def test_a_vote_is_kept_and_its_replay_refused(url: str) -> None:
     ledger = Ledger(url)
     assert (ledger.votes(), ledger.tally(), ledger.counts()) == ([], {}, {})
