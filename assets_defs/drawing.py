@@ -12,6 +12,7 @@ from director_diffusion.specs import Base, Director, EvaluationPlan
 from director_diffusion.stills.learned import Learned, write_learned
 from director_diffusion.storage import Artifact
 from director_diffusion.training.rows import SHARED_BY
+from resources.secrets import hide_in_logs
 from resources.stage_run import StageResult, StageRun
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def draw_arms(
         device=run.place.device,
         processes=run.place.processes,
         devices=run.place.devices,
+        at_start=hide_in_logs,
         out=run.out,
         progress=run.progress,
     )

@@ -25,6 +25,7 @@ from director_diffusion.training.rows import RESUMED_FROM, SHARED_BY, TRAINING_S
 from resources.interrupts import interruptible
 from resources.making import Body
 from resources.needs import Shares, one_gpu
+from resources.secrets import hide_in_logs
 from resources.stage import stage
 from resources.stage_run import StageResult, StageRun
 
@@ -156,6 +157,7 @@ def _job(
         preview_aspect=plan.sampling.aspect,
         processes=run.place.processes,
         devices=run.place.devices,
+        at_start=hide_in_logs,
         pickable=name == ADAPTER,
         directors=directors or {},
     )

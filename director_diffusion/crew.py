@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Found = TypeVar("Found")
+AtStart = Callable[[], None] | None
+"""What each process calls first: how it is to log, which the one that started it was told.  It travels there."""
 
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -68,6 +70,7 @@ class Crew:
     error: type[DirectorError]
     way_out: str
     parting_s: float  # after one failed, for the others to end: they may know the cause, or have something to finish
+    at_start: AtStart = None
 
     def run(
         self, do: Callable[[Hand], Found], progress: Progress, stop: Callable[[], bool] = lambda: False
@@ -130,7 +133,8 @@ class _Worker:
 
 def _start(crew: Crew, do: Callable[[Hand], Any], rank: int) -> _Worker:
     here, there = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=_serve, args=(do, rank, crew.count, there, torch.get_num_threads()), daemon=True)
+    told = (do, crew.at_start, rank, crew.count, there, torch.get_num_threads())
+    process = CONTEXT.Process(target=_serve, args=told, daemon=True)
     # A terminal's Ctrl-C reaches them too: held off until they ignore it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _FROM_OUTSIDE)
     try:
@@ -199,10 +203,12 @@ def _aftermath(worker: _Worker) -> int:
 # --- in a process of its own -------------------------------------------------------------------------------------
 
 
-def _serve(do: Callable[[Hand], Any], rank: int, count: int, pipe: Connection, threads: int) -> None:
+def _serve(do: Callable[[Hand], Any], at_start: AtStart, rank: int, count: int, pipe: Connection, threads: int) -> None:
     for number in _FROM_OUTSIDE:
         signal.signal(number, signal.SIG_IGN)  # the process that started this one says when to stop
     _end_with_parent()
+    if at_start is not None:
+        at_start()
     torch.set_num_threads(threads)  # sums on the CPU may depend on their number
     hand = Hand(rank, count, pipe)
     try:

@@ -4,7 +4,7 @@ Belongs here: which images are asked for, and how they are named in the cache.  
 `lots`', how a model draws its family's matter (`families.base.Painter`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -66,6 +66,7 @@ def draw_samples(
     device: str,
     processes: int = 1,
     devices: Sequence[str] = (),
+    at_start: Callable[[], None] | None = None,
     out: Path,
     progress: Progress,
 ) -> Drawing:
@@ -114,7 +115,7 @@ def draw_samples(
     with progress.task("Drawing samples", sum(map(len, asked.values()))) as task:
         task.advance(sum(map(len, asked.values())) - sum(len(lot.wanted) for lot in lots))
         job = DrawingJob(base, folder, device, by, tuple(lots))
-        paces = draw_lots(job, task, processes=processes, devices=devices)
+        paces = draw_lots(job, task, processes=processes, devices=devices, at_start=at_start)
     samples = [
         _sample(one, sheet.images, sheet_of(arm, "").images if fresh else sheet.images)
         for arm, sheet in sheets.items()

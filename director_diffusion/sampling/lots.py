@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from director_diffusion.crew import Crew, Hand
+from director_diffusion.crew import AtStart, Crew, Hand
 from director_diffusion.errors import EvaluationError
 from director_diffusion.families.base import Painter
 from director_diffusion.hashing import hash_data
@@ -108,8 +108,11 @@ def draw_missing(
         task.advance(len(batch))
 
 
-def draw_lots(job: DrawingJob, task: Task, *, processes: int = 1, devices: Sequence[str] = ()) -> list[Pace]:
-    """Draw all lots, each by one of so many processes, with a device each where some are lent (their UUIDs).
+def draw_lots(
+    job: DrawingJob, task: Task, *, processes: int = 1, devices: Sequence[str] = (), at_start: AtStart = None
+) -> list[Pace]:
+    """Draw all lots, each by one of so many processes, with a device each where some are lent (their UUIDs); each calls
+    `at_start` first.
 
     What comes out is the same by however many.  Every picture is kept once its batch is drawn; where one process fails
     or is killed, the others end the batch that they are at, and its error is raised: EvaluationError for one that was
@@ -125,6 +128,7 @@ def draw_lots(job: DrawingJob, task: Task, *, processes: int = 1, devices: Seque
         EvaluationError,
         "Run it again: all that was drawn is kept, and the rest is drawn. -9 often means that memory ran out.",
         LAST_BATCH_S,
+        at_start,
     )
     return [pace for part in crew.run(partial(_draw_shard, job), _Into(task)) for pace in part]
 

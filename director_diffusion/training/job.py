@@ -3,7 +3,7 @@
 Belongs here: plain data, which a process of its own can be given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -69,11 +69,11 @@ class TrainingJob:
     preview_aspect: float = 1.0
     processes: int = 1
     devices: tuple[str, ...] = ()  # UUIDs, one for each process; () where they are not lent
+    at_start: Callable[[], None] | None = None  # called first in each of several processes
     pickable: bool = True  # whether a person may choose of its steps (`picks`)
     folds: OfFolds | None = None  # None: stills are held out of this training itself
-    directors: Mapping[str, str] = field(
-        default_factory=dict
-    )  # of several: whose each still is, the start's among them
+    directors: Mapping[str, str] = field(default_factory=dict)
+    """Of several: whose each still is, the start's among them."""
 
     @cached_property
     def identity(self) -> Identity:

@@ -42,6 +42,7 @@ def train_in_workers(job: TrainingJob, progress: Progress, stop: Stop) -> Spent:
         TrainingError,
         "Run it again: it goes on from its newest checkpoint. -9 often means that memory ran out.",
         LAST_WORDS_S,
+        job.at_start,
     )
     first: Outcome = crew.run(partial(_train, job, store.port), progress, stop)[0]
     if isinstance(first, Spent):

@@ -2,12 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from director_diffusion import crew
 from director_diffusion.storage import Manifest
 from resources.needs import GPUS_TAG
+from resources.secrets import hide_in_logs
 from tests.tiny_project import CHILDREN, TinyProject
 
 pytestmark = pytest.mark.xdist_group("children")
@@ -16,8 +18,16 @@ pytestmark = pytest.mark.xdist_group("children")
 def test_two_processes_make_one_director_with_the_same_keys_and_pictures(
     made: TinyProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pictures to the byte; weights but for the order of sums, so they are taken from the training of one."""
+    """Pictures to the byte; weights but for the order of sums, so they are taken from the training of one.  Each begins
+    with hiding secrets in what it logs."""
+    begun, start = list[object](), crew._start
+
+    def noted(of: crew.Crew, *arguments: Any) -> object:
+        begun.append(of.at_start)
+        return start(of, *arguments)
+
     monkeypatch.setattr(crew, "CONTEXT", CHILDREN)
+    monkeypatch.setattr(crew, "_start", noted)
     project = made.copy(tmp_path / "project")
     before = project.artifacts("nolan")
     store = project.folder / "store"
@@ -37,6 +47,7 @@ def test_two_processes_make_one_director_with_the_same_keys_and_pictures(
     assert adapter.key == before["mini_lora/adapter"][0]
     with project.instance() as instance:
         assert instance.get_runs(limit=1)[0].tags[GPUS_TAG] == "2"
+    assert begun == [hide_in_logs] * 4
 
 
 def test_more_gpus_than_the_deployment_has_are_refused_at_once(made: TinyProject) -> None:
