@@ -1,7 +1,8 @@
 """Collecting: what may go from a store, and taking it away while nobody writes.
 
 Belongs here: the order.  Users go before what they were made of, and each loses its manifest first, so what a kill
-leaves is no artifact, and the next collection takes it.  A stage that has taken its lock waits at the gate
+leaves is no artifact, and the next collection takes it.  Those of which none was made of another go together: of a
+bucket, in a few requests.  A stage that has taken its lock waits at the gate
 (`storage/lock.py`) while a collection goes on, and a collection does not begin while a lock is held.
 """
 
@@ -21,7 +22,7 @@ from director_diffusion.storage.latest import made_at
 from director_diffusion.storage.lock import held_gate, holders
 from director_diffusion.storage.store import Store
 
-_AT_ONCE = 500  # items that go with one look whether nobody else may write
+_AT_ONCE = 500  # artifacts, or items, that go with one look whether nobody else may write
 
 
 def plan_collection(store: Store, policy: Policy, now: datetime) -> Collection:
@@ -93,31 +94,43 @@ def collect(store: Store, wanted: Collection, policy: Policy, now: datetime | No
     return Collection(tuple(one for one in removals if one.name not in stay), plan.kept, plan.notes)
 
 
-def _remove_artifacts(known: Known, ordered: Sequence[Version], check: Callable[[], None]) -> set[str]:
+def _remove_artifacts(known: Known, some: Sequence[Version], check: Callable[[], None]) -> set[str]:
     """Returns the folders of those that a stage has meanwhile found again, with all that they were made of.
 
     A stage that finds its work done takes no lock before it leads readers to it.
     """
     stay = set[str]()
-    for one in ordered:
-        if one.folder not in stay:
+    for level in known.levels(some):
+        going = [one for one in level if one.folder not in stay]
+        for start in range(0, len(going), _AT_ONCE):
             check()
-            if _found_again(known.store, one):
-                stay |= known.with_ancestors(one)
-            else:
-                known.store.delete(one.folder)
+            part = going[start : start + _AT_ONCE]
+            again = _found_again(known.store, part)
+            stay |= known.with_ancestors(*again)
+            _delete(known, [one for one in part if one not in again])
     return stay
 
 
-def _found_again(store: Store, one: Version) -> bool:
-    """Take the manifest, and put it back where readers are led to it by now."""
-    manifest, pointer = f"{one.folder}/{MANIFEST}", f"{one.place}/{LATEST}"
-    content = store.read(manifest)
-    store.delete_files([manifest])
-    found = [pointed(name, told) == one.folder for name, told in store.read_those([pointer]).items()]
-    if any(found):
-        store.write(manifest, content)
-    return any(found)
+def _found_again(store: Store, some: Sequence[Version]) -> list[Version]:
+    """Take the manifests, and put those back to which readers are led by now."""
+    manifests = {one.folder: f"{one.folder}/{MANIFEST}" for one in some}
+    contents = store.read_those(manifests.values())
+    store.delete_files(list(manifests.values()))
+    pointers = {f"{one.place}/{LATEST}" for one in some}
+    led_to = {pointed(name, told) for name, told in store.read_those(pointers).items()}
+    found = [one for one in some if one.folder in led_to]
+    for one in found:
+        store.write(manifests[one.folder], contents[manifests[one.folder]])
+    return found
+
+
+def _delete(known: Known, some: Sequence[Version]) -> None:
+    """What is left of them."""
+    if known.store.bucket is not None:
+        known.store.delete_files([name for one in some for name in known.inside[one.folder]])
+        return
+    for one in some:
+        known.store.delete(one.folder)
 
 
 def _remove(store: Store, name: str) -> None:

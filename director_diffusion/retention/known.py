@@ -57,6 +57,7 @@ class Known:
         self.store = store
         self.files = {f"assets/{name}": info for name, info in store.below("assets").items()}
         manifests = [name for name in self.files if PurePosixPath(name).name == MANIFEST]
+        self.inside: dict[str, list[str]] = defaultdict(list)  # the files of each artifact's folder
         weights: dict[str, int] = defaultdict(int)
         folders = {str(PurePosixPath(name).parent) for name in manifests}
         above = {str(one) for folder in folders for one in PurePosixPath(folder).parents}
@@ -68,6 +69,7 @@ class Known:
             whole = next((one for one in parents if one in folders), None)
             if whole is not None:
                 weights[whole] += info.size
+                self.inside[whole].append(name)
             elif f"/{OBSERVED}/{PICTURES}/" in name:  # and not a director who is called so
                 self.observed[name] = info
             elif (folder := next((one for one in parents if one not in above and _is_keyed(one)), None)) is not None:
@@ -129,6 +131,17 @@ class Known:
         for one in sorted(given.values(), key=lambda one: one.made):
             visit(one)
         return ordered[::-1]
+
+    def levels(self, some: Iterable[Version]) -> list[list[Version]]:
+        """Users first, as `users_first`; none of a level was made of another of it."""
+        depths: dict[str, int] = {}
+        found: dict[int, list[Version]] = defaultdict(list)
+        for one in self.users_first(some):
+            depth = depths.setdefault(one.folder, 0)
+            found[depth].append(one)
+            for each in self.made_of(one):
+                depths[each.folder] = max(depths.get(each.folder, 0), depth + 1)
+        return [found[depth] for depth in sorted(found)]
 
     def came_of(self, adapter: Version) -> list[Version]:
         """Its pictures, verdicts, cards and publications, and no other adapter's."""

@@ -27,6 +27,7 @@ from director_diffusion.tracing.backward import trace_back
 from director_diffusion.tracing.given import given_repository
 from director_diffusion.training.picks import note_training
 from tests.lineages import DIRECTOR, RECIPE, Lineage, Published, refer, still_id
+from tests.s3_server import S3Server
 
 NOW = datetime(2027, 6, 1, tzinfo=UTC)  # half a year after a lineage
 POLICY = Policy(keep_days=30, keep_versions=1)
@@ -399,6 +400,23 @@ def test_of_a_bucket_old_items_remains_and_copies_of_checkpoints_go_too(bucket: 
     assert not whole(withheld.adapter)
     everything_is_readable(store)
     assert swept(store).removals == ()
+
+
+def test_of_a_bucket_artifacts_go_many_at_a_time(bucket: str, s3: S3Server) -> None:
+    store = Store(bucket)
+    lineage = Lineage(store)
+    for number in range(8):
+        if number % 3 == 1:
+            lineage.reject(number // 3)
+        lineage.publish(number + 3, status="withheld")
+    plan = plan_collection(store, POLICY, NOW)
+    with s3.counted() as asked:
+        went = collect(store, plan, POLICY, NOW)
+    artifacts = [one for one in went.removals if one.kind == "artifact"]
+    deletions = [method for method, _ in asked if method in ("DELETE", "POST")]
+    assert len(artifacts) > 50
+    assert len(deletions) < len(artifacts), "three for each level of what was made of what"
+    everything_is_readable(store)
 
 
 def test_a_manifest_that_cannot_be_read_stops_it(store: Store, four: list[Published]) -> None:
