@@ -1,4 +1,4 @@
-"""Figures of matplotlib, as pictures.
+"""Figures: of matplotlib, as pictures.
 
 Belongs here: drawing one on the Agg canvas, without pyplot and its global state.
 """
