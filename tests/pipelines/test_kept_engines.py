@@ -11,7 +11,7 @@ from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.sql import get_alembic_config
 
-from pipelines.kept_engines import keep_engines
+from pipelines.kept_engines import _engine, keep_engines
 
 
 def test_engines_and_migrations_are_made_once(tmp_path: Path) -> None:
@@ -40,6 +40,11 @@ def test_records_that_were_replaced_are_read_as_they_are_now(tmp_path: Path) -> 
 
     home.mkdir()
     add()
+    before_reading = _engine.cache_info()
+    assert runs() == 1
+    read = _engine.cache_info()
+    assert read.hits > before_reading.hits, "Dagster asks here for its engines"
+    assert read.misses == before_reading.misses
     shutil.copytree(home, before)
     add()
     assert runs() == 2
