@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
@@ -112,7 +112,8 @@ class _Handler(MotoRequestHandler):
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """Serve until the end of the block."""
-    app, server = DomainDispatcherApplication(create_backend_app), S3Server()
+    # Not moto's own dispatcher, which looks through all of AWS at each request: half of what one cost.
+    app, server = create_backend_app("s3"), S3Server()
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         return server.serve(app, environ, start)

@@ -1,20 +1,18 @@
 """Plots of an evaluation.
 
-Belongs here: pictures of effects and of confusion.  Drawn on matplotlib's Agg canvas, without pyplot and its global
-state.
+Belongs here: pictures of effects and of confusion.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from director_diffusion.evaluation.types import DISTANCES, METRIC_NAMES, Effect, Evaluation, Metric
+from director_diffusion.figures import picture_of
 
 AGAINST = {
     "base": "base",
@@ -24,6 +22,7 @@ AGAINST = {
 ARM_NAMES = {**AGAINST, "adapter": "adapter"}
 COLOURS = {"pass": "#1b7837", "undecided": "#8a6d00", "fail": "#b2182b", "": "#4a5a6a"}
 COLUMNS = 2
+DPI = 110
 
 
 def effects_plot(evaluation: Evaluation) -> Image.Image:
@@ -45,13 +44,12 @@ def effects_plot(evaluation: Evaluation) -> Image.Image:
     lines = [len(effects) for effects in shown.values()]
     heights = [0.8 + 0.4 * max(lines[place : place + COLUMNS]) for place in range(0, len(lines), COLUMNS)]
     figure = Figure(figsize=(11, 0.3 + sum(heights)), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), COLUMNS, squeeze=False, height_ratios=heights).ravel().tolist()
     for (metric, effects), axes in zip(shown.items(), panels, strict=False):
         _panel(axes, metric, effects, evaluation)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
-    return _picture(figure)
+    return picture_of(figure, DPI)
 
 
 def _panel(axes: Axes, metric: Metric, shown: Sequence[Effect], evaluation: Evaluation) -> None:
@@ -85,7 +83,6 @@ def _line(effect: Effect) -> str:
 def history_plot(told: Sequence[tuple[datetime, Mapping[str, object]]]) -> Image.Image:
     """Style and prompt effect with their intervals over evaluations, by the facts that `facts.facts_of` names."""
     figure = Figure(figsize=(9, 2.8), layout="constrained")
-    FigureCanvasAgg(figure)
     for name, axes in zip(("style", "prompt"), figure.subplots(1, 2), strict=True):
         labels = (f"{name} effect", f"{name} effect, low", f"{name} effect, high")
         points = [(when, *(facts.get(label) for label in labels)) for when, facts in told]
@@ -98,7 +95,7 @@ def history_plot(told: Sequence[tuple[datetime, Mapping[str, object]]]) -> Image
         axes.set_title(labels[0], fontsize=9)
         axes.tick_params(labelsize=7)
         axes.margins(x=0.2)
-    return _picture(figure)
+    return picture_of(figure, DPI)
 
 
 def confusion_plot(director: str, confusion: Mapping[str, Mapping[str, float]]) -> Image.Image:
@@ -109,7 +106,6 @@ def confusion_plot(director: str, confusion: Mapping[str, Mapping[str, float]]) 
     arms = list(confusion)
     columns = sorted(confusion[arms[0]], key=lambda slug: (slug != director, slug))
     figure = Figure(figsize=(2.2 + 1.05 * len(columns), 1.3 + 0.42 * len(arms)), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.imshow([[confusion[arm][slug] for slug in columns] for arm in arms], cmap="Greens", aspect="auto")
     low, high = (end(value for row in confusion.values() for value in row.values()) for end in (min, max))
@@ -129,11 +125,4 @@ def confusion_plot(director: str, confusion: Mapping[str, Mapping[str, float]]) 
     axes.set_yticks(range(len(arms)), [ARM_NAMES.get(arm, arm) for arm in arms])
     axes.set_xlabel("mean cosine to the held-out stills of", fontsize=9)
     axes.tick_params(labelsize=9)
-    return _picture(figure)
-
-
-def _picture(figure: Figure) -> Image.Image:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    with Image.open(buffer) as image:
-        return image.convert("RGB")
+    return picture_of(figure, DPI)

@@ -1,16 +1,15 @@
 """Plots of a training.
 
-Belongs here: pictures of the curve.  Drawn on matplotlib's Agg canvas, without pyplot and its global state.
+Belongs here: pictures of the curve.
 """
 
-import io
 import textwrap
 from collections.abc import Sequence
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from director_diffusion.figures import picture_of
 from director_diffusion.training.rows import CurvePoint
 
 SMOOTHING = 0.9  # of the moving average drawn over the raw loss
@@ -22,7 +21,6 @@ def curve_plot(curve: Sequence[CurvePoint], chosen: int, by: str, *, watched: bo
     `watched`: the held-out loss is of stills that were learned too.
     """
     figure = Figure(figsize=(9, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
     losses, norms = figure.subplots(1, 2)
 
     trained = [(point.step, point.loss) for point in curve if point.loss is not None]
@@ -54,10 +52,7 @@ def curve_plot(curve: Sequence[CurvePoint], chosen: int, by: str, *, watched: bo
         axes.tick_params(labelsize=8)
     for axes in (losses, norms):
         axes.set_xlabel("optimizer step", fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    with Image.open(buffer) as image:
-        return image.convert("RGB")
+    return picture_of(figure, 120)
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:

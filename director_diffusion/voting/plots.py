@@ -1,19 +1,17 @@
 """Plots of votes.
 
-Belongs here: pictures of win rates and of metrics' agreement.  Drawn on matplotlib's Agg canvas, without pyplot and its
-global state.
+Belongs here: pictures of win rates and of metrics' agreement.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from director_diffusion.evaluation.plots import ARM_NAMES, COLOURS
+from director_diffusion.evaluation.plots import ARM_NAMES, COLOURS, DPI
+from director_diffusion.figures import picture_of
 from director_diffusion.voting.pairs import Side
 from director_diffusion.voting.questions import QUESTIONS, Question
 from director_diffusion.voting.standings import Standings
@@ -48,15 +46,11 @@ def standings_plot(found: Standings) -> Image.Image:
     }
     heights = [0.9 + 0.4 * max(1, *(len(parts[part]) for parts in rows.values())) for part in (0, 1)]
     figure = Figure(figsize=(11, 0.4 + sum(heights)), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(2, len(rows), squeeze=False, height_ratios=heights)
     for column, (question, parts) in enumerate(rows.items()):
         _panel(panels[0][column], parts[0], f"{TITLES[question]}: share, a tie a half")
         _panel(panels[1][column], parts[1], f"{TITLES[question]}: the metric agrees")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    with Image.open(buffer) as image:
-        return image.convert("RGB")
+    return picture_of(figure, DPI)
 
 
 def name(side: Side) -> str:

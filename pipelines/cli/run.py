@@ -68,7 +68,8 @@ def run_command(
     terminal = Terminal(console)
     if surroundings.deployment.executor in CLUSTERS:
         console.print(HERE.format(executor=surroundings.deployment.executor), highlight=False, soft_wrap=True)
-    ways = _ways(build_definitions(surroundings), recipes, until)
+    definitions = build_definitions(surroundings)
+    ways = _ways(definitions, recipes, until)
 
     with prepare_home(surroundings) as instance, terminal.bars:
         prepare_store(surroundings, lambda: ScreenProgress(terminal).plain("placeholder stills"))
@@ -81,7 +82,7 @@ def run_command(
             for answer in run_all([_Asked(slug) for slug in slugs]):
                 rows += _lost(surroundings, recipes, answer) if isinstance(answer, Died) else answer
             sweep_and_tell(instance, console)  # of processes that died on the way
-        unranked = () if until is not None else rank(build_definitions(surroundings), instance)
+        unranked = () if until is not None else rank(definitions, instance)
     if as_json:
         sys.stdout.write(rows_as_json(rows) + "\n")
     else:

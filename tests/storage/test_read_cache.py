@@ -114,4 +114,6 @@ def test_many_processes_share_it(tmp_path: Path) -> None:
         process.join()
     assert [process.exitcode for process in processes[1:]] == [0, 0, 0]
     read_much(tmp_path / "kept", 9)
+    new = os.urandom(5 * KB)  # all of the others may be there, as who wrote last found another clearing
+    assert ReadCache(tmp_path / "kept", 50 * KB).known(hash_bytes(new), lambda: new) == new
     assert kept_bytes(tmp_path / "kept") <= 50 * KB
