@@ -7,6 +7,7 @@ import dagster as dg
 import psutil
 import sqlalchemy as db
 from alembic.script import ScriptDirectory
+from dagster._core.storage import sql
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._core.storage.sql import get_alembic_config
@@ -21,8 +22,11 @@ def test_engines_and_migrations_are_made_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'some.db'}"
     assert sqlite_event_log.create_engine(url, **ask) is sqlite_event_log.create_engine(url, **ask)
     assert sqlite_event_log.create_engine(f"{url}2", **ask) is not sqlite_event_log.create_engine(url, **ask)
+    otherwise = {"poolclass": db.SingletonThreadPool}
+    assert sqlite_event_log.create_engine(url, **otherwise) is not sqlite_event_log.create_engine(url, **otherwise)
     config = get_alembic_config(sqlite_run_storage.__file__)
-    assert ScriptDirectory.from_config(config) is ScriptDirectory.from_config(config)
+    assert sql.ScriptDirectory.from_config(config) is sql.ScriptDirectory.from_config(config)
+    assert ScriptDirectory.from_config(config) is not ScriptDirectory.from_config(config), "other code's stays its own"
 
 
 def test_records_that_were_replaced_are_read_as_they_are_now(tmp_path: Path) -> None:
