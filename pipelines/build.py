@@ -16,7 +16,6 @@ from pipelines.automation import inputs_to_compare, with_automation
 from pipelines.changed_inputs import changed_inputs_sensor
 from pipelines.executors import build_executor, with_needs
 from pipelines.jobs import project_jobs
-from pipelines.kept_engines import keep_engines
 from pipelines.priorities import BY_ITSELF
 from pipelines.schedules import weekly_reevaluations
 from pipelines.sensors import dead_runs_sensor, new_votes_sensor
@@ -39,7 +38,6 @@ def build_definitions(
     Whoever has them may run them: from here on nothing that this process logs holds a secret.
     """
     hide_in_logs()
-    keep_engines()
     catalog, project = surroundings.catalog, surroundings.project
     partitions = directors_partitions(catalog, project)
     executor = build_executor(surroundings)  # first of all: it says what is not installed

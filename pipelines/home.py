@@ -14,7 +14,6 @@ from director_diffusion.errors import StoreError
 from director_diffusion.progress import Progress
 from director_diffusion.storage.disk import refused_by_disk
 from pipelines.dagster_settings import explained, settle
-from pipelines.kept_engines import keep_engines
 from pipelines.surroundings import Surroundings
 from resources.needs import GPU
 
@@ -24,7 +23,6 @@ def prepare_home(surroundings: Surroundings) -> dg.DagsterInstance:
     another than the deployment asks for."""
     home = surroundings.dagster_home
     os.environ["DAGSTER_HOME"] = str(home)
-    keep_engines()
     try:
         home.mkdir(parents=True, exist_ok=True)
         # Of processes that make the tables at the same time, Dagster lets one win and the others fail.
