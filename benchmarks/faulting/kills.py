@@ -60,7 +60,7 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
         "undisturbed_s": round(sum(undisturbed.told.seconds.values()), 1),
         "kills": len(struck),
         "runs_over_before": len(kills) - len(struck),
-        **_counted(struck),
+        **counted(struck),
         "rounds": rounds,
         "bars": [
             at_least("runs killed", len(struck), round(0.9 * asked.kills)),
@@ -75,7 +75,7 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _counted(struck: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def counted(struck: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Kills by the stage that was at work, and by the one aimed at."""
     return {
         "by_stage_at_work": dict(Counter(one["at_work"] for one in struck)),
