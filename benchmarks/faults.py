@@ -6,7 +6,7 @@
     kills      SIGKILL at random moments of every stage
     disks      full or read-only from any write on
     small      real disks, full or read-only at random moments
-    buckets    S3 that answers one request in five with a fault
+    buckets    S3 that fails one request in five
     databases  Postgres restarted in the middle of runs
     daemons    webserver and daemon killed in the middle of a backfill
     pairs      two runs of the same director at once

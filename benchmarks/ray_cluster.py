@@ -11,7 +11,6 @@ Exit code 1 where a bar is missed.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import random
@@ -25,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 import yaml
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from benchmarks.bars import at_least, at_most, print_report, within
+from benchmarks.raying.nodes import Nodes, TogetherError, on_each
 from director_diffusion.hashing import hash_file
 from director_diffusion.progress import Silent
 from director_diffusion.training.rows import RESUMED_FROM, WEIGHTS
@@ -108,59 +107,6 @@ class World:
         return sorted(int(path.parent.name.removeprefix("step-")) for path in found)
 
 
-class Nodes:
-    """Two Ray nodes of this machine with a logical GPU each."""
-
-    def __init__(self, folder: Path, environment: Mapping[str, str]):
-        from ray.cluster_utils import Cluster
-        from ray.job_submission import JobSubmissionClient
-
-        os.environ |= environment  # of all processes of the cluster
-        node = {"num_cpus": 2, "num_gpus": 1, "object_store_memory": 100 * 2**20}
-        head = node | {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": 8265}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.second = self.cluster.add_node(**node)
-        self.address = f"http://{self.cluster.webui_url}"
-        os.environ["RAY_API_SERVER_ADDRESS"] = self.address
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                self.client = JobSubmissionClient(self.address)
-                break
-            except ConnectionError:
-                assert time.monotonic() < deadline, "Ray's job server does not answer"
-                time.sleep(1)
-
-    def steps(self) -> dict[str, Any]:
-        """Jobs of training steps, by name."""
-        return {
-            job.submission_id: job
-            for job in self.client.list_jobs()
-            if job.submission_id and (job.metadata or {}).get("dagster/op") == STEP
-        }
-
-    def gpus_shown(self) -> list[int]:
-        """How many GPUs the process of each training step may use."""
-        shown = []
-        for node in (self.cluster.head_node, self.second):
-            raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-            for process in raylet.children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    if process.cmdline()[-2:] == ["api", "execute_step"]:
-                        shown.append(len([one for one in process.environ()["CUDA_VISIBLE_DEVICES"].split(",") if one]))
-        return shown
-
-    def kill_second(self) -> int:
-        """End all processes of the second node at once, as a loss of power does.  Returns how many there were."""
-        raylet = psutil.Process(self.second.all_processes["raylet"][0].process.pid)
-        processes = [raylet, *raylet.children(recursive=True)]
-        for process in processes:
-            process.suspend()  # so that none sees another's end
-        for process in processes:
-            process.kill()
-        return len(processes)
-
-
 def launch(instance: dg.DagsterInstance, director: str) -> str:
     """A run of the adapter alone, as the UI launches it: by the run launcher."""
     repository = ReconstructableRepository.for_module("pipelines.definitions", "defs", str(CHECKOUT))
@@ -191,11 +137,9 @@ def trained(world: World, nodes: Nodes, options: argparse.Namespace, rng: random
         while not all(world.checkpoints(director) for director in DIRECTORS):
             _look(instance, runs, deadline)
         time.sleep(rng.uniform(0, 5))
-        began = nodes.steps()
-        at = {of_run[job.metadata["dagster/run-id"]]: job.driver_node_id for job in began.values()}
+        at = [(of_run[run_id], node) for run_id, node in nodes.places(STEP)]
         shown = nodes.gpus_shown()
-        (lost,) = [director for director, node in at.items() if node == second]
-        (kept,) = [director for director in DIRECTORS if director != lost]
+        lost, kept = on_each(at, nodes.cluster.head_node._node_id, second)
         processes, killed = nodes.kill_second(), time.time()
         before = {director: world.checkpoints(director) for director in DIRECTORS}
         print(f"killed {processes} processes of {lost}'s node; checkpoints {before}", file=sys.stderr, flush=True)
@@ -212,7 +156,7 @@ def trained(world: World, nodes: Nodes, options: argparse.Namespace, rng: random
     return {
         "lost": lost,
         "gpus shown": shown,
-        "nodes": len(set(at.values())),
+        "nodes": len({node for _, node in at}),
         "checkpoints": before,
         "resumed_from": int(resumed[0]) if resumed else 0,
         "retries": retries,
@@ -235,6 +179,10 @@ def _look(instance: dg.DagsterInstance, runs: Mapping[str, str], deadline: float
     for director, run_id in runs.items():
         assert not _ended(instance, run_id), f"{director}'s run ended before the node was killed: give more --steps"
     assert time.monotonic() < deadline, "it takes too long"
+
+
+def _at_once(nodes: int) -> dict[str, Any]:
+    return at_least("directors that train at once, each on a node and a GPU", nodes, len(DIRECTORS))
 
 
 def main() -> int:
@@ -262,6 +210,9 @@ def main() -> int:
         nodes = Nodes(world.folder, world.variables("cluster"))
         try:
             found = trained(world, nodes, options, random.Random(options.seed))
+        except TogetherError as error:
+            report = {"why": str(error), "bars": [_at_once(error.nodes)]}
+            return print_report(report, as_json=options.json)
         finally:
             nodes.cluster.shutdown()
         same = sum(
@@ -275,7 +226,7 @@ def main() -> int:
         "alone_s": round(alone_s, 1),
         **found,
         "bars": [
-            at_least("directors that train at once, each on a node and a GPU", found["nodes"], len(DIRECTORS)),
+            _at_once(found["nodes"]),
             at_least("steps to which Ray shows one GPU", found["gpus shown"].count(1), len(DIRECTORS)),
             at_most("steps to which it shows more", sum(one > 1 for one in found["gpus shown"]), 0),
             at_least("runs that ended well", sum(one == "SUCCESS" for one in found["statuses"].values()), 2),

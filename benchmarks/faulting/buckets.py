@@ -1,11 +1,13 @@
-"""Buckets: the whole graph over an S3 server of which one answer in five is a fault.
+"""Buckets: the whole graph over an S3 server of which one request in five fails.
 
-One run over a bucket of a server (on loopback) whose requests fail at 20 %: 503, 500, slow answers, resets, answers
-that are lost after the work was done, and bodies that break off, by turns of chance.  Where a run fails it is run
+One run over a bucket of a server (on loopback) whose requests fail at 20 %: 503, 500, resets, answers that are lost
+after the work was done, and bodies that break off, by turns of chance.  As many as there are of each are answered
+slowly, and rightly: these are counted apart.  Where a run fails it is run
 again.  In the end, with no more faults, the bucket must hold what a folder holds after an undisturbed run, every
 version whole, and no lock; and one more run must find nothing to do.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from tests.s3_server import FAULTS, s3_server
 from tests.tiny_project import WHOLE_RUN
 
 RATE, BUCKET, RUNS = 0.2, "faults", 5
+SLOW = "slow"
 
 
 def measure(folder: Path, asked: Asked) -> dict[str, Any]:
@@ -44,25 +47,28 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
         }
         world = new_world(folder / "world", environment, votes="sqlite:///votes.sqlite", store_cache={"folder": "kept"})
         runs = []
-        with server.failing(*FAULTS, rate=RATE, seed=asked.seed) as faults:
+        with server.failing(*FAULTS, rate=_disturbed(RATE), seed=asked.seed) as faults:
             while not runs or (runs[-1]["exit_code"] and len(runs) < RUNS):
                 outcome = run(world)
                 runs.append({"exit_code": outcome.code, "said": said(outcome)})
-                say(f"{runs[-1]}, {sum(faults.values())} faults in {len(server.asked)} requests")
+                say(f"{runs[-1]}, {sum(told_apart(faults)[0].values())} faults in {len(server.asked)} requests")
         requests = len(server.asked)
         store = Store(url)
         wrong, locks = _half_written(store), store.names("locks")
         different = differing(undisturbed.made, made_in(store))
         last = run(world)
+    failed, slow = told_apart(faults)
     reused = sum(row["reused"] for row in as_rows(last.out)) if last.code == 0 else 0
     return {
         "requests": requests,
-        "faults": dict(sorted(faults.items())),
+        "faults": failed,
+        "slow": slow,
         "runs": runs,
         "half_written": wrong,
         "differing": different,
         "bars": [
-            at_least("share of requests that failed", sum(faults.values()) / requests, 0.8 * RATE),
+            at_least("share of requests that failed", sum(failed.values()) / requests, 0.8 * RATE),
+            at_least("requests answered slowly", slow, 1),
             at_most("runs until it was done", len(runs), RUNS),
             at_most("last run's exit code", runs[-1]["exit_code"], 0),
             at_most("stages that differ from an undisturbed run's", len(different), 0),
@@ -71,6 +77,16 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
             at_least("stages that one more run reused", reused, WHOLE_RUN),
         ],
     }
+
+
+def _disturbed(failing: float) -> float:
+    """The share of requests that are failed or slow, where so many are to fail."""
+    return failing * len(FAULTS) / (len(FAULTS) - 1)
+
+
+def told_apart(done: Mapping[str, int]) -> tuple[dict[str, int], int]:
+    """Faults by their sort, and slow answers, which are none."""
+    return {sort: count for sort, count in sorted(done.items()) if sort != SLOW}, done.get(SLOW, 0)
 
 
 def _half_written(store: Store) -> list[str]:

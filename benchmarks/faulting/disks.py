@@ -3,7 +3,8 @@
 Writes of the same sort (to files whose names differ in numbers and hashes alone) are taken for one.  Of each sort in
 turn, from the first such write on, the disk on which it lies (the store's, or that of temporary files) is full in one
 run and read-only in the next; the one after that goes on, to the next sort.  Each such run must end in words that name
-the disk and the way out, and leave nothing half-written; the last one, in what an undisturbed run makes.
+the disk and the way out, and leave nothing half-written; or, where it could do without what it could not write, in what
+an undisturbed run makes, as the last one must.
 """
 
 import errno
@@ -21,8 +22,10 @@ from benchmarks.faulting.worlds import (
     Asked,
     Undisturbed,
     as_rows,
+    differing,
     ended,
     half_written,
+    made_in,
     new_world,
     say,
 )
@@ -53,18 +56,24 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
     say(f"{last}")
     broken = [run for run in runs if run["reached"] is not None]
     failed = [run for run in broken if run["exit_code"]]
+    without = [run for run in broken if not run["exit_code"]]
     hit = {run["write"] for run in broken}
     return {
         "writes": len(undisturbed.told.writes),
         "sorts": found,
         "tried": len(shapes),
         "passed_over": [" ".join(shape) for shape in shapes if shape not in hit],
-        "done_without": sorted({" ".join(run["write"]) for run in broken if not run["exit_code"]}),
+        "done_without": sorted({" ".join(run["write"]) for run in without}),
         "unclear": [run for run in failed if not run["clear"]],
         "last": last,
         "bars": [
             at_least("share of the sorts that failed, others not being needed again", len(hit) / len(shapes), 0.5),
             at_least("runs that name the disk and the way out", sum(run["clear"] for run in failed), len(failed)),
+            at_most(
+                "runs that did without the disk and made something else",
+                sum(bool(run["differing"]) for run in without),
+                0,
+            ),
             at_most("things half-written that a reader could see", sum(len(run["half_written"]) for run in runs), 0),
             *bars_of_last([last]),
         ],
@@ -97,6 +106,7 @@ def one_run(
         "exit_code": outcome.code,
         "clear": outcome.code == 0 or says(outcome, what),
         "said": said(outcome),
+        "differing": differing(undisturbed.made, made_in(world.store)) if outcome.code == 0 else [],
         "half_written": half_written(world, undisturbed),
     }
 

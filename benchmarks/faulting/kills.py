@@ -3,8 +3,9 @@
 In each round, an empty world sees a run killed in every stage (of the last round, in some), from the start of the
 process to the leaderboard; each run goes on where the one before was killed, so the re-run of a kill is what is killed
 next.  By turns the moment is a time, drawn from how long the stage takes undisturbed, or a write, drawn from those it
-does.  After each kill, all that readers could see must be whole; after the round, a run that is left alone ends in the
-keys and contents of an undisturbed one.
+does.  A run may be past the stage that was aimed at, or in Dagster's hands between two: kills are counted by the stage
+that was at work, as the run's journal says, and by the one aimed at beside it.  After each kill, all that readers could
+see must be whole; after the round, a run that is left alone ends in the keys and contents of an undisturbed one.
 """
 
 import contextlib
@@ -13,12 +14,14 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bars import at_least, at_most
+from benchmarks.faulting.journal import BETWEEN, cut_off, spells
 from benchmarks.faulting.moments import die_before_write, tell_when_begun
 from benchmarks.faulting.worlds import (
     DIRECTOR,
@@ -32,6 +35,8 @@ from benchmarks.faulting.worlds import (
     say,
 )
 from tests.tiny_project import Child, TinyProject
+
+LEAST_AT_WORK = 0.5  # of the kills; the others come between stages, where Dagster writes its records
 
 
 def measure(folder: Path, asked: Asked) -> dict[str, Any]:
@@ -50,15 +55,16 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
         rounds.append(ended(world, undisturbed))
         say(f"round {len(rounds)}: {rounds[-1]}")
     struck = [one for one in kills if one["killed"]]
-    by_stage = Counter(one["stage"] for one in struck)
+    at_work = [one for one in struck if one["at_work"] != BETWEEN]
     return {
         "undisturbed_s": round(sum(undisturbed.told.seconds.values()), 1),
         "kills": len(struck),
         "runs_over_before": len(kills) - len(struck),
-        "by_stage": dict(by_stage),
+        **counted(struck),
         "rounds": rounds,
         "bars": [
             at_least("runs killed", len(struck), round(0.9 * asked.kills)),
+            at_least("of these, while a stage was at work", len(at_work), round(LEAST_AT_WORK * len(struck))),
             at_most("runs that failed by themselves", sum(one["code"] not in (0, -signal.SIGKILL) for one in kills), 0),
             at_most("things half-written that a reader could see", sum(len(one["half_written"]) for one in kills), 0),
             at_least("rounds that ended well", sum(one["exit_code"] == 0 for one in rounds), len(rounds)),
@@ -66,6 +72,15 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
             at_most("things half-written in the end", sum(len(one["half_written"]) for one in rounds), 0),
             at_most("runs still called started", sum(one["unfinished_runs"] for one in rounds), 0),
         ],
+    }
+
+
+def counted(struck: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Kills by the stage that was at work, and by the one aimed at."""
+    return {
+        "by_stage_at_work": dict(Counter(one["at_work"] for one in struck)),
+        "by_stage_aimed_at": dict(Counter(one["stage"] for one in struck)),
+        "hit_as_aimed": sum(one["at_work"] == one["stage"] for one in struck),
     }
 
 
@@ -81,7 +96,7 @@ def _stages(undisturbed: Undisturbed, most: int, rng: random.Random) -> list[str
 def kill(
     world: TinyProject, undisturbed: Undisturbed, stage: str, rng: random.Random, *, by_write: bool
 ) -> dict[str, Any]:
-    """Have a run killed in a stage.  Says when that was, and whether it was before the run's end."""
+    """Have a run killed in a stage.  Says when that was, what was at work, and whether it was before the run's end."""
     writes = sum(write.stage == stage for write in undisturbed.told.writes)
     if by_write and writes:
         number = rng.randrange(writes)
@@ -95,8 +110,14 @@ def kill(
     code = child.process.exitcode
     if code != -signal.SIGKILL and code != 0:
         say(child.err)
-    published = stage in made_in(world.store)
-    return {"stage": stage, "when": when, "killed": code == -signal.SIGKILL, "code": code, "published": published}
+    return {
+        "stage": stage,
+        "when": when,
+        "killed": code == -signal.SIGKILL,
+        "code": code,
+        "at_work": cut_off(spells(world.folder, child.process.pid)),
+        "published": stage in made_in(world.store),
+    }
 
 
 def killed_after(world: TinyProject, stage: str, moment: float) -> Child:

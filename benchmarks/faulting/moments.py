@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.faulting.journal import keep_journal
+
 START, PLACEHOLDERS = "start", "placeholder stills"  # what is done before the first stage
 ENVIRONMENT = "environment.json"  # of a world: further variables
 MAKING = {"open", "os.mkdir", "os.rename", "os.link"}
@@ -60,32 +62,69 @@ class Recorded:
 
 
 def enter(world: Path) -> None:
-    """Have temporary files below the world's folder, and its own environment."""
+    """Have temporary files below the world's folder, and its own environment; keep a journal of the stages."""
     (world / "tmp").mkdir(exist_ok=True)
     os.environ["TMPDIR"] = str(world / "tmp")
     tempfile.tempdir = None
     if (own := world / ENVIRONMENT).exists():
         os.environ.update(json.loads(own.read_text()))
+    _on_turns(keep_journal(world))
 
 
 def on_stages(begun: Callable[[str], None]) -> None:
-    """Have `begun` called with the name of each stage as it begins, of what comes before the stages too."""
+    """Have `begun` called with the name of each stage as it begins, of what comes before the stages too.
+
+    The journal says so before.
+    """
+
+    def turn(what: str, stage: str, run: str) -> None:
+        if what == "begins":
+            begun(stage)
+
+    _on_turns(turn)
+
+
+def _on_turns(turn: Callable[[str, str, str], None]) -> None:
+    """Have `turn` called with "begins" or "ends", stage and run; who asked first is told first."""
+    if not _TOLD:
+        _tell_of_stages()
+    _TOLD.append(turn)
+    turn("begins", START, "")
+
+
+_TOLD: list[Callable[[str, str, str], None]] = []  # of this process
+
+
+def _tell_of_stages() -> None:
     import pipelines.cli.run as command
     import resources.stage as stages
 
-    tag, prepare = stages.tag_run_with_process, command.prepare_store
+    tag, make, prepare = stages.tag_run_with_process, stages.Maker.make, command.prepare_store
+
+    def tell(*turn: str) -> None:
+        for told in _TOLD:
+            told(*turn)
 
     def tag_and_tell(context: Any) -> None:
-        begun(context.asset_key.to_user_string())
+        tell("begins", context.asset_key.to_user_string(), context.run_id)
         tag(context)
 
+    def make_and_tell(maker: Any, *given: Any) -> Any:
+        try:
+            return make(maker, *given)
+        finally:
+            tell("ends", "/".join(maker.asset), maker.context.run_id)
+
     def prepare_and_tell(*given: Any) -> int:
-        begun(PLACEHOLDERS)
-        return prepare(*given)
+        tell("begins", PLACEHOLDERS, "")
+        try:
+            return prepare(*given)
+        finally:
+            tell("ends", PLACEHOLDERS, "")
 
     stages.tag_run_with_process = tag_and_tell
+    stages.Maker.make = make_and_tell  # type: ignore[method-assign]
     command.prepare_store = prepare_and_tell
-    begun(START)
 
 
 def on_writes(world: Path, about_to: Callable[[str, str], None]) -> None:

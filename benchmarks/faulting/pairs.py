@@ -1,21 +1,27 @@
 """Pairs: two runs of the same director at the same time.
 
-The second begins a random while after the first, both on an empty world.  Whoever finds a stage being written is told
-by whom, or waits for it, or reuses it; there is one result, an undisturbed run's.
+The second begins a random while after the first, early enough to find it at work, both on an empty world.  That they
+met, their journals and records tell: stages of both were at work at one moment, and one came to a lock that the other
+held.  Whoever finds a stage being written is told by whom, or waits for it, or reuses it; there is one result, an
+undisturbed run's.
 """
 
 import random
 import time
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bars import at_least, at_most
 from benchmarks.faulting.disks import bars_of_last, said
-from benchmarks.faulting.moments import enter
+from benchmarks.faulting.journal import spells, together
+from benchmarks.faulting.moments import START, enter
 from benchmarks.faulting.worlds import DIRECTOR, LONGEST_S, Asked, Undisturbed, ended, half_written, new_world, say
+from tests.tiny_project import Child, TinyProject
 
 PAIRS = 4
+AT_LOCK = 2  # of them; a second run may find stage after stage made, until there is none
 TOLD = "is being written by run "
 
 
@@ -25,7 +31,7 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
     rng, pairs, lasts = random.Random(asked.seed), list[dict[str, Any]](), list[dict[str, Any]]()
     for number in range(PAIRS):
         world = new_world(folder / "world")
-        after_s = 0.0 if number == 0 else rng.uniform(0, sum(undisturbed.told.seconds.values()))
+        after_s = 0.0 if number == 0 else rng.uniform(0, _latest(undisturbed))
         children = []
         for wait_s in (0.0, after_s):
             time.sleep(wait_s)
@@ -36,6 +42,7 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
                 "after_s": round(after_s, 2),
                 "exit_codes": [outcome.code for outcome in outcomes],
                 "said": [said(outcome) for outcome in outcomes],
+                **_met(world, children),
                 "half_written": half_written(world, undisturbed),
             }
         )
@@ -47,6 +54,12 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
         "pairs": pairs,
         "lasts": lasts,
         "bars": [
+            at_least(
+                "pairs of which both were at work at one moment", sum(bool(pair["at_once"]) for pair in pairs), PAIRS
+            ),
+            at_least(
+                "pairs of which one came to the other's lock", sum(pair["at_lock"] > 0 for pair in pairs), AT_LOCK
+            ),
             at_least("pairs of which one run ended well", sum(0 in pair["exit_codes"] for pair in pairs), len(pairs)),
             at_least(
                 "runs refused that tell who is at it",
@@ -57,3 +70,23 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
             *bars_of_last(lasts),
         ],
     }
+
+
+def _latest(undisturbed: Undisturbed) -> float:
+    """When the second may begin at the latest, to have started before the first's end."""
+    seconds = undisturbed.told.seconds
+    return 0.9 * (sum(seconds.values()) - seconds[START])
+
+
+def _met(world: TinyProject, children: Sequence[Child]) -> dict[str, Any]:
+    """What of both was at work at one moment, and how often one was refused by the other's lock, or waited for it."""
+    first, second = (spells(world.folder, child.process.pid) for child in children)
+    ids = {spell.run for spell in (*first, *second) if spell.run}
+    with world.instance() as instance:
+        told = {run: [entry.user_message for entry in instance.all_logs(run)] for run in ids}
+    return {"at_once": together(first, second), "at_lock": sum(met_at_lock(run, ids, told[run]) for run in ids)}
+
+
+def met_at_lock(run: str, ids: Collection[str], told: Sequence[str]) -> int:
+    """How many of a run's lines say that another of these holds a lock that it wants."""
+    return sum(f"{TOLD}{other}" in line for line in told for other in ids if other != run)
