@@ -18,7 +18,7 @@ from benchmarks.faulting.disks import bars_of_last, said
 from benchmarks.faulting.journal import spells, together
 from benchmarks.faulting.moments import START, enter
 from benchmarks.faulting.worlds import DIRECTOR, LONGEST_S, Asked, Undisturbed, ended, half_written, new_world, say
-from tests.tiny_project import Child, TinyProject
+from tests.tiny_project import Child, Outcome, TinyProject
 
 PAIRS = 4
 AT_LOCK = 2  # of them; a second run may find stage after stage made, until there is none
@@ -42,7 +42,7 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
                 "after_s": round(after_s, 2),
                 "exit_codes": [outcome.code for outcome in outcomes],
                 "said": [said(outcome) for outcome in outcomes],
-                **_met(world, children),
+                **_met(world, children, outcomes),
                 "half_written": half_written(world, undisturbed),
             }
         )
@@ -58,7 +58,7 @@ def measure(folder: Path, asked: Asked) -> dict[str, Any]:
                 "pairs of which both were at work at one moment", sum(bool(pair["at_once"]) for pair in pairs), PAIRS
             ),
             at_least(
-                "pairs of which one came to the other's lock", sum(pair["at_lock"] > 0 for pair in pairs), AT_LOCK
+                "pairs of which one came to the other's lock", sum(bool(pair["at_lock"]) for pair in pairs), AT_LOCK
             ),
             at_least("pairs of which one run ended well", sum(0 in pair["exit_codes"] for pair in pairs), len(pairs)),
             at_least(
@@ -78,15 +78,18 @@ def _latest(undisturbed: Undisturbed) -> float:
     return 0.9 * (sum(seconds.values()) - seconds[START])
 
 
-def _met(world: TinyProject, children: Sequence[Child]) -> dict[str, Any]:
-    """What of both was at work at one moment, and how often one was refused by the other's lock, or waited for it."""
+def _met(world: TinyProject, children: Sequence[Child], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Stages of the first that were at work while one of the second was; and what either said of the other's locks."""
     first, second = (spells(world.folder, child.process.pid) for child in children)
-    ids = {spell.run for spell in (*first, *second) if spell.run}
+    of_first, of_second = ({spell.run for spell in one if spell.run} for one in (first, second))
+    lines = []
     with world.instance() as instance:
-        told = {run: [entry.user_message for entry in instance.all_logs(run)] for run in ids}
-    return {"at_once": together(first, second), "at_lock": sum(met_at_lock(run, ids, told[run]) for run in ids)}
+        for outcome, own, others in zip(outcomes, (of_first, of_second), (of_second, of_first), strict=True):
+            logged = [entry.user_message for run in own for entry in instance.all_logs(run)]
+            lines += held_by(others, [*said(outcome), *logged])
+    return {"at_once": list(dict.fromkeys(mine for mine, _ in together(first, second))), "at_lock": lines}
 
 
-def met_at_lock(run: str, ids: Collection[str], told: Sequence[str]) -> int:
-    """How many of a run's lines say that another of these holds a lock that it wants."""
-    return sum(f"{TOLD}{other}" in line for line in told for other in ids if other != run)
+def held_by(others: Collection[str], told: Sequence[str]) -> list[str]:
+    """What a run told of locks that these others hold."""
+    return [line for line in told if any(f"{TOLD}{other}" in line for other in others)]

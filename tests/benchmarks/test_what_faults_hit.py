@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.faulting.buckets import told_apart
 from benchmarks.faulting.kills import counted
-from benchmarks.faulting.pairs import met_at_lock
+from benchmarks.faulting.pairs import held_by
 from benchmarks.raying.nodes import TogetherError, on_each
 
 
@@ -22,10 +22,11 @@ def test_slow_answers_are_no_faults() -> None:
 
 
 def test_only_the_others_lock_is_a_meeting() -> None:
-    lines = ["stills/nolan is being written by run a (process 7 on here): waiting for it", "Reusing stills"]
-    assert met_at_lock("b", {"a", "b"}, lines) == 1
-    assert met_at_lock("a", {"a", "b"}, lines) == 0
-    assert met_at_lock("b", {"c", "b"}, lines) == 0
+    waits = "stills/nolan is being written by run a (process 7 on here): waiting for it"
+    refused = "stills/nolan: is being written by run a (process 7 on here). Wait for it to end."
+    lines = [waits, "Reusing stills", refused]
+    assert held_by({"a"}, lines) == [waits, refused]
+    assert held_by({"b"}, lines) == []
 
 
 def test_two_trainings_on_a_node_each_are_lost_and_kept() -> None:
