@@ -104,7 +104,7 @@ def kill(
         child.process.join(LONGEST_S)
         when = f"before write {number} of {writes}"
     else:
-        moment = rng.uniform(0, undisturbed.told.seconds[stage])
+        moment = rng.uniform(0, undisturbed.told.spells[stage])
         child = killed_after(world, stage, moment)
         when = f"after {moment:.3f} s"
     code = child.process.exitcode

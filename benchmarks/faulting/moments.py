@@ -57,7 +57,8 @@ class Write:
 class Recorded:
     """What an undisturbed run did."""
 
-    seconds: dict[str, float]  # by stage, in the order in which they began
+    seconds: dict[str, float]  # by stage, in the order in which they began, to the next one's beginning
+    spells: dict[str, float]  # to its own end: what Dagster does afterwards is not of it
     writes: list[Write]
 
 
@@ -166,22 +167,26 @@ def record(world: Path, notes: Path) -> None:
         file.write(json.dumps([time.monotonic(), *values]) + "\n")
 
     on_writes(world, lambda kind, name: note("write", kind, name))
-    on_stages(lambda stage: note("stage", stage))
+    _on_turns(lambda what, stage, _: note(what, stage))
 
 
 def recorded(notes: Path) -> Recorded:
     began: dict[str, float] = {}
+    ended: dict[str, float] = {}
     writes: list[Write] = []
     stage, at = START, 0.0
     for line in notes.read_text().splitlines():
         at, what, *values = json.loads(line)
-        if what == "stage":
+        if what == "begins":
             stage = values[0]
             began.setdefault(stage, at)
+        elif what == "ends":
+            ended.setdefault(values[0], at)
         else:
             writes.append(Write(stage, *values))
-    ends = [*list(began.values())[1:], at]
-    return Recorded({name: end - began[name] for name, end in zip(began, ends, strict=True)}, writes)
+    ends = dict(zip(began, [*list(began.values())[1:], at], strict=True))
+    seconds = {name: ends[name] - began[name] for name in began}
+    return Recorded(seconds, {name: ended.get(name, ends[name]) - began[name] for name in began}, writes)
 
 
 def tell_when_begun(world: Path, stage: str, pipe: Path) -> None:
